@@ -1,0 +1,1 @@
+"""The embedded sample: hourly BTCUSDT candles (see NOTICE)."""

@@ -1,0 +1,85 @@
+"""The one decorator that turns a function into a kernel.
+
+Strict floats (no ``fastmath``: it would make a batch differ from its steps). Compiled code is cached in a folder
+named after a digest of every source file of this package, because Numba's own check looks at one file only and
+returns stale results when a callee's file has changed. Without a writable folder kernels are compiled anew in each
+process; without Numba, or with ``NUMBA_DISABLE_JIT=1``, they run as plain Python with the same results.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+try:
+    import numba
+except ImportError:
+    numba = None
+
+#: Whether kernels are compiled.
+JIT = numba is not None and not numba.config.DISABLE_JIT
+
+
+def _sources_digest() -> str:
+    digest = hashlib.sha256(sys.version.encode())
+    if numba is not None:
+        digest.update(numba.__version__.encode())
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(source.name.encode())
+        digest.update(source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _cache_root() -> Path:
+    """LIQUIDATOR_CACHE_DIR, else the platform's place for caches."""
+    if chosen := os.environ.get("LIQUIDATOR_CACHE_DIR"):
+        return Path(chosen)
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA", "~")).expanduser() / "liquidator-core" / "cache"
+    if sys.platform == "darwin":
+        return Path("~/Library/Caches/liquidator-core").expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "liquidator-core"
+
+
+def _cache_dir() -> str | None:
+    try:
+        folder = _cache_root() / _sources_digest()
+        if not folder.is_absolute():
+            return None
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return str(folder)
+    except (OSError, RuntimeError):
+        return None
+
+
+CACHE_DIR = _cache_dir() if JIT else None
+
+
+def kernel(function: F) -> F:
+    """Compile ``function`` on first use; see the module for what that guarantees."""
+    if not JIT:
+        return function
+    options = {"error_model": "numpy", "nogil": True}
+    if CACHE_DIR is None:
+        return numba.njit(**options)(function)  # type: ignore[no-any-return]
+    before = numba.config.CACHE_DIR
+    numba.config.CACHE_DIR = CACHE_DIR
+    try:
+        return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
+    finally:
+        numba.config.CACHE_DIR = before
+
+
+def kernel_views(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The same memory in the form that kernels take: as it is, or with fields as attributes where nothing is compiled."""
+    return arrays if JIT else tuple(array.view(np.recarray) for array in arrays)

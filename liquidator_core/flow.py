@@ -1,0 +1,57 @@
+"""Forced flow: what a bar closed by force on one side, and whether that is an event."""
+
+from __future__ import annotations
+
+from ._jit import kernel
+
+
+@kernel
+def window_sum(values, row, length):
+    """Sum of a ring's last ``length`` values before ``row``, in age order, oldest first.
+
+    Four interleaved lanes, ``(l0 + l1) + (l2 + l3)``, so that additions do not wait for each other. Summed anew
+    each time: a running sum keeps the rounding of everything it ever held.
+    """
+    lane0 = 0.0
+    lane1 = 0.0
+    lane2 = 0.0
+    lane3 = 0.0
+    index = row % length
+    for age in range(length):
+        value = values[index]
+        lane = age & 3
+        if lane == 0:
+            lane0 += value
+        elif lane == 1:
+            lane1 += value
+        elif lane == 2:
+            lane2 += value
+        else:
+            lane3 += value
+        index += 1
+        if index == length:
+            index = 0
+    return (lane0 + lane1) + (lane2 + lane3)
+
+
+@kernel
+def forced_flow(observed_usd, observed_price, swept_usd, swept_price, extreme):
+    """A side's forced flow and its price: observed where a feed gives it, else swept from the ledger.
+
+    An observed flow without a price takes the swept price, or the bar's extreme if nothing was swept.
+    """
+    if not observed_usd >= 0.0:
+        return swept_usd, swept_price
+    if observed_price > 0.0:
+        return observed_usd, observed_price
+    return observed_usd, swept_price if swept_usd > 0.0 else extreme
+
+
+@kernel
+def is_event(s, p, side, row, usd):
+    """Whether a flow is large: against the mean flow of its side, and against the mean turnover, before it."""
+    if not usd > 0.0 or row < p.flow_bars:
+        return False
+    if usd < p.event_share * (window_sum(s.turnover, row, p.flow_bars) / p.flow_bars):
+        return False
+    return usd > p.event_mult * (window_sum(s.flow[side], row, p.flow_bars) / p.flow_bars)

@@ -1,0 +1,265 @@
+"""The data plan: every array that enters or leaves a kernel, field by field, with its unit.
+
+Units: ``ms`` milliseconds since the epoch, UTC. ``quote`` quote currency per base unit (a price). ``base`` base
+units (coins). ``usd`` quote currency (base times price). ``bars``, ``atr`` and ``share`` are what they say.
+Unknown floats are NaN, unknown indices -1.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import numpy as np
+
+VERSION = "0.1.0"
+SCHEMA = 1  # of SIGNAL, ZONE, LEVEL and of saved states
+
+LONG = 0  # the side that is liquidated when price falls
+SHORT = 1  # the side that is liquidated when price rises
+
+MAX_LEVERAGES = 8
+BINS = 4096  # ring of log-price bins; a power of two
+BINS_PER_LOG = 1386 / math.log(2.0)  # a factor of two is a whole number of bins
+CELL = 8  # bins a level's cell holds
+MAX_CELLS = 64  # cells that a level may be away
+FAR_LOG = 1.2  # a cohort left behind by this counts as closed with profit, so that positions fit into the ring
+FAR_FACTOR = 2.2  # no liquidation price is further from its entry than this factor, likewise
+BUCKET = 8  # binary orders of magnitude that share a unit of mass
+BUCKETS = 2100 // BUCKET + 1
+SIZES = (256, 1024, 4096)  # window lengths that a state can be built for, in bars
+
+
+class Layout:
+    """A structured dtype together with the unit and meaning of each field."""
+
+    def __init__(self, rows: list[tuple[str, object, str]]) -> None:
+        self.dtype = np.dtype([row[:2] for row in rows], align=True)  # type: ignore[arg-type]
+        self.units = {name: unit for name, _, unit in rows}
+
+
+_BAR = Layout(
+    [
+        ("time", "i8", "ms, open of the bar"),
+        ("open", "f8", "quote"),
+        ("high", "f8", "quote"),
+        ("low", "f8", "quote"),
+        ("close", "f8", "quote"),
+        ("volume", "f8", "base"),
+        ("taker_buy", "f8", "base bought by aggressors; nan = unknown"),
+        ("open_interest", "f8", "base at the close; nan = unknown"),
+        ("funding_rate", "f8", "share a funding interval; nan = unknown"),
+        ("liq_long_usd", "f8", "usd of longs observed liquidated; nan = not observed"),
+        ("liq_long_price", "f8", "quote, their usd-weighted price"),
+        ("liq_short_usd", "f8", "usd of shorts observed liquidated; nan = not observed"),
+        ("liq_short_price", "f8", "quote, their usd-weighted price"),
+        ("large_sell_usd", "f8", "usd of large aggressor sells (longs leaving); nan = no tape"),
+        ("large_sell_price", "f8", "quote, their usd-weighted price"),
+        ("large_buy_usd", "f8", "usd of large aggressor buys (shorts leaving); nan = no tape"),
+        ("large_buy_price", "f8", "quote, their usd-weighted price"),
+    ]
+)
+BAR = _BAR.dtype
+
+_TRADE = Layout(
+    [
+        ("time", "i8", "ms"),
+        ("price", "f8", "quote"),
+        ("size", "f8", "base"),
+        ("side", "i8", "+1 the aggressor bought, -1 the aggressor sold"),
+    ]
+)
+TRADE = _TRADE.dtype
+
+_PARAMS = Layout(
+    [
+        ("leverages", "i8", "how many leverages are in use"),
+        ("weight", ("f8", (MAX_LEVERAGES,)), "share of turnover opened at each leverage"),
+        ("factor", ("f8", (2, MAX_LEVERAGES)), "liquidation price / entry price, a side and leverage"),
+        ("offset", ("f8", (2, MAX_LEVERAGES)), "bins, the log of that factor"),
+        ("ledger_bars", "i8", "bars a cohort stays open"),
+        ("flow_bars", "i8", "bars a flow is compared with"),
+        ("zone_bars", "i8", "bars a mark lives"),
+        ("atr_bars", "i8", "bars of the average true range"),
+        ("outcome_bars", "i8", "bars in which a touch holds or breaks"),
+        ("memory", "i8", "rows that a signal depends on"),
+        ("event_mult", "f8", "ratio"),
+        ("event_share", "f8", "share"),
+        ("zone_atr", "f8", "atr"),
+        ("max_width_atr", "f8", "atr"),
+        ("rearm_atr", "f8", "atr"),
+        ("hold_atr", "f8", "atr"),
+        ("break_atr", "f8", "atr"),
+        ("level_share", "f8", "share"),
+        ("level_reach", "i8", "cells"),
+        ("tape_ms", "i8", "ms, length of a bar made from trades"),
+        ("large_trades", "i8", "trades whose mean a large one is compared with"),
+        ("large_mult", "f8", "ratio"),
+        ("large_usd", "f8", "usd"),
+        ("digest", "u8", "of the dataclass the record was made from"),
+    ]
+)
+PARAMS = _PARAMS.dtype
+
+_MARK = Layout(
+    [
+        ("birth", "i8", "ms, open of the bar whose event left the mark"),
+        ("birth_row", "i8", "row of that bar since the state was new"),
+        ("side", "i8", "LONG or SHORT: who was liquidated"),
+        ("price", "f8", "quote, usd-weighted sweep price"),
+        ("half_width", "f8", "quote"),
+        ("usd", "f8", "usd"),
+        ("atr", "f8", "quote, at birth"),
+        ("armed", "i8", "+1 armed from above, -1 from below, 0 not armed"),
+        ("trial", "i8", "+1 touched from above and undecided, -1 from below, 0 none"),
+        ("trial_age", "i8", "bars since that touch"),
+        ("trial_atr", "f8", "quote, frozen at that touch"),
+        ("broken", "i8", "+1 broken upwards, -1 downwards, 0 whole"),
+        ("broken_age", "i8", "bars since the break"),
+        ("touches", "i8", "count"),
+        ("holds", "i8", "count"),
+        ("ambiguous", "i8", "count"),
+        ("unresolved", "i8", "count"),
+        ("leads", "i8", "1 while (or, if broken, when last whole) it is its zone's largest mark"),
+        ("zone_price", "f8", "quote, of the zone it leads"),
+        ("zone_low", "f8", "quote"),
+        ("zone_high", "f8", "quote"),
+        ("zone_usd", "f8", "usd"),
+        ("zone_width_atr", "f8", "atr at the birth of the zone's lowest mark"),
+        ("zone_marks", "i8", "count"),
+        ("zone_last_row", "i8", "birth_row of the zone's youngest mark"),
+        ("zone_last_time", "i8", "ms, birth of the zone's youngest mark"),
+    ]
+)
+MARK = _MARK.dtype
+
+_ZONE = Layout(
+    [
+        ("zone_id", "i8", "2 * birth + side of the largest mark"),
+        ("birth", "i8", "ms, of the largest mark"),
+        ("last_time", "i8", "ms, birth of the youngest mark"),
+        ("side", "i8", "LONG or SHORT, of the largest mark"),
+        ("price", "f8", "quote, usd-weighted"),
+        ("low", "f8", "quote"),
+        ("high", "f8", "quote"),
+        ("usd", "f8", "usd"),
+        ("quality", "f8", "0 to 100"),
+        ("marks", "i8", "count"),
+        ("age", "i8", "bars since birth"),
+        ("touches", "i8", "count, of the largest mark"),
+        ("holds", "i8", "count, of the largest mark"),
+        ("ambiguous", "i8", "count, of the largest mark"),
+        ("unresolved", "i8", "count, of the largest mark"),
+    ]
+)
+ZONE = _ZONE.dtype
+
+_LEVEL = Layout(
+    [
+        ("side", "i8", "LONG (below the close) or SHORT (above)"),
+        ("price", "f8", "quote, mass-weighted"),
+        ("usd", "f8", "usd that would be liquidated"),
+        ("share", "f8", "share of its side's mass within reach"),
+        ("distance", "i8", "cells from the close"),
+    ]
+)
+LEVEL = _LEVEL.dtype
+
+_SIGNAL = Layout(
+    [
+        ("support", "f8", "quote, price of the nearest zone at or below the close"),
+        ("support_low", "f8", "quote"),
+        ("support_high", "f8", "quote"),
+        ("support_usd", "f8", "usd"),
+        ("support_quality", "f8", "0 to 100"),
+        ("support_touches", "f8", "count"),
+        ("support_age", "f8", "bars"),
+        ("resistance", "f8", "quote, price of the nearest zone above the close"),
+        ("resistance_low", "f8", "quote"),
+        ("resistance_high", "f8", "quote"),
+        ("resistance_usd", "f8", "usd"),
+        ("resistance_quality", "f8", "0 to 100"),
+        ("resistance_touches", "f8", "count"),
+        ("resistance_age", "f8", "bars"),
+        ("level_below", "f8", "quote, price of the nearest level below the close"),
+        ("level_below_usd", "f8", "usd"),
+        ("level_above", "f8", "quote, price of the nearest level above the close"),
+        ("level_above_usd", "f8", "usd"),
+        ("long_flow_usd", "f8", "usd of longs closed by force on this bar"),
+        ("short_flow_usd", "f8", "usd of shorts closed by force on this bar"),
+        ("touch", "i8", "+1 a support was touched, -1 a resistance, 0 neither"),
+        ("broke", "i8", "-1 a zone was broken downwards, +1 upwards, 0 neither"),
+        ("fade", "i8", "+1 buy at the next open, -1 sell, 0 nothing"),
+        ("join", "i8", "+1 buy at the next open, -1 sell, 0 nothing"),
+        ("exit_long", "i8", "1 the nearest resistance was touched"),
+        ("exit_short", "i8", "1 the nearest support was touched"),
+    ]
+)
+SIGNAL = _SIGNAL.dtype
+
+UNITS = {
+    "BAR": _BAR.units,
+    "TRADE": _TRADE.units,
+    "PARAMS": _PARAMS.units,
+    "MARK": _MARK.units,
+    "ZONE": _ZONE.units,
+    "LEVEL": _LEVEL.units,
+    "SIGNAL": _SIGNAL.units,
+}
+
+
+@lru_cache(maxsize=None)
+def state_dtype(size: int) -> np.dtype:
+    """The STATE of one symbol whose longest window is at most ``size`` bars.
+
+    A few sizes rather than one dtype for each Params: a kernel is compiled once a dtype, and a search over
+    parameters must not compile anew at every step.
+    """
+    return np.dtype(
+        [
+            ("schema", "i8"),
+            ("digest", "u8"),  # of the Params the state was made for
+            ("rows", "i8"),  # rows delivered
+            ("skipped", "i8"),  # of these, rows without usable prices
+            ("time", "i8"),  # of the last row
+            ("close", "f8"),  # of the last good row; nan = none, or too long ago
+            ("close_age", "i8"),  # rows since that one
+            ("open_interest", "f8"),  # of the last row; nan = unknown
+            # windows, each value at row % its length
+            ("true_range", "f8", (size,)),
+            ("turnover", "f8", (size,)),
+            ("flow", "f8", (2, size)),
+            # ledger: the cohort opened on row r at slot r % (ledger_bars + 1), in lists under the bins of entry prices
+            ("entry", "f8", (size,)),
+            ("log_entry", "f8", (size,)),  # in bins
+            ("mass", "f8", (size,)),  # base units a side
+            ("alive", "i4", (2, size)),  # bit k: the position at leverage k is open
+            ("next", "i4", (size,)),
+            ("prev", "i4", (size,)),
+            ("bin", "i4", (size,)),  # NOT_LINKED when the cohort hangs nowhere
+            ("head", "i4", (BINS,)),
+            ("bound", "i8", (2, MAX_LEVERAGES)),  # no open long was entered above this bin, no open short below it
+            ("behind", "i8", (2,)),  # no open long was entered below this bin, no open short above it
+            # mass at bins of liquidation prices: bin b at [b % CELL, b // CELL]
+            ("lots", "i8", (2, CELL, BINS // CELL)),
+            ("lots_place", "i8", (2, CELL, BINS // CELL)),
+            ("lots_a_unit", "f8"),  # lots in one base unit
+            ("buckets", "i4", (BUCKETS,)),  # open cohorts by order of magnitude of their mass
+            ("top_bucket", "i8"),
+            ("cell", "i8", (2, MAX_CELLS)),  # scratch of the levels
+            # marks: born on row r at slots 2 * (r % zone_bars) + side
+            ("marks", MARK, (2 * size,)),
+            ("whole", "i4", (2 * size,)),  # slots of unbroken marks by (price, birth, side)
+            ("whole_count", "i8"),
+            ("broken", "i4", (2 * size,)),  # slots of broken marks that may yet be joined
+            ("broken_count", "i8"),
+            ("zones", "i4", (2 * size,)),  # slots of the marks that lead a zone, upwards
+            ("zone_count", "i8"),
+            ("zone_usd", "f8"),  # of all zones together
+        ],
+        align=True,
+    )
+
+
+STATE = state_dtype(SIZES[0])
+NOT_LINKED = -(2**31)

@@ -1,0 +1,202 @@
+"""Marks: what an event leaves on the chart, and what price does when it comes back.
+
+A mark is born unarmed. It arms when a close lies ``rearm_atr`` beyond an edge, from that side. The next bar that
+enters the band from there touches it and disarms it; a bar that opens beyond the far edge has gapped over it, which
+disarms it without a touch. The first touch starts a trial, frozen at that bar's ATR: price that leaves on the approach
+side by ``hold_atr`` on a later bar holds, a close ``break_atr`` beyond the far edge (on the touch bar too) breaks,
+both on one bar is ambiguous, neither within ``outcome_bars`` is unresolved; touches during a trial count but start no
+other. A broken mark leaves its zone; its first touch from the far side within ``outcome_bars`` is a join.
+"""
+
+from __future__ import annotations
+
+import math
+
+from ._jit import kernel
+
+
+@kernel
+def average_true_range(s, p, row):
+    """Plain mean of the true ranges of the good rows among the last ``atr_bars``, ``row`` included; nan if short."""
+    if row + 1 < p.atr_bars:
+        return math.nan
+    total = 0.0
+    good = 0
+    for back in range(p.atr_bars - 1, -1, -1):
+        true_range = s.true_range[(row - back) % p.atr_bars]
+        if true_range == true_range:
+            total += true_range
+            good += 1
+    return total / good if good > 0 else math.nan
+
+
+@kernel
+def _remove(slots, count, index):
+    for i in range(index, count - 1):
+        slots[i] = slots[i + 1]
+    return count - 1
+
+
+@kernel
+def expire_marks(s, p, row):
+    """Let go of marks that are ``zone_bars`` old; returns whether a zone may have changed."""
+    changed = False
+    oldest = row - p.zone_bars
+    for index in range(s.whole_count - 1, -1, -1):
+        if s.marks[s.whole[index]].birth_row <= oldest:
+            s.whole_count = _remove(s.whole, s.whole_count, index)
+            changed = True
+    for index in range(s.broken_count - 1, -1, -1):
+        mark = s.marks[s.broken[index]]
+        mark.broken_age += 1
+        if mark.birth_row <= oldest or mark.broken_age > p.outcome_bars:
+            s.broken_count = _remove(s.broken, s.broken_count, index)
+    return changed
+
+
+@kernel
+def is_touched(m, bar):
+    """Whether the bar enters an armed mark's band from the side it is armed on; disarms it if so or if it gapped."""
+    low = m.price - m.half_width
+    high = m.price + m.half_width
+    if m.armed > 0:
+        if bar.open < low:
+            m.armed = 0
+        elif bar.low <= high:
+            m.armed = 0
+            return True
+    elif m.armed < 0:
+        if bar.open > high:
+            m.armed = 0
+        elif bar.high >= low:
+            m.armed = 0
+            return True
+    return False
+
+
+@kernel
+def decide(m, p, bar):
+    """Advance a trial by one bar: hold, break, ambiguous, unresolved, or still open."""
+    if m.trial > 0:
+        held = bar.high >= m.price + m.half_width + p.hold_atr * m.trial_atr
+        broke = bar.close < m.price - m.half_width - p.break_atr * m.trial_atr
+    else:
+        held = bar.low <= m.price - m.half_width - p.hold_atr * m.trial_atr
+        broke = bar.close > m.price + m.half_width + p.break_atr * m.trial_atr
+    held = held and m.trial_age > 0
+    if held and broke:
+        m.ambiguous += 1
+        m.trial = 0
+    elif held:
+        m.holds += 1
+        m.trial = 0
+    elif broke:
+        m.broken = -m.trial
+        m.broken_age = 0
+        m.trial = 0
+    elif m.trial_age >= p.outcome_bars:
+        m.unresolved += 1
+        m.trial = 0
+    else:
+        m.trial_age += 1
+
+
+@kernel
+def arm(m, p, close):
+    """Arm a mark from the side on which the bar closed, if far enough beyond its edge."""
+    beyond = m.half_width + p.rearm_atr * m.atr
+    if close > m.price + beyond:
+        m.armed = 1
+    elif close < m.price - beyond:
+        m.armed = -1
+
+
+@kernel
+def update_marks(s, p, bar, row, support, resistance, o):
+    """Show a bar to every mark and write touch, broke, fade, join and the exits.
+
+    ``support`` and ``resistance`` are the slots of the marks that led the nearest zones before the bar, -1 if none.
+    Where zones disagree the one with the most USD decides, of equals the lowest. Returns whether a zone changed.
+    """
+    changed = False
+    touch_usd = broke_usd = fade_usd = join_usd = -1.0
+    index = 0
+    while index < s.broken_count:
+        m = s.marks[s.broken[index]]
+        far_side = m.armed == m.broken
+        if is_touched(m, bar) and far_side:
+            if m.leads == 1 and m.zone_usd > join_usd:
+                join_usd = m.zone_usd
+                o.join = m.broken
+            s.broken_count = _remove(s.broken, s.broken_count, index)
+        else:
+            arm(m, p, bar.close)
+            index += 1
+    index = 0
+    while index < s.whole_count:
+        slot = s.whole[index]
+        m = s.marks[slot]
+        approach = m.armed
+        if approach != 0 and is_touched(m, bar):
+            m.touches += 1
+            if m.trial == 0:
+                m.trial = approach
+                m.trial_age = 0
+                m.trial_atr = average_true_range(s, p, row)
+            if m.leads == 1:
+                if m.zone_usd > touch_usd:
+                    touch_usd = m.zone_usd
+                    o.touch = approach
+                inside = bar.close >= m.zone_low if approach > 0 else bar.close <= m.zone_high
+                if inside and m.zone_usd > fade_usd:
+                    fade_usd = m.zone_usd
+                    o.fade = approach
+                if slot == resistance and approach < 0:
+                    o.exit_long = 1
+                if slot == support and approach > 0:
+                    o.exit_short = 1
+        if m.trial != 0:
+            decide(m, p, bar)
+        arm(m, p, bar.close)
+        if m.broken == 0:
+            index += 1
+            continue
+        if m.leads == 1 and m.zone_usd > broke_usd:
+            broke_usd = m.zone_usd
+            o.broke = m.broken
+        s.whole_count = _remove(s.whole, s.whole_count, index)
+        s.broken[s.broken_count] = slot
+        s.broken_count += 1
+        changed = True
+    return changed
+
+
+@kernel
+def leave_mark(s, p, row, time, side, usd, price, atr):
+    """Turn an event into a mark, in its place among the unbroken ones."""
+    slot = 2 * (row % p.zone_bars) + side
+    m = s.marks[slot]
+    m.birth = time
+    m.birth_row = row
+    m.side = side
+    m.price = price
+    m.half_width = p.zone_atr * atr
+    m.usd = usd
+    m.atr = atr
+    m.armed = 0
+    m.trial = 0
+    m.trial_age = 0
+    m.trial_atr = math.nan
+    m.broken = 0
+    m.broken_age = 0
+    m.touches = 0
+    m.holds = 0
+    m.ambiguous = 0
+    m.unresolved = 0
+    m.leads = 0
+    index = s.whole_count
+    while index > 0 and s.marks[s.whole[index - 1]].price > price:  # older marks of the same price come first
+        s.whole[index] = s.whole[index - 1]
+        index -= 1
+    s.whole[index] = slot
+    s.whole_count += 1

@@ -1,0 +1,158 @@
+"""Params: every number the engine can be told, checked once, and the record that kernels read."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from .layout import BINS_PER_LOG, LONG, MAX_CELLS, MAX_LEVERAGES, PARAMS, SHORT, SIZES
+from .margin import liquidation_factor
+
+
+def _ranged(default: Any, low: float, high: float, doc: str) -> Any:
+    return field(default=default, metadata={"range": (low, high), "doc": doc})
+
+
+@dataclass(frozen=True)
+class Params:
+    """What the engine is told. Every field is checked on construction; ``memory`` follows from the windows.
+
+    ``leverages`` and ``leverage_weights`` are the mix in which turnover is assumed to be opened, ``margin_rate`` the
+    maintenance margin rate, ``margin_amount`` a tier's maintenance amount as a share of the notional (``cum / N``),
+    ``margin`` how contracts are margined: ``linear`` (in quote currency) or ``inverse`` (in coins). The default mix
+    and rate are those that ranked observed hourly BTC liquidations best among the mixes tried on December 2025 to
+    May 2026 (docs/formula.md, "Where the defaults come from").
+
+    >>> Params().memory
+    480
+    >>> Params(zone_bars=96).memory
+    384
+    """
+
+    leverages: tuple[float, ...] = _ranged((5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 125.0), 2, 1000, "position / margin")
+    leverage_weights: tuple[float, ...] = _ranged((0.3, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1), 0, 1, "share of turnover")
+    margin_rate: float = _ranged(0.004, 0, 0.5, "maintenance margin / notional")
+    margin_amount: float = _ranged(0.0, 0, 0.5, "maintenance amount / notional")
+    margin: str = field(default="linear", metadata={"choices": ("linear", "inverse"), "doc": "margin currency"})
+    ledger_bars: int = _ranged(191, 1, SIZES[-1] - 1, "bars a cohort of positions stays open")
+    flow_bars: int = _ranged(96, 1, SIZES[-1], "bars before an event that its flow is compared with")
+    zone_bars: int = _ranged(192, 1, SIZES[-1], "bars a mark lives")
+    atr_bars: int = _ranged(14, 1, SIZES[-1], "bars of the average true range")
+    outcome_bars: int = _ranged(24, 1, SIZES[-1], "bars in which a touch holds or breaks, and a break is joined")
+    event_mult: float = _ranged(3.0, 0, 1e6, "an event's flow / the mean flow before it, more than")
+    event_share: float = _ranged(0.05, 0, 1e6, "an event's flow / the mean turnover before it, at least")
+    zone_atr: float = _ranged(0.25, 1e-6, 100, "half-width of a mark, in ATR at its birth")
+    max_width_atr: float = _ranged(1.5, 0, 1000, "widest zone of several marks, in ATR at the birth of its lowest")
+    rearm_atr: float = _ranged(0.5, 0, 100, "a mark arms when a close lies this far beyond its edge, in ATR at birth")
+    hold_atr: float = _ranged(1.0, 0, 100, "a touch holds when price leaves by this, in ATR at the touch")
+    break_atr: float = _ranged(1.0, 0, 100, "a touch breaks on a close this far beyond the far edge, in ATR at the touch")
+    level_share: float = _ranged(0.05, 1e-9, 1, "share of a side's mass within reach that makes a level")
+    level_reach: int = _ranged(64, 1, MAX_CELLS, "cells of 0.4 % that a level may be away")
+    tape_ms: int = _ranged(60_000, 1, 31 * 86_400_000, "length of a bar made from trades, in ms")
+    large_trades: int = _ranged(20, 1, SIZES[0], "trades before a large one that it is compared with")
+    large_mult: float = _ranged(10.0, 0, 1e9, "a large trade's USD / their mean, at least")
+    large_usd: float = _ranged(0.0, 0, 1e15, "a large trade's USD, at least")
+
+    def __post_init__(self) -> None:
+        for spec in dataclasses.fields(self):
+            self._check(spec)
+        for name in ("leverages", "leverage_weights"):
+            object.__setattr__(self, name, tuple(float(value) for value in getattr(self, name)))
+        if not 1 <= len(self.leverages) <= MAX_LEVERAGES:
+            raise ValueError(f"leverages must hold 1 to {MAX_LEVERAGES} numbers, got {len(self.leverages)}")
+        if len(self.leverage_weights) != len(self.leverages):
+            raise ValueError(
+                f"leverage_weights must hold one number for each of the {len(self.leverages)} leverages, "
+                f"got {len(self.leverage_weights)}"
+            )
+        if abs(sum(self.leverage_weights) - 1.0) > 1e-6:
+            raise ValueError(f"leverage_weights must add up to 1, got {sum(self.leverage_weights):.9g}")
+        highest = max(self.leverages)
+        if self.margin_rate - self.margin_amount >= 1.0 / highest:
+            raise ValueError(
+                f"margin_rate must be below 1 / leverage = {1.0 / highest:.6g} at {highest:g}x, got {self.margin_rate:g}: "
+                "such a position would be liquidated as it is opened"
+            )
+        if self.atr_bars >= self.ledger_bars + self.flow_bars:
+            raise ValueError(
+                f"atr_bars must be below ledger_bars + flow_bars = {self.ledger_bars + self.flow_bars}, "
+                f"got {self.atr_bars}: a row would depend on more than its memory"
+            )
+
+    def _check(self, spec: dataclasses.Field[Any]) -> None:
+        value = getattr(self, spec.name)
+        if choices := spec.metadata.get("choices"):
+            if value not in choices:
+                raise ValueError(f"{spec.name} must be one of {', '.join(choices)}, got {value!r}")
+            return
+        low, high = spec.metadata["range"]
+        many = isinstance(spec.default, tuple)
+        if many and (isinstance(value, str) or not hasattr(value, "__iter__")):
+            raise TypeError(f"{spec.name} must be a sequence of numbers, got {value!r}")
+        whole = isinstance(spec.default, int)
+        for number in value if many else (value,):
+            if isinstance(number, (bool, np.bool_)) or not isinstance(number, (int, float, np.integer, np.floating)):
+                raise TypeError(f"{spec.name} must be {'whole ' if whole else ''}numbers, got {number!r}")
+            if whole and number != int(number):
+                raise TypeError(f"{spec.name} must be a whole number, got {number!r}")
+            if not low <= number <= high:
+                raise ValueError(
+                    f"{spec.name} must lie in [{low:g}, {high:g}] ({spec.metadata['doc']}), got {number!r}"
+                )
+        if not many:
+            object.__setattr__(self, spec.name, int(value) if whole else float(value))
+
+    @property
+    def memory(self) -> int:
+        """Rows that a signal depends on: windows add up, and the one more is the previous close."""
+        return 1 + self.ledger_bars + self.flow_bars + self.zone_bars
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hex digits that name these values; stamped on saved states and exported scripts."""
+        return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()[:16]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values, complete."""
+        return {
+            spec.name: list(value) if isinstance(value := getattr(self, spec.name), tuple) else value
+            for spec in dataclasses.fields(self)
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Params:
+        """The inverse of ``to_dict``; names left out keep their defaults, unknown ones raise with a suggestion."""
+        known = [spec.name for spec in dataclasses.fields(cls)]
+        for name in values:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f": did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
+                raise ValueError(f"unknown parameter {name!r}{hint}")
+        return cls(**values)
+
+    def to_record(self) -> np.ndarray:
+        """The (1,) PARAMS array that kernels read."""
+        record = np.zeros(1, PARAMS)
+        shared = set(PARAMS.names or ()) & {spec.name for spec in dataclasses.fields(self)} - {"leverages"}
+        for name in shared:
+            record[name] = getattr(self, name)
+        record["leverages"] = len(self.leverages)
+        record["memory"] = self.memory
+        record["digest"] = int(self.digest, 16)
+        record["weight"][0, : len(self.leverages)] = self.leverage_weights
+        for k, leverage in enumerate(self.leverages):
+            for side in (LONG, SHORT):
+                factor = liquidation_factor(
+                    leverage, side, self.margin_rate, self.margin_amount, self.margin == "inverse"
+                )
+                record["factor"][0, side, k] = factor
+                record["offset"][0, side, k] = math.log(factor) * BINS_PER_LOG
+        return record

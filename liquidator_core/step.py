@@ -1,0 +1,223 @@
+"""The main flow: one closed bar in, one signal out. Start reading here."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from . import ledger, levels, marks, signals, zones
+from ._jit import kernel, kernel_views
+from .flow import forced_flow, is_event
+from .layout import BAR, LONG, PARAMS, SHORT, SIGNAL, SIZES, STATE, state_dtype
+from .params import Params
+from .state import new_signals, new_state
+
+STATES = tuple(state_dtype(size) for size in SIZES)
+
+
+@kernel
+def is_good(b):
+    """Whether a bar's prices can be used: finite, positive, and in order. NaN fails every comparison."""
+    return 0.0 < b.low <= b.open <= b.high < math.inf and b.low <= b.close <= b.high
+
+
+@kernel
+def skip(s, p, row):
+    """Let a row without usable prices pass: no range, no flow, no positions; the previous close is kept for a while."""
+    s.skipped += 1
+    s.true_range[row % p.atr_bars] = math.nan
+    remember_flow(s, p, row, 0.0, 0.0, 0.0)
+    s.open_interest = math.nan
+    s.close_age += 1
+    if s.close_age > p.ledger_bars + p.flow_bars - p.atr_bars:
+        s.close = math.nan
+
+
+@kernel
+def remember_range(s, p, row, b):
+    """True range: ``max(high, previous close) - min(low, previous close)``."""
+    high = b.high
+    low = b.low
+    if s.close == s.close:
+        high = max(high, s.close)
+        low = min(low, s.close)
+    s.true_range[row % p.atr_bars] = high - low
+
+
+@kernel
+def remember_flow(s, p, row, long_usd, short_usd, turnover):
+    """What later bars are compared with."""
+    now = row % p.flow_bars
+    s.flow[LONG, now] = long_usd
+    s.flow[SHORT, now] = short_usd
+    s.turnover[now] = turnover
+
+
+@kernel
+def mark_event(s, p, row, time, side, usd, price):
+    """Leave a mark where an event happened; False if the average true range is unknown or zero."""
+    atr = marks.average_true_range(s, p, row)
+    if not atr > 0.0:
+        return False
+    marks.leave_mark(s, p, row, time, side, usd, price, atr)
+    return True
+
+
+@kernel
+def trade_positions(s, p, volume, open_interest):
+    """Base units that a bar opened a side; what it closed voluntarily leaves the ledger.
+
+    Without open interest every trade is taken to open. With it, ``(V + dOI) / 2`` is opened and ``(V - dOI) / 2``
+    closed, so each cohort survives by ``1 - (V - dOI) / (2 OI)``, OI before the bar. A change that exceeds the volume
+    is a fault of the data and is not used.
+    """
+    before = s.open_interest
+    s.open_interest = open_interest if 0.0 < open_interest < math.inf else math.nan
+    change = s.open_interest - before
+    if not abs(change) <= volume:
+        return volume
+    ledger.survive(s, p, max(0.0, 1.0 - (volume - change) / (2.0 * before)))
+    return (volume + change) / 2.0
+
+
+@kernel
+def advance(s, p, b, o):
+    row = s.rows
+    s.rows = row + 1
+    s.time = b.time
+    signals.clear(o)
+    slot = row % (p.ledger_bars + 1)
+    ledger.expire(s, p, slot)
+    if marks.expire_marks(s, p, row):
+        zones.cluster(s, p)
+    if not is_good(b):
+        skip(s, p, row)
+        return
+
+    remember_range(s, p, row, b)
+    support, resistance = zones.nearest_zones(s, s.close)
+    changed = marks.update_marks(s, p, b, row, support, resistance, o)
+
+    long_usd, long_price = ledger.sweep(s, p, LONG, b.low)
+    short_usd, short_price = ledger.sweep(s, p, SHORT, b.high)
+    long_usd, long_price = forced_flow(b.liq_long_usd, b.liq_long_price, long_usd, long_price, b.low)
+    short_usd, short_price = forced_flow(b.liq_short_usd, b.liq_short_price, short_usd, short_price, b.high)
+    if long_usd > 0.0 and is_event(s, p, LONG, row, long_usd):
+        changed |= mark_event(s, p, row, b.time, LONG, long_usd, long_price)
+    if short_usd > 0.0 and is_event(s, p, SHORT, row, short_usd):
+        changed |= mark_event(s, p, row, b.time, SHORT, short_usd, short_price)
+    if changed:
+        zones.cluster(s, p)
+
+    volume = b.volume if 0.0 <= b.volume < math.inf else 0.0
+    remember_flow(s, p, row, long_usd, short_usd, b.close * volume)
+    opened = trade_positions(s, p, volume, b.open_interest)
+    ledger.take_profit(s, p, LONG, b.close)
+    ledger.take_profit(s, p, SHORT, b.close)
+    ledger.open_cohort(s, p, slot, b.close, opened)
+    s.close = b.close
+    s.close_age = 0
+
+    if s.rows < p.memory:
+        signals.clear(o)
+        return
+    o.long_flow_usd = long_usd
+    o.short_flow_usd = short_usd
+    support, resistance = zones.nearest_zones(s, b.close)
+    if support >= 0:
+        signals.describe_support(s, p, row, support, o)
+    if resistance >= 0:
+        signals.describe_resistance(s, p, row, resistance, o)
+    o.level_below_usd, o.level_below = levels.nearest_level(s, p, LONG, b.close)
+    o.level_above_usd, o.level_above = levels.nearest_level(s, p, SHORT, b.close)
+
+
+@kernel
+def fits(state, params, bars, out):
+    return (
+        len(state) == 1 and len(params) == 1 and len(bars) == len(out) and state[0].digest == params[0].digest
+    )
+
+
+@kernel
+def _step(state, params, bar, out):
+    if not fits(state, params, bar, out) or len(bar) != 1:
+        return False
+    advance(state[0], params[0], bar[0], out[0])
+    return True
+
+
+@kernel
+def _fold(state, params, bars, out):
+    if not fits(state, params, bars, out):
+        return False
+    s = state[0]
+    p = params[0]
+    for i in range(len(bars)):
+        advance(s, p, bars[i], out[i])
+    return True
+
+
+def step(state: np.ndarray, params: np.ndarray, bar: np.ndarray, out: np.ndarray) -> None:
+    """Advance one symbol by one closed bar.
+
+    state   (1,) from new_state    advanced in place
+    params  (1,) PARAMS            read only; ``Params(...).to_record()``
+    bar     (1,) BAR               read only; unusable prices make a skipped row
+    out     (1,) SIGNAL            overwritten; NaN and 0 until ``memory`` rows were delivered
+
+    Raises TypeError and ValueError for arrays of another kind, before anything is changed.
+    Cost: O(live marks + bins crossed + level_reach), no allocation in the kernel.
+    """
+    if not (bar.dtype is BAR and out.dtype is SIGNAL and params.dtype is PARAMS and state.dtype is STATE):
+        state, params, bar, out = _attach(state, params, bar, out)
+    if not _step(state, params, bar, out):
+        _explain(state, params, bar, out, 1)
+
+
+def fold(state: np.ndarray, params: np.ndarray, bars: np.ndarray, out: np.ndarray) -> None:
+    """Advance one symbol by many closed bars: exactly what ``step`` gives, one after the other.
+
+    state   (1,) from new_state    advanced in place
+    params  (1,) PARAMS            read only
+    bars    (n,) BAR               read only
+    out     (n,) SIGNAL            overwritten
+
+    Raises as ``step`` does. Cost: n times that of ``step``, without its call.
+    """
+    state, params, bars, out = _attach(state, params, bars, out)
+    if not _fold(state, params, bars, out):
+        _explain(state, params, bars, out, len(bars))
+
+
+def warm_up() -> None:
+    """Compile the kernels, or load them from the cache, so that a live bot does not wait at its first bar."""
+    params = Params().to_record()
+    step(new_state(params), params, np.zeros(1, BAR), new_signals(1))
+    fold(new_state(params), params, np.zeros(1, BAR), new_signals(1))
+
+
+def _attach(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The same memory under the very dtypes that kernels were compiled for."""
+    expected = ("state", None), ("params", PARAMS), ("bars", BAR), ("out", SIGNAL)
+    attached = []
+    for (name, dtype), array in zip(expected, arrays, strict=True):
+        if not isinstance(array, np.ndarray):
+            hint = ": pass Params(...).to_record()" if name == "params" else ""
+            raise TypeError(f"{name} must be a NumPy array, got {type(array).__name__}{hint}")
+        known = STATES if dtype is None else (dtype,)
+        same = next((one for one in known if array.dtype == one), None)
+        if same is None or array.ndim != 1 or not array.flags.c_contiguous:
+            maker = {"state": "new_state(params)", "params": "Params(...).to_record()"}
+            maker |= {"bars": "np.zeros(n, BAR) or bars_from_frame(frame)", "out": "new_signals(n)"}
+            raise TypeError(f"{name} must be made by {maker[name]}, got an array of {array.dtype} and shape {array.shape}")
+        attached.append(array.view(same))
+    return kernel_views(*attached)
+
+
+def _explain(state: np.ndarray, params: np.ndarray, bars: np.ndarray, out: np.ndarray, expected: int) -> None:
+    for name, array, length in (("state", state, 1), ("params", params, 1), ("bars", bars, expected), ("out", out, expected)):
+        if len(array) != length:
+            raise ValueError(f"{name} must have length {length}, got {len(array)}")
+    raise ValueError("state was made for other Params: make it with new_state(params) for these")

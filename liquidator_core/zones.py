@@ -1,0 +1,154 @@
+"""Zones: clusters of live, unbroken marks; a pure function of the marks at this bar.
+
+Marks are taken by (price, birth, side), upwards. A mark joins the cluster below it while their bands overlap and the
+cluster stays within ``max_width_atr`` ATR of its first mark (the ATR at that mark's birth). The mark with the most
+USD leads the zone (tie: the older, then the long side): the zone carries its id, side, age, touches and holds.
+
+Quality, 0 to 100, is ``100 * sum(w * f)`` with every f in [0, 1]:
+
+====================  ====  ==========================================================
+factor                w     f
+====================  ====  ==========================================================
+USD concentration     0.30  the zone's USD / the USD of all zones
+recency               0.25  1 - age of its youngest mark / zone_bars
+event density         0.15  n / (n + 1), n its marks
+tightness             0.15  1 - width / (max_width_atr * ATR), at least 0
+touches               0.15  t / (t + 1), t its touches
+====================  ====  ==========================================================
+
+Below 40 is weak, below 70 medium, from 70 on strong. The bands sort zones; they do not predict that a zone holds.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ._jit import kernel, kernel_views
+from .layout import ZONE
+
+WEIGHT_USD = 0.30
+WEIGHT_RECENCY = 0.25
+WEIGHT_DENSITY = 0.15
+WEIGHT_TIGHTNESS = 0.15
+WEIGHT_TOUCHES = 0.15
+
+
+@kernel
+def cluster(s, p):
+    """Find the zones anew and describe each on the mark that leads it. Cost: O(live marks)."""
+    s.zone_count = 0
+    s.zone_usd = 0.0
+    index = 0
+    while index < s.whole_count:
+        first = s.marks[s.whole[index]]
+        low = first.price - first.half_width
+        high = first.price + first.half_width
+        lead = s.whole[index]
+        usd = 0.0
+        usd_price = 0.0
+        marks = 0
+        last_row = 0
+        last_time = 0
+        while index < s.whole_count:
+            slot = s.whole[index]
+            m = s.marks[slot]
+            new_low = min(low, m.price - m.half_width)
+            new_high = max(high, m.price + m.half_width)
+            if marks > 0 and (m.price - m.half_width > high or new_high - new_low > p.max_width_atr * first.atr):
+                break
+            low = new_low
+            high = new_high
+            usd += m.usd
+            usd_price += m.usd * m.price
+            marks += 1
+            last_row = max(last_row, m.birth_row)
+            last_time = max(last_time, m.birth)
+            m.leads = 0
+            best = s.marks[lead]
+            if m.usd > best.usd or (
+                m.usd == best.usd
+                and (m.birth_row < best.birth_row or (m.birth_row == best.birth_row and m.side < best.side))
+            ):
+                lead = slot
+            index += 1
+        m = s.marks[lead]
+        m.leads = 1
+        m.zone_price = usd_price / usd
+        m.zone_low = low
+        m.zone_high = high
+        m.zone_usd = usd
+        m.zone_width_atr = (high - low) / first.atr
+        m.zone_marks = marks
+        m.zone_last_row = last_row
+        m.zone_last_time = last_time
+        s.zones[s.zone_count] = lead
+        s.zone_count += 1
+        s.zone_usd += usd
+
+
+@kernel
+def nearest_zones(s, price):
+    """Slots of the marks that lead the highest zone at or below a price and the lowest above it; -1 if none."""
+    support = -1
+    for index in range(s.zone_count):
+        slot = s.zones[index]
+        if s.marks[slot].zone_price > price:
+            return support, slot
+        if price == price:
+            support = slot
+    return support, -1
+
+
+@kernel
+def quality(m, p, row, all_usd):
+    """Quality of the zone that a mark leads; formula and weights stand in the module's text."""
+    tightness = 0.0
+    if p.max_width_atr > 0.0:
+        tightness = max(0.0, 1.0 - m.zone_width_atr / p.max_width_atr)
+    return 100.0 * (
+        WEIGHT_USD * (m.zone_usd / all_usd)
+        + WEIGHT_RECENCY * (1.0 - (row - m.zone_last_row) / p.zone_bars)
+        + WEIGHT_DENSITY * (m.zone_marks / (m.zone_marks + 1.0))
+        + WEIGHT_TIGHTNESS * tightness
+        + WEIGHT_TOUCHES * (m.touches / (m.touches + 1.0))
+    )
+
+
+@kernel
+def _zones(state, params, out):
+    s = state[0]
+    p = params[0]
+    row = s.rows - 1
+    for index in range(s.zone_count):
+        m = s.marks[s.zones[index]]
+        z = out[index]
+        z.zone_id = 2 * m.birth + m.side
+        z.birth = m.birth
+        z.last_time = m.zone_last_time
+        z.side = m.side
+        z.price = m.zone_price
+        z.low = m.zone_low
+        z.high = m.zone_high
+        z.usd = m.zone_usd
+        z.quality = quality(m, p, row, s.zone_usd)
+        z.marks = m.zone_marks
+        z.age = row - m.birth_row
+        z.touches = m.touches
+        z.holds = m.holds
+        z.ambiguous = m.ambiguous
+        z.unresolved = m.unresolved
+
+
+def zones_of(state: np.ndarray, params: np.ndarray) -> np.ndarray:
+    """The zones as of the last bar: (n,) ZONE, upwards by price. Nothing is changed. Cost: O(zones)."""
+    out = np.zeros(int(state["zone_count"][0]), ZONE)
+    _zones(*kernel_views(state, params, out))
+    return out
+
+
+def marks_of(state: np.ndarray, params: np.ndarray) -> np.ndarray:
+    """Every mark of the last ``zone_bars`` rows, broken ones too: (n,) MARK, oldest first. A copy."""
+    marks = state["marks"][0, : 2 * int(params["zone_bars"][0])]
+    alive = (marks["usd"] > 0.0) & (marks["birth_row"] > int(state["rows"][0]) - 1 - int(params["zone_bars"][0]))
+    marks = marks[alive]
+    return marks[np.lexsort((marks["side"], marks["birth_row"]))]

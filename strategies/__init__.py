@@ -1,0 +1,1 @@
+"""Ready strategies, one folder for each platform."""
