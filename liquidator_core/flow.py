@@ -6,31 +6,37 @@ from ._jit import kernel
 
 
 @kernel
-def window_sum(values, row, length):
-    """Sum of a ring's last ``length`` values before ``row``, in age order, oldest first.
+def remember(values, now, length, value):
+    """Write a row's value into a ring that is kept twice, so that any window of it lies in one piece."""
+    values[now] = value
+    values[now + length] = value
+
+
+@kernel
+def window_sum(values, now, length):
+    """Sum of a ring's last ``length`` values before the row that takes place ``now``, in age order, oldest first.
 
     Four interleaved lanes, ``(l0 + l1) + (l2 + l3)``, so that additions do not wait for each other. Summed anew
     each time: a running sum keeps the rounding of everything it ever held.
     """
+    window = values[now : now + length]
     lane0 = 0.0
     lane1 = 0.0
     lane2 = 0.0
     lane3 = 0.0
-    index = row % length
-    for age in range(length):
-        value = values[index]
-        lane = age & 3
-        if lane == 0:
-            lane0 += value
-        elif lane == 1:
-            lane1 += value
-        elif lane == 2:
-            lane2 += value
-        else:
-            lane3 += value
-        index += 1
-        if index == length:
-            index = 0
+    quads = length // 4
+    for quad in range(quads):
+        lane0 += window[4 * quad]
+        lane1 += window[4 * quad + 1]
+        lane2 += window[4 * quad + 2]
+        lane3 += window[4 * quad + 3]
+    rest = length - 4 * quads
+    if rest > 0:
+        lane0 += window[4 * quads]
+    if rest > 1:
+        lane1 += window[4 * quads + 1]
+    if rest > 2:
+        lane2 += window[4 * quads + 2]
     return (lane0 + lane1) + (lane2 + lane3)
 
 
@@ -52,6 +58,6 @@ def is_event(s, p, side, row, usd):
     """Whether a flow is large: against the mean flow of its side, and against the mean turnover, before it."""
     if not usd > 0.0 or row < p.flow_bars:
         return False
-    if usd < p.event_share * (window_sum(s.turnover, row, p.flow_bars) / p.flow_bars):
+    if usd < p.event_share * (window_sum(s.turnover, s.flow_at, p.flow_bars) / p.flow_bars):
         return False
-    return usd > p.event_mult * (window_sum(s.flow[side], row, p.flow_bars) / p.flow_bars)
+    return usd > p.event_mult * (window_sum(s.flow[side], s.flow_at, p.flow_bars) / p.flow_bars)

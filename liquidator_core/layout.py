@@ -23,8 +23,9 @@ BINS = 4096  # ring of log-price bins; a power of two
 BINS_PER_LOG = 1386 / math.log(2.0)  # a factor of two is a whole number of bins
 CELL = 8  # bins a level's cell holds
 MAX_CELLS = 64  # cells that a level may be away
-FAR_LOG = 1.2  # a cohort left behind by this counts as closed with profit, so that positions fit into the ring
-FAR_FACTOR = 2.2  # no liquidation price is further from its entry than this factor, likewise
+LEFT_BEHIND = 3.3  # a cohort counts as closed with profit once price has moved away by this factor
+MAX_FACTOR = 2.2  # no liquidation price is further from its entry; together they keep positions within the ring
+BLOCK = 32  # cohorts compared at a time; divides every size
 BUCKET = 8  # binary orders of magnitude that share a unit of mass
 BUCKETS = 2100 // BUCKET + 1
 SIZES = (256, 1024, 4096)  # window lengths that a state can be built for, in bars
@@ -225,29 +226,33 @@ def state_dtype(size: int) -> np.dtype:
             ("close", "f8"),  # of the last good row; nan = none, or too long ago
             ("close_age", "i8"),  # rows since that one
             ("open_interest", "f8"),  # of the last row; nan = unknown
-            # windows, each value at row % its length
+            # rings: the place of the last row in each
+            ("ledger_at", "i8"),
+            ("flow_at", "i8"),
+            ("range_at", "i8"),
+            ("mark_at", "i8"),
+            # windows; turnover and flow stand again behind their end
             ("true_range", "f8", (size,)),
-            ("turnover", "f8", (size,)),
-            ("flow", "f8", (2, size)),
-            # ledger: the cohort opened on row r at slot r % (ledger_bars + 1), in lists under the bins of entry prices
+            ("turnover", "f8", (2 * size,)),
+            ("flow", "f8", (2, 2 * size)),
+            # ledger: a cohort a row
             ("entry", "f8", (size,)),
             ("log_entry", "f8", (size,)),  # in bins
             ("mass", "f8", (size,)),  # base units a side
-            ("alive", "i4", (2, size)),  # bit k: the position at leverage k is open
-            ("next", "i4", (size,)),
-            ("prev", "i4", (size,)),
-            ("bin", "i4", (size,)),  # NOT_LINKED when the cohort hangs nowhere
-            ("head", "i4", (BINS,)),
-            ("bound", "i8", (2, MAX_LEVERAGES)),  # no open long was entered above this bin, no open short below it
-            ("behind", "i8", (2,)),  # no open long was entered below this bin, no open short above it
-            # mass at bins of liquidation prices: bin b at [b % CELL, b // CELL]
-            ("lots", "i8", (2, CELL, BINS // CELL)),
-            ("lots_place", "i8", (2, CELL, BINS // CELL)),
+            ("open_positions", "i8", (2, size)),  # of the cohort's side: the lowest so many leverages
+            ("next_price", "f8", (2, size)),  # liquidation price of the highest of these; out of reach if none
+            ("first_reached", "f8", (2,)),  # no liquidation price is nearer than this
+            ("reached", "i8", (size + 1,)),  # scratch of the sweep
+            ("lowest_entry", "f8"),  # no open long was entered below
+            ("highest_entry", "f8"),  # no open short was entered above
+            # mass at bins of liquidation prices: bin b at [b % CELL, b // CELL]; the first columns again behind the last
+            ("lots", "i8", (2, CELL, BINS // CELL + MAX_CELLS)),
+            ("lots_place", "i8", (2, CELL, BINS // CELL + MAX_CELLS)),
             ("lots_a_unit", "f8"),  # lots in one base unit
             ("buckets", "i4", (BUCKETS,)),  # open cohorts by order of magnitude of their mass
             ("top_bucket", "i8"),
             ("cell", "i8", (2, MAX_CELLS)),  # scratch of the levels
-            # marks: born on row r at slots 2 * (r % zone_bars) + side
+            # marks: two slots a row, 2 * mark_at + side
             ("marks", MARK, (2 * size,)),
             ("whole", "i4", (2 * size,)),  # slots of unbroken marks by (price, birth, side)
             ("whole_count", "i8"),
@@ -262,4 +267,3 @@ def state_dtype(size: int) -> np.dtype:
 
 
 STATE = state_dtype(SIZES[0])
-NOT_LINKED = -(2**31)

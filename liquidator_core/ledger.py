@@ -1,18 +1,18 @@
 """The ledger: leveraged positions implied by past bars, until price sweeps them or time lets them go.
 
 Each good bar opens one cohort at its close: every contract opened adds one long and one short, split over the
-leverages of ``Params``. A position is one (cohort, side, leverage), liquidated at ``entry * factor``; a bit of
-``alive`` says that it is open. Cohorts hang in doubly linked lists, newest first, under a ring of log-price bins of
-their entries. Bins are an index: a sweep visits the bins that price crossed for a leverage and closes a position only
-if its own price was reached, so the flow does not depend on the bins.
+leverages of ``Params`` in ascending order. The position of leverage k is liquidated at ``entry * factor``, so price
+reaches the highest leverage first and ``open_positions`` of a side counts the lowest ones that are still open;
+``next_price`` is where the highest of these is liquidated, beyond reach when none is. A bar is compared with the
+``next_price`` of every cohort, oldest first, in blocks that the compiler turns into a few vector instructions; that
+is faster than any index over them, and exact.
 
 For the levels each side also keeps the mass that lies at each bin of liquidation prices, on a signed axis
 ``sign * log(price)`` that falls towards liquidation. It is kept in whole ``lots``, of which a running sum is exact:
 ``lots = round(mass * weight / unit)``, the unit a power of two 2^36 to 2^44 below the largest open mass, so that it too
 depends on the open cohorts alone. ``lots_place`` is the same times the place within the bin, for the mean price.
 
-A side of a cohort that price has left behind by more than ``FAR_LOG`` (a factor of 3.3) counts as closed with profit;
-positions therefore span less than one turn of the ring.
+A side of a cohort that price has left behind by a factor of ``LEFT_BEHIND`` counts as closed with profit; positions therefore span less than one turn of the ring of bins.
 """
 
 from __future__ import annotations
@@ -20,11 +20,13 @@ from __future__ import annotations
 import math
 
 from ._jit import kernel
-from .layout import BINS, BINS_PER_LOG, BUCKET, CELL, FAR_LOG, LONG, MAX_LEVERAGES, NOT_LINKED
+from .layout import BINS, BLOCK, BUCKET, CELL, LEFT_BEHIND, LONG, MAX_CELLS, SHORT
 
 _RING = BINS - 1
 _ROW = CELL - 1
+_COLUMNS = BINS // CELL
 _LOTS_LOG2 = 44
+_LEAST_LOG2 = 1074  # of the smallest float
 
 
 @kernel
@@ -34,96 +36,128 @@ def _weigh(s, p, side, k, slot, sign):
     if side != LONG:
         place = -place
     below = math.floor(place)
-    bin_ = int(below)
     lots = math.floor(s.mass[slot] * p.weight[k] * s.lots_a_unit + 0.5)
-    s.lots[side, bin_ & _ROW, (bin_ & _RING) // CELL] += sign * int(lots)
-    s.lots_place[side, bin_ & _ROW, (bin_ & _RING) // CELL] += sign * int(math.floor(lots * (place - below) + 0.5))
+    whole = sign * int(lots)
+    whole_place = sign * int(math.floor(lots * (place - below) + 0.5))
+    row = int(below) & _ROW
+    column = (int(below) & _RING) // CELL
+    s.lots[side, row, column] += whole
+    s.lots_place[side, row, column] += whole_place
+    if column < MAX_CELLS:
+        s.lots[side, row, column + _COLUMNS] += whole
+        s.lots_place[side, row, column + _COLUMNS] += whole_place
+
+
+@kernel
+def _set_open(s, p, side, slot, positions):
+    """Leave the lowest ``positions`` leverages of a cohort's side open and point ``next_price`` at the highest."""
+    s.open_positions[side, slot] = positions
+    if positions > 0:
+        s.next_price[side, slot] = s.entry[slot] * p.factor[side, positions - 1]
+    else:
+        s.next_price[side, slot] = 0.0 if side == LONG else math.inf
+
+
+@kernel
+def _close_side(s, p, side, slot):
+    for k in range(s.open_positions[side, slot]):
+        _weigh(s, p, side, k, slot, -1)
+    _set_open(s, p, side, slot, 0)
+
+
+@kernel
+def _find_reached(s, p, side, limit):
+    """Write the slots of the cohorts whose next price was reached to ``s.reached``; returns their number.
+
+    Both loops are free of branches on prices: the first counts a block with a few vector instructions, the second
+    goes through the blocks where something was reached.
+    """
+    prices = s.next_price[side]
+    sign = 1.0 if side == LONG else -1.0
+    found = 0
+    for block in range((p.ledger_bars + BLOCK) // BLOCK):
+        reached = 0
+        for i in range(BLOCK):
+            reached += sign * prices[BLOCK * block + i] >= sign * limit
+        if reached > 0:
+            for at in range(BLOCK * block, BLOCK * block + BLOCK):
+                s.reached[found] = at
+                found += sign * prices[at] >= sign * limit
+    return found
 
 
 @kernel
 def sweep(s, p, side, limit):
     """Close every position of a side whose liquidation price was reached: the bar's low for longs, high for shorts.
 
-    Returns (usd, price): the forced flow at the liquidation prices, and its usd-weighted price (nan if none).
-    Order of summation: by leverage, then away from the limit by bin, then newest first.
-    Cost: O(leverages + bins crossed + cohorts in them).
+    Returns (usd, price): the forced flow at the liquidation prices, and its usd-weighted price (nan if none). Summed
+    from the oldest cohort to the newest, of each the highest leverage first. Cost: O(ledger_bars / vector width +
+    positions closed).
     """
-    sign = 1 if side == LONG else -1
-    log_limit = math.log(limit) * BINS_PER_LOG
     usd = 0.0
     usd_price = 0.0
-    for k in range(p.leverages):
-        first = int(math.floor(log_limit - p.offset[side, k])) - sign  # a bin's edge may be off by rounding
-        for away in range(min(sign * (s.bound[side, k] - first), BINS - 1) + 1):
-            slot = s.head[(first + sign * away) & _RING]
-            while slot >= 0:
-                price = s.entry[slot] * p.factor[side, k]
-                if s.alive[side, slot] >> k & 1 and sign * price >= sign * limit:
-                    amount = s.mass[slot] * p.weight[k] * price
-                    usd += amount
-                    usd_price += amount * price
-                    _weigh(s, p, side, k, slot, -1)
-                    s.alive[side, slot] ^= 1 << k
-                slot = s.next[slot]
-        last = first + 2 * sign
-        if sign * (s.bound[side, k] - last) > 0:
-            s.bound[side, k] = last
+    sign = 1.0 if side == LONG else -1.0
+    if sign * s.first_reached[side] < sign * limit:
+        return usd, math.nan
+    s.first_reached[side] = limit
+    found = _find_reached(s, p, side, limit)
+    oldest = 0
+    while oldest < found and s.reached[oldest] < s.ledger_at:
+        oldest += 1
+    for i in range(found):
+        at = s.reached[oldest + i - (found if oldest + i >= found else 0)]
+        k = s.open_positions[side, at] - 1
+        while k >= 0:
+            price = s.entry[at] * p.factor[side, k]
+            if sign * price < sign * limit:
+                break
+            amount = s.mass[at] * p.weight[k] * price
+            usd += amount
+            usd_price += amount * price
+            _weigh(s, p, side, k, at, -1)
+            k -= 1
+        _set_open(s, p, side, at, k + 1)
     return usd, usd_price / usd if usd > 0.0 else math.nan
 
 
 @kernel
-def _close_side(s, p, side, slot):
-    alive = s.alive[side, slot]
-    for k in range(p.leverages):
-        if alive >> k & 1:
-            _weigh(s, p, side, k, slot, -1)
-    s.alive[side, slot] = 0
-
-
-@kernel
-def take_profit(s, p, side, close):
-    """Let go of the positions of cohorts that the close has left behind by more than FAR_LOG."""
-    sign = 1 if side == LONG else -1
-    far = close * math.exp(-sign * FAR_LOG)
-    last = int(math.floor(math.log(far) * BINS_PER_LOG)) + sign
-    for away in range(min(sign * (last - s.behind[side]), BINS - 1) + 1):
-        slot = s.head[(last - sign * away) & _RING]
-        while slot >= 0:
-            if s.alive[side, slot] != 0 and sign * s.entry[slot] <= sign * far:
-                _close_side(s, p, side, slot)
-            slot = s.next[slot]
-    first = last - 2 * sign
-    if sign * (first - s.behind[side]) > 0:
-        s.behind[side] = first
-
-
-@kernel
-def expire(s, p, slot):
-    """Let go of the cohort that is ``ledger_bars + 1`` rows old, whose slot the row's own cohort takes."""
-    if s.bin[slot] == NOT_LINKED:
+def take_profit(s, p, close):
+    """Let go of the positions of cohorts that the close has left behind by LEFT_BEHIND."""
+    if s.lowest_entry * LEFT_BEHIND > close and s.highest_entry < close * LEFT_BEHIND:
         return
-    for side in range(2):
-        _close_side(s, p, side, slot)
-    before = s.prev[slot]
-    if before >= 0:
-        s.next[before] = -1  # the oldest cohort is the last of its list
-    else:
-        s.head[s.bin[slot] & _RING] = -1
-    s.bin[slot] = NOT_LINKED
-    _count(s, s.mass[slot], -1)
-    if s.buckets[s.top_bucket] == 0:
-        weigh_all(s, p)
+    s.lowest_entry = math.inf
+    s.highest_entry = 0.0
+    for slot in range(p.ledger_bars + 1):
+        if s.open_positions[LONG, slot] > 0:
+            if s.entry[slot] * LEFT_BEHIND <= close:
+                _close_side(s, p, LONG, slot)
+            else:
+                s.lowest_entry = min(s.lowest_entry, s.entry[slot])
+        if s.open_positions[SHORT, slot] > 0:
+            if s.entry[slot] >= close * LEFT_BEHIND:
+                _close_side(s, p, SHORT, slot)
+            else:
+                s.highest_entry = max(s.highest_entry, s.entry[slot])
 
 
 @kernel
 def _bucket(mass):
     """Masses within a factor of 256 of each other share a bucket."""
-    return (math.frexp(mass)[1] + 1074) // BUCKET
+    return (math.frexp(mass)[1] + _LEAST_LOG2) // BUCKET
 
 
 @kernel
-def _count(s, mass, sign):
-    s.buckets[_bucket(mass)] += sign
+def expire(s, p):
+    """Let go of the cohort that is ``ledger_bars + 1`` rows old, whose slot the row's own cohort takes."""
+    slot = s.ledger_at
+    if not s.mass[slot] > 0.0:
+        return
+    _close_side(s, p, LONG, slot)
+    _close_side(s, p, SHORT, slot)
+    s.buckets[_bucket(s.mass[slot])] -= 1
+    s.mass[slot] = 0.0
+    if s.buckets[s.top_bucket] == 0:
+        weigh_all(s, p)
 
 
 @kernel
@@ -133,16 +167,13 @@ def weigh_all(s, p):
     while bucket > 0 and s.buckets[bucket] == 0:
         bucket -= 1
     s.top_bucket = bucket
-    s.lots_a_unit = math.ldexp(1.0, _LOTS_LOG2 - (BUCKET * (bucket + 1) - 1074))
+    s.lots_a_unit = math.ldexp(1.0, _LOTS_LOG2 + _LEAST_LOG2 - BUCKET * (bucket + 1))
     s.lots[:] = 0
     s.lots_place[:] = 0
     for slot in range(p.ledger_bars + 1):
-        if s.bin[slot] == NOT_LINKED:
-            continue
         for side in range(2):
-            for k in range(p.leverages):
-                if s.alive[side, slot] >> k & 1:
-                    _weigh(s, p, side, k, slot, 1)
+            for k in range(s.open_positions[side, slot]):
+                _weigh(s, p, side, k, slot, 1)
 
 
 @kernel
@@ -150,40 +181,34 @@ def survive(s, p, share):
     """Scale every open cohort by the share of positions that the bar's voluntary closing left open."""
     s.buckets[:] = 0
     for slot in range(p.ledger_bars + 1):
-        if s.bin[slot] != NOT_LINKED:
+        if s.mass[slot] > 0.0:
             s.mass[slot] *= share
-            _count(s, s.mass[slot], 1)
+            if s.mass[slot] > 0.0:
+                s.buckets[_bucket(s.mass[slot])] += 1
+            else:
+                _set_open(s, p, LONG, slot, 0)
+                _set_open(s, p, SHORT, slot, 0)
     weigh_all(s, p)
 
 
 @kernel
-def open_cohort(s, p, slot, close, mass):
-    """Open ``mass`` base units a side at ``close``, split over the leverages."""
+def open_cohort(s, p, close, log_close, mass):
+    """Open ``mass`` base units a side at ``close``, split over the leverages; ``log_close`` is in bins."""
+    slot = s.ledger_at
     s.mass[slot] = mass
     if not mass > 0.0:
         return
-    place = math.log(close) * BINS_PER_LOG
-    bin_ = int(math.floor(place))
-    ring = bin_ & _RING
-    after = s.head[ring]
-    s.next[slot] = after
-    s.prev[slot] = -1
-    if after >= 0:
-        s.prev[after] = slot
-    s.head[ring] = slot
-    s.bin[slot] = bin_
     s.entry[slot] = close
-    s.log_entry[slot] = place
-    _count(s, mass, 1)
-    everyone = (1 << p.leverages) - 1
-    s.alive[0, slot] = everyone
-    s.alive[1, slot] = everyone
-    for k in range(p.leverages):
-        s.bound[0, k] = max(s.bound[0, k], bin_)
-        s.bound[1, k] = min(s.bound[1, k], bin_)
-    s.behind[0] = min(s.behind[0], bin_)
-    s.behind[1] = max(s.behind[1], bin_)
-    if _bucket(mass) > s.top_bucket:
+    s.log_entry[slot] = log_close
+    s.lowest_entry = min(s.lowest_entry, close)
+    s.highest_entry = max(s.highest_entry, close)
+    _set_open(s, p, LONG, slot, p.leverages)
+    _set_open(s, p, SHORT, slot, p.leverages)
+    s.first_reached[LONG] = max(s.first_reached[LONG], s.next_price[LONG, slot])
+    s.first_reached[SHORT] = min(s.first_reached[SHORT], s.next_price[SHORT, slot])
+    bucket = _bucket(mass)
+    s.buckets[bucket] += 1
+    if bucket > s.top_bucket:
         weigh_all(s, p)
         return
     for side in range(2):

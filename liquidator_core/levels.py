@@ -17,67 +17,76 @@ from .layout import BINS, BINS_PER_LOG, CELL, LEVEL, LONG, MAX_CELLS
 _RING = BINS - 1
 _ROW = CELL - 1
 _COLUMNS = BINS // CELL
+_BLOCK = 16
 
 
 @kernel
 def weigh_cells(s, p, side, close_bin):
     """Write the lots of each cell to ``s.cell[side]``, the nearest cell last; returns the lots within reach.
 
-    Bin b of the ring lies at row ``b % CELL`` and column ``b // CELL``, so that a row of neighbouring cells is a run of
-    neighbouring numbers, at most broken once where the ring closes.
+    Bin b of the ring lies at row ``b % CELL`` and column ``b // CELL``, so that neighbouring cells are neighbouring
+    numbers in each row, and the first columns stand again behind the last, so that no run of cells is broken.
     """
-    reach = p.level_reach
+    lots = s.lots[side]
     cells = s.cell[side]
-    cells[:] = 0
-    for row in range(CELL):
-        column = (close_bin & _RING) // CELL
-        if row > (close_bin & _ROW):
-            column -= 1
-        start = (column - reach + 1) & (_COLUMNS - 1)
-        turn = min(reach, _COLUMNS - start)
-        lots = s.lots[side, row]
-        cells[:turn] += lots[start : start + turn]
-        if turn < reach:
-            cells[turn:reach] += lots[: reach - turn]
+    phase = close_bin & _ROW
+    first = ((close_bin & _RING) // CELL - p.level_reach) & (_COLUMNS - 1)
     total = 0
-    for i in range(MAX_CELLS):
-        total += cells[i]
+    for i in range(p.level_reach):
+        cell = 0
+        for row in range(CELL):
+            cell += lots[row, first + i + (1 if row <= phase else 0)]
+        cells[i] = cell
+        total += cell
     return total
 
 
 @kernel
 def open_cell(s, side, close_bin, distance):
     """(usd, price) of the cell ``distance`` cells ahead of the close."""
+    nearest = close_bin - CELL * distance
     lots = 0
-    place = 0.0
-    for away in range(CELL * distance, CELL * (distance + 1)):
-        bin_ = close_bin - away
-        column = (bin_ & _RING) // CELL
-        lots += s.lots[side, bin_ & _ROW, column]
-        place += s.lots_place[side, bin_ & _ROW, column] - away * float(s.lots[side, bin_ & _ROW, column])
-    place = close_bin + place / lots
-    price = math.exp((place if side == LONG else -place) / BINS_PER_LOG)
+    place = 0
+    for away in range(CELL):
+        row = (nearest - away) & _ROW
+        column = ((nearest - away) & _RING) // CELL
+        lots += s.lots[side, row, column]
+        place += s.lots_place[side, row, column] - away * s.lots[side, row, column]
+    mean = nearest + place / lots
+    price = math.exp((mean if side == LONG else -mean) / BINS_PER_LOG)
     return lots / s.lots_a_unit * price, price
 
 
 @kernel
-def close_bin_of(side, close):
+def close_bin_of(side, log_close):
     """Bin of the close on a side's axis."""
-    place = math.log(close) * BINS_PER_LOG
-    return int(math.floor(place if side == LONG else -place))
+    return int(math.floor(log_close if side == LONG else -log_close))
 
 
 @kernel
-def nearest_level(s, p, side, close):
+def nearest_heavy(cells, least):
+    """Index of the last cell that holds at least ``least`` lots, -1 if none; looked for a block at a time."""
+    for block in range(MAX_CELLS // _BLOCK - 1, -1, -1):
+        heavy = 0
+        for i in range(_BLOCK):
+            heavy += cells[_BLOCK * block + i] >= least
+        if heavy > 0:
+            i = _BLOCK * block + _BLOCK - 1
+            while cells[i] < least:
+                i -= 1
+            return i
+    return -1
+
+
+@kernel
+def nearest_level(s, p, side, log_close):
     """(usd, price) of the nearest level of a side, (nan, nan) if none."""
-    close_bin = close_bin_of(side, close)
+    close_bin = close_bin_of(side, log_close)
     total = weigh_cells(s, p, side, close_bin)
     if total > 0:
-        least = p.level_share * total
-        cells = s.cell[side]
-        for i in range(p.level_reach - 1, -1, -1):
-            if cells[i] >= least:
-                return open_cell(s, side, close_bin, p.level_reach - 1 - i)
+        i = nearest_heavy(s.cell[side], int(math.ceil(p.level_share * total)))
+        if i >= 0:
+            return open_cell(s, side, close_bin, p.level_reach - 1 - i)
     return math.nan, math.nan
 
 
@@ -89,7 +98,7 @@ def _levels(state, params, out):
     if not s.close > 0.0:
         return count
     for side in range(2):
-        close_bin = close_bin_of(side, s.close)
+        close_bin = close_bin_of(side, math.log(s.close) * BINS_PER_LOG)
         total = weigh_cells(s, p, side, close_bin)
         if total <= 0:
             continue

@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 
 from ._jit import kernel
+from .zones import nearest_zones
 
 
 @kernel
@@ -22,8 +23,9 @@ def average_true_range(s, p, row):
         return math.nan
     total = 0.0
     good = 0
-    for back in range(p.atr_bars - 1, -1, -1):
-        true_range = s.true_range[(row - back) % p.atr_bars]
+    for age in range(1, p.atr_bars + 1):
+        at = s.range_at + age
+        true_range = s.true_range[at if at < p.atr_bars else at - p.atr_bars]
         if true_range == true_range:
             total += true_range
             good += 1
@@ -38,18 +40,22 @@ def _remove(slots, count, index):
 
 
 @kernel
-def expire_marks(s, p, row):
+def expire_marks(s, p):
     """Let go of marks that are ``zone_bars`` old; returns whether a zone may have changed."""
     changed = False
-    oldest = row - p.zone_bars
-    for index in range(s.whole_count - 1, -1, -1):
-        if s.marks[s.whole[index]].birth_row <= oldest:
-            s.whole_count = _remove(s.whole, s.whole_count, index)
-            changed = True
+    for side in range(2):
+        slot = 2 * s.mark_at + side
+        if s.marks[slot].usd > 0.0:
+            s.marks[slot].usd = 0.0
+            for index in range(s.whole_count):
+                if s.whole[index] == slot:
+                    s.whole_count = _remove(s.whole, s.whole_count, index)
+                    changed = True
+                    break
     for index in range(s.broken_count - 1, -1, -1):
         mark = s.marks[s.broken[index]]
         mark.broken_age += 1
-        if mark.birth_row <= oldest or mark.broken_age > p.outcome_bars:
+        if mark.usd == 0.0 or mark.broken_age > p.outcome_bars:
             s.broken_count = _remove(s.broken, s.broken_count, index)
     return changed
 
@@ -112,10 +118,9 @@ def arm(m, p, close):
 
 
 @kernel
-def update_marks(s, p, bar, row, support, resistance, o):
+def update_marks(s, p, bar, row, o):
     """Show a bar to every mark and write touch, broke, fade, join and the exits.
 
-    ``support`` and ``resistance`` are the slots of the marks that led the nearest zones before the bar, -1 if none.
     Where zones disagree the one with the most USD decides, of equals the lowest. Returns whether a zone changed.
     """
     changed = False
@@ -137,6 +142,11 @@ def update_marks(s, p, bar, row, support, resistance, o):
         slot = s.whole[index]
         m = s.marks[slot]
         approach = m.armed
+        if m.trial == 0 and (
+            (approach > 0 and bar.low > m.price + m.half_width) or (approach < 0 and bar.high < m.price - m.half_width)
+        ):
+            index += 1  # price stays away: nothing can change
+            continue
         if approach != 0 and is_touched(m, bar):
             m.touches += 1
             if m.trial == 0:
@@ -151,6 +161,7 @@ def update_marks(s, p, bar, row, support, resistance, o):
                 if inside and m.zone_usd > fade_usd:
                     fade_usd = m.zone_usd
                     o.fade = approach
+                support, resistance = nearest_zones(s, s.close)
                 if slot == resistance and approach < 0:
                     o.exit_long = 1
                 if slot == support and approach > 0:
@@ -174,7 +185,7 @@ def update_marks(s, p, bar, row, support, resistance, o):
 @kernel
 def leave_mark(s, p, row, time, side, usd, price, atr):
     """Turn an event into a mark, in its place among the unbroken ones."""
-    slot = 2 * (row % p.zone_bars) + side
+    slot = 2 * s.mark_at + side
     m = s.marks[slot]
     m.birth = time
     m.birth_row = row

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import functools
 import hashlib
 import json
 import math
@@ -13,15 +14,34 @@ from typing import Any
 
 import numpy as np
 
-from .layout import BINS_PER_LOG, LONG, MAX_CELLS, MAX_LEVERAGES, PARAMS, SHORT, SIZES
+from .layout import BINS_PER_LOG, LONG, MAX_CELLS, MAX_FACTOR, MAX_LEVERAGES, PARAMS, SHORT, SIZES
 from .margin import liquidation_factor
+
+
+def _suggesting(cls: type) -> type:
+    """Make the constructor answer an unknown name with the nearest known one."""
+    build = cls.__init__
+    known = [spec.name for spec in dataclasses.fields(cls)]
+
+    @functools.wraps(build)
+    def construct(self: Any, **values: Any) -> None:
+        for name in values:
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                hint = f": did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
+                raise TypeError(f"unknown parameter {name!r}{hint}")
+        build(self, **values)
+
+    cls.__init__ = construct
+    return cls
 
 
 def _ranged(default: Any, low: float, high: float, doc: str) -> Any:
     return field(default=default, metadata={"range": (low, high), "doc": doc})
 
 
-@dataclass(frozen=True)
+@_suggesting
+@dataclass(frozen=True, kw_only=True)
 class Params:
     """What the engine is told. Every field is checked on construction; ``memory`` follows from the windows.
 
@@ -81,6 +101,14 @@ class Params:
                 f"margin_rate must be below 1 / leverage = {1.0 / highest:.6g} at {highest:g}x, got {self.margin_rate:g}: "
                 "such a position would be liquidated as it is opened"
             )
+        for leverage in self.leverages:
+            for side in (LONG, SHORT):
+                factor = self._factor(leverage, side)
+                if not 1.0 / MAX_FACTOR <= factor <= MAX_FACTOR:
+                    raise ValueError(
+                        f"leverages, margin_rate and margin_amount must keep a liquidation price within a factor of "
+                        f"{MAX_FACTOR:g} of its entry, got {factor:.4g} at {leverage:g}x"
+                    )
         if self.atr_bars >= self.ledger_bars + self.flow_bars:
             raise ValueError(
                 f"atr_bars must be below ledger_bars + flow_bars = {self.ledger_bars + self.flow_bars}, "
@@ -110,6 +138,9 @@ class Params:
         if not many:
             object.__setattr__(self, spec.name, int(value) if whole else float(value))
 
+    def _factor(self, leverage: float, side: int) -> float:
+        return liquidation_factor(leverage, side, self.margin_rate, self.margin_amount, self.margin == "inverse")
+
     @property
     def memory(self) -> int:
         """Rows that a signal depends on: windows add up, and the one more is the previous close."""
@@ -130,12 +161,6 @@ class Params:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Params:
         """The inverse of ``to_dict``; names left out keep their defaults, unknown ones raise with a suggestion."""
-        known = [spec.name for spec in dataclasses.fields(cls)]
-        for name in values:
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f": did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
-                raise ValueError(f"unknown parameter {name!r}{hint}")
         return cls(**values)
 
     def to_record(self) -> np.ndarray:
@@ -147,12 +172,10 @@ class Params:
         record["leverages"] = len(self.leverages)
         record["memory"] = self.memory
         record["digest"] = int(self.digest, 16)
-        record["weight"][0, : len(self.leverages)] = self.leverage_weights
-        for k, leverage in enumerate(self.leverages):
+        for k, (leverage, weight) in enumerate(sorted(zip(self.leverages, self.leverage_weights, strict=True))):
+            record["weight"][0, k] = weight
             for side in (LONG, SHORT):
-                factor = liquidation_factor(
-                    leverage, side, self.margin_rate, self.margin_amount, self.margin == "inverse"
-                )
+                factor = self._factor(leverage, side)
                 record["factor"][0, side, k] = factor
                 record["offset"][0, side, k] = math.log(factor) * BINS_PER_LOG
         return record

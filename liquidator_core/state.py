@@ -8,10 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from .layout import BINS, LONG, NOT_LINKED, PARAMS, SCHEMA, SHORT, SIGNAL, SIZES, state_dtype
+from .layout import PARAMS, SCHEMA, SHORT, SIGNAL, SIZES, state_dtype
 from .params import Params
-
-_EMPTY = 2 * BINS * 2**20  # beyond every bin that a price can have
 
 
 def new_state(params: Params | np.ndarray) -> np.ndarray:
@@ -28,13 +26,14 @@ def new_state(params: Params | np.ndarray) -> np.ndarray:
     state = np.zeros(1, state_dtype(next(size for size in SIZES if size >= longest)))
     state["schema"] = SCHEMA
     state["digest"] = record["digest"]
+    for ring in ("ledger_at", "flow_at", "range_at", "mark_at"):
+        state[ring] = -1
     state["close"] = np.nan
     state["open_interest"] = np.nan
     state["true_range"] = np.nan
-    state["head"] = -1
-    state["bin"] = NOT_LINKED
-    state["bound"][0, LONG] = state["behind"][0, SHORT] = -_EMPTY
-    state["bound"][0, SHORT] = state["behind"][0, LONG] = _EMPTY
+    state["next_price"][0, SHORT] = np.inf
+    state["first_reached"][0, SHORT] = np.inf
+    state["lowest_entry"] = np.inf
     state["lots_a_unit"] = 1.0
     return state
 

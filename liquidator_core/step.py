@@ -8,8 +8,8 @@ import numpy as np
 
 from . import ledger, levels, marks, signals, zones
 from ._jit import kernel, kernel_views
-from .flow import forced_flow, is_event
-from .layout import BAR, LONG, PARAMS, SHORT, SIGNAL, SIZES, STATE, state_dtype
+from .flow import forced_flow, is_event, remember
+from .layout import BAR, BINS_PER_LOG, LONG, PARAMS, SHORT, SIGNAL, SIZES, STATE, state_dtype
 from .params import Params
 from .state import new_signals, new_state
 
@@ -23,11 +23,25 @@ def is_good(b):
 
 
 @kernel
-def skip(s, p, row):
+def _turn(place, length):
+    return place + 1 if place + 1 < length else 0
+
+
+@kernel
+def take_places(s, p):
+    """Move to this row's place in each ring; a counter that wraps is far cheaper than a remainder."""
+    s.ledger_at = _turn(s.ledger_at, p.ledger_bars + 1)
+    s.flow_at = _turn(s.flow_at, p.flow_bars)
+    s.range_at = _turn(s.range_at, p.atr_bars)
+    s.mark_at = _turn(s.mark_at, p.zone_bars)
+
+
+@kernel
+def skip(s, p):
     """Let a row without usable prices pass: no range, no flow, no positions; the previous close is kept for a while."""
     s.skipped += 1
-    s.true_range[row % p.atr_bars] = math.nan
-    remember_flow(s, p, row, 0.0, 0.0, 0.0)
+    s.true_range[s.range_at] = math.nan
+    remember_flow(s, p, 0.0, 0.0, 0.0)
     s.open_interest = math.nan
     s.close_age += 1
     if s.close_age > p.ledger_bars + p.flow_bars - p.atr_bars:
@@ -35,23 +49,22 @@ def skip(s, p, row):
 
 
 @kernel
-def remember_range(s, p, row, b):
+def remember_range(s, b):
     """True range: ``max(high, previous close) - min(low, previous close)``."""
     high = b.high
     low = b.low
     if s.close == s.close:
         high = max(high, s.close)
         low = min(low, s.close)
-    s.true_range[row % p.atr_bars] = high - low
+    s.true_range[s.range_at] = high - low
 
 
 @kernel
-def remember_flow(s, p, row, long_usd, short_usd, turnover):
+def remember_flow(s, p, long_usd, short_usd, turnover):
     """What later bars are compared with."""
-    now = row % p.flow_bars
-    s.flow[LONG, now] = long_usd
-    s.flow[SHORT, now] = short_usd
-    s.turnover[now] = turnover
+    remember(s.flow[LONG], s.flow_at, p.flow_bars, long_usd)
+    remember(s.flow[SHORT], s.flow_at, p.flow_bars, short_usd)
+    remember(s.turnover, s.flow_at, p.flow_bars, turnover)
 
 
 @kernel
@@ -84,20 +97,19 @@ def trade_positions(s, p, volume, open_interest):
 @kernel
 def advance(s, p, b, o):
     row = s.rows
+    take_places(s, p)
     s.rows = row + 1
     s.time = b.time
     signals.clear(o)
-    slot = row % (p.ledger_bars + 1)
-    ledger.expire(s, p, slot)
-    if marks.expire_marks(s, p, row):
+    ledger.expire(s, p)
+    if marks.expire_marks(s, p):
         zones.cluster(s, p)
     if not is_good(b):
-        skip(s, p, row)
+        skip(s, p)
         return
 
-    remember_range(s, p, row, b)
-    support, resistance = zones.nearest_zones(s, s.close)
-    changed = marks.update_marks(s, p, b, row, support, resistance, o)
+    remember_range(s, b)
+    changed = marks.update_marks(s, p, b, row, o)
 
     long_usd, long_price = ledger.sweep(s, p, LONG, b.low)
     short_usd, short_price = ledger.sweep(s, p, SHORT, b.high)
@@ -111,11 +123,11 @@ def advance(s, p, b, o):
         zones.cluster(s, p)
 
     volume = b.volume if 0.0 <= b.volume < math.inf else 0.0
-    remember_flow(s, p, row, long_usd, short_usd, b.close * volume)
+    remember_flow(s, p, long_usd, short_usd, b.close * volume)
     opened = trade_positions(s, p, volume, b.open_interest)
-    ledger.take_profit(s, p, LONG, b.close)
-    ledger.take_profit(s, p, SHORT, b.close)
-    ledger.open_cohort(s, p, slot, b.close, opened)
+    ledger.take_profit(s, p, b.close)
+    log_close = math.log(b.close) * BINS_PER_LOG
+    ledger.open_cohort(s, p, b.close, log_close, opened)
     s.close = b.close
     s.close_age = 0
 
@@ -129,8 +141,8 @@ def advance(s, p, b, o):
         signals.describe_support(s, p, row, support, o)
     if resistance >= 0:
         signals.describe_resistance(s, p, row, resistance, o)
-    o.level_below_usd, o.level_below = levels.nearest_level(s, p, LONG, b.close)
-    o.level_above_usd, o.level_above = levels.nearest_level(s, p, SHORT, b.close)
+    o.level_below_usd, o.level_below = levels.nearest_level(s, p, LONG, log_close)
+    o.level_above_usd, o.level_above = levels.nearest_level(s, p, SHORT, log_close)
 
 
 @kernel

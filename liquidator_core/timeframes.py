@@ -1,0 +1,127 @@
+"""Timeframes: bars to higher-timeframe bars, closed ones only, and the alignment of their zones."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from ._jit import kernel, kernel_views
+from .layout import BAR
+
+_MINUTE = 60_000
+_DAY = 1440 * _MINUTE
+_MONDAY = 4 * _DAY  # the epoch was a Thursday
+
+TIMEFRAMES = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
+
+
+def _length_ms(timeframe: str) -> int:
+    """Length of a timeframe in ms; of a month, its least."""
+    if timeframe not in TIMEFRAMES:
+        raise ValueError(f"timeframe must be one of {', '.join(TIMEFRAMES)}, got {timeframe!r}")
+    unit = {"m": _MINUTE, "h": 60 * _MINUTE, "d": _DAY, "w": 7 * _DAY, "M": 28 * _DAY}[timeframe[-1]]
+    return int(timeframe[:-1]) * unit
+
+
+def bar_spans(time_ms: np.ndarray, timeframe: str) -> tuple[np.ndarray, np.ndarray]:
+    """(start, end) in ms of the bars of a timeframe that hold the given times.
+
+    Anchors: UTC midnight up to 1d, the epoch for 3d, Monday for 1w, the calendar for 1M.
+    """
+    length = _length_ms(timeframe)
+    time_ms = np.asarray(time_ms, np.int64)
+    if timeframe == "1M":
+        months = time_ms.astype("M8[ms]").astype("M8[M]")
+        return months.astype("M8[ms]").astype(np.int64), (months + 1).astype("M8[ms]").astype(np.int64)
+    anchor = _MONDAY if timeframe == "1w" else 0
+    start = (time_ms - anchor) // length * length + anchor
+    return start, start + length
+
+
+@kernel
+def _merge(bars, first, out):
+    """Merge bars[first[i] : first[i + 1]] into out[i]."""
+    for i in range(len(out)):
+        o = out[i]
+        for j in range(first[i], first[i + 1]):
+            b = bars[j]
+            if b.low > 0.0:
+                if not o.low > 0.0:
+                    o.open = b.open
+                    o.high = b.high
+                    o.low = b.low
+                o.high = max(o.high, b.high)
+                o.low = min(o.low, b.low)
+                o.close = b.close
+            o.volume += b.volume
+            o.taker_buy += b.taker_buy
+            o.open_interest = b.open_interest
+            o.funding_rate = b.funding_rate
+            o.liq_long_usd, o.liq_long_price = _add_flow(
+                o.liq_long_usd, o.liq_long_price, b.liq_long_usd, b.liq_long_price
+            )
+            o.liq_short_usd, o.liq_short_price = _add_flow(
+                o.liq_short_usd, o.liq_short_price, b.liq_short_usd, b.liq_short_price
+            )
+            o.large_sell_usd, o.large_sell_price = _add_flow(
+                o.large_sell_usd, o.large_sell_price, b.large_sell_usd, b.large_sell_price
+            )
+            o.large_buy_usd, o.large_buy_price = _add_flow(
+                o.large_buy_usd, o.large_buy_price, b.large_buy_usd, b.large_buy_price
+            )
+
+
+@kernel
+def _add_flow(usd, price, more_usd, more_price):
+    """Sum of two flows and their usd-weighted price; unknown (nan) adds nothing."""
+    if not more_usd >= 0.0:
+        return usd, price
+    if not usd > 0.0:
+        return more_usd, more_price
+    if more_usd == 0.0 or not more_price > 0.0:
+        return usd + more_usd, price
+    if not price > 0.0:
+        return usd + more_usd, more_price
+    return usd + more_usd, price + (more_price - price) * (more_usd / (usd + more_usd))
+
+
+def to_timeframe(bars: np.ndarray, timeframe: str) -> np.ndarray:
+    """Merge (n,) BAR of a lower timeframe into the closed bars of a higher one.
+
+    The first bar is left out if it starts before the first row, the last unless the rows reach its end (a row is taken
+    to last as long as the shortest step between rows). Volumes and flows add up, open interest and funding are the last
+    ones; rows without prices add none.
+    """
+    if len(bars) < 2:
+        return np.zeros(0, BAR)
+    time = bars["time"]
+    step = int(np.diff(time).min())
+    if step > _length_ms(timeframe):
+        raise ValueError(f"bars of {step} ms cannot be made into bars of {timeframe}: they are longer")
+    start, end = bar_spans(time, timeframe)
+    first = np.flatnonzero(np.r_[True, start[1:] != start[:-1]])
+    closed = end[first] <= time[-1] + step
+    closed[0] &= start[0] == time[0]
+    edges = np.r_[first, len(bars)]
+    out = np.zeros(len(first), BAR)
+    out["time"] = start[first]
+    for name in ("open", "high", "low", "close", "open_interest", "funding_rate"):
+        out[name] = math.nan
+    for name in BAR.names or ():
+        if name.startswith(("liq_", "large_")):
+            out[name] = math.nan
+    _merge(*kernel_views(bars), edges, *kernel_views(out))
+    return out[closed]
+
+
+def alignment(low: float, high: float, others: Sequence[np.ndarray]) -> float:
+    """0 to 100: the share of the other timeframes with a live zone that overlaps [low, high].
+
+    ``others`` holds one (n,) ZONE array a timeframe; nan without any.
+    """
+    if not others:
+        return math.nan
+    overlapping = sum(bool(np.any((zones["low"] <= high) & (zones["high"] >= low))) for zones in others)
+    return 100.0 * overlapping / len(others)
