@@ -14,14 +14,16 @@ import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+numba: Any
 try:
     import numba
+    import numba.extending
 except ImportError:
     numba = None
 
@@ -71,15 +73,28 @@ def kernel(function: F) -> F:
         return function
     options = {"error_model": "numpy", "nogil": True}
     if CACHE_DIR is None:
-        return numba.njit(**options)(function)  # type: ignore[no-any-return]
+        return cast(F, numba.njit(**options)(function))
     before = numba.config.CACHE_DIR
     numba.config.CACHE_DIR = CACHE_DIR
     try:
-        return numba.njit(cache=True, **options)(function)  # type: ignore[no-any-return]
+        return cast(F, numba.njit(cache=True, **options)(function))
     finally:
         numba.config.CACHE_DIR = before
 
 
 def kernel_views(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The same memory in the form that kernels take: as it is, or with fields as attributes where nothing is compiled."""
+    """The same memory in the form that kernels take: with fields as attributes where nothing is compiled."""
     return arrays if JIT else tuple(array.view(np.recarray) for array in arrays)
+
+
+def is_writable(array: np.ndarray) -> bool:
+    """Whether an array may be written to; in a kernel that is known when it is compiled and costs nothing."""
+    return array.flags.writeable
+
+
+if JIT:
+
+    @numba.extending.overload(is_writable)
+    def _is_writable(array):  # type: ignore[no-untyped-def]  # the signature must be that of the lambda
+        writable = bool(array.mutable)
+        return lambda array: writable

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from ._jit import kernel
+from .layout import Record
 
 
 @kernel
-def remember(values, now, length, value):
+def remember(values: np.ndarray, now: int, length: int, value: float) -> None:
     """Write a row's value into a ring that is kept twice, so that any window of it lies in one piece."""
     values[now] = value
     values[now + length] = value
 
 
 @kernel
-def window_sum(values, now, length):
+def window_sum(values: np.ndarray, now: int, length: int) -> float:
     """Sum of a ring's last ``length`` values before the row that takes place ``now``, in age order, oldest first.
 
     Four interleaved lanes, ``(l0 + l1) + (l2 + l3)``, so that additions do not wait for each other. Summed anew
@@ -41,7 +44,9 @@ def window_sum(values, now, length):
 
 
 @kernel
-def forced_flow(observed_usd, observed_price, swept_usd, swept_price, extreme):
+def forced_flow(
+    observed_usd: float, observed_price: float, swept_usd: float, swept_price: float, extreme: float
+) -> tuple[float, float]:
     """A side's forced flow and its price: observed where a feed gives it, else swept from the ledger.
 
     An observed flow without a price takes the swept price, or the bar's extreme if nothing was swept.
@@ -54,10 +59,10 @@ def forced_flow(observed_usd, observed_price, swept_usd, swept_price, extreme):
 
 
 @kernel
-def is_event(s, p, side, row, usd):
+def is_event(s: Record, p: Record, side: int, row: int, usd: float) -> bool:
     """Whether a flow is large: against the mean flow of its side, and against the mean turnover, before it."""
     if not usd > 0.0 or row < p.flow_bars:
         return False
     if usd < p.event_share * (window_sum(s.turnover, s.flow_at, p.flow_bars) / p.flow_bars):
         return False
-    return usd > p.event_mult * (window_sum(s.flow[side], s.flow_at, p.flow_bars) / p.flow_bars)
+    return bool(usd > p.event_mult * (window_sum(s.flow[side], s.flow_at, p.flow_bars) / p.flow_bars))

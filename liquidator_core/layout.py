@@ -8,7 +8,8 @@ Unknown floats are NaN, unknown indices -1.
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import cache
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -31,11 +32,14 @@ BUCKETS = 2100 // BUCKET + 1
 SIZES = (256, 1024, 4096)  # window lengths that a state can be built for, in bars
 
 
+Record: TypeAlias = Any  # one row of a structured array: its fields are attributes
+
+
 class Layout:
     """A structured dtype together with the unit and meaning of each field."""
 
     def __init__(self, rows: list[tuple[str, object, str]]) -> None:
-        self.dtype = np.dtype([row[:2] for row in rows], align=True)  # type: ignore[arg-type]
+        self.dtype = np.dtype([row[:2] for row in rows], align=True)
         self.units = {name: unit for name, _, unit in rows}
 
 
@@ -209,7 +213,7 @@ UNITS = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def state_dtype(size: int) -> np.dtype:
     """The STATE of one symbol whose longest window is at most ``size`` bars.
 
@@ -245,7 +249,7 @@ def state_dtype(size: int) -> np.dtype:
             ("reached", "i8", (size + 1,)),  # scratch of the sweep
             ("lowest_entry", "f8"),  # no open long was entered below
             ("highest_entry", "f8"),  # no open short was entered above
-            # mass at bins of liquidation prices: bin b at [b % CELL, b // CELL]; the first columns again behind the last
+            # mass at bins of liquidation prices: bin b at [b % CELL, b // CELL]; the first columns again at the end
             ("lots", "i8", (2, CELL, BINS // CELL + MAX_CELLS)),
             ("lots_place", "i8", (2, CELL, BINS // CELL + MAX_CELLS)),
             ("lots_a_unit", "f8"),  # lots in one base unit

@@ -12,7 +12,8 @@ For the levels each side also keeps the mass that lies at each bin of liquidatio
 ``lots = round(mass * weight / unit)``, the unit a power of two 2^36 to 2^44 below the largest open mass, so that it too
 depends on the open cohorts alone. ``lots_place`` is the same times the place within the bin, for the mean price.
 
-A side of a cohort that price has left behind by a factor of ``LEFT_BEHIND`` counts as closed with profit; positions therefore span less than one turn of the ring of bins.
+A side of a cohort that price has left behind by a factor of ``LEFT_BEHIND`` counts as closed with profit; positions
+therefore span less than one turn of the ring of bins.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from __future__ import annotations
 import math
 
 from ._jit import kernel
-from .layout import BINS, BLOCK, BUCKET, CELL, LEFT_BEHIND, LONG, MAX_CELLS, SHORT
+from .layout import BINS, BLOCK, BUCKET, CELL, LEFT_BEHIND, LONG, MAX_CELLS, SHORT, Record
 
 _RING = BINS - 1
 _ROW = CELL - 1
@@ -30,17 +31,17 @@ _LEAST_LOG2 = 1074  # of the smallest float
 
 
 @kernel
-def _weigh(s, p, side, k, slot, sign):
+def _weigh(s: Record, p: Record, side: int, k: int, slot: int, sign: int) -> None:
     """Add (sign 1) or take away (-1) the lots of one position at the bin of its liquidation price."""
     place = s.log_entry[slot] + p.offset[side, k]
     if side != LONG:
         place = -place
     below = math.floor(place)
     lots = math.floor(s.mass[slot] * p.weight[k] * s.lots_a_unit + 0.5)
-    whole = sign * int(lots)
-    whole_place = sign * int(math.floor(lots * (place - below) + 0.5))
-    row = int(below) & _ROW
-    column = (int(below) & _RING) // CELL
+    whole = sign * lots
+    whole_place = sign * math.floor(lots * (place - below) + 0.5)
+    row = below & _ROW
+    column = (below & _RING) // CELL
     s.lots[side, row, column] += whole
     s.lots_place[side, row, column] += whole_place
     if column < MAX_CELLS:
@@ -49,7 +50,7 @@ def _weigh(s, p, side, k, slot, sign):
 
 
 @kernel
-def _set_open(s, p, side, slot, positions):
+def _set_open(s: Record, p: Record, side: int, slot: int, positions: int) -> None:
     """Leave the lowest ``positions`` leverages of a cohort's side open and point ``next_price`` at the highest."""
     s.open_positions[side, slot] = positions
     if positions > 0:
@@ -59,14 +60,14 @@ def _set_open(s, p, side, slot, positions):
 
 
 @kernel
-def _close_side(s, p, side, slot):
+def _close_side(s: Record, p: Record, side: int, slot: int) -> None:
     for k in range(s.open_positions[side, slot]):
         _weigh(s, p, side, k, slot, -1)
     _set_open(s, p, side, slot, 0)
 
 
 @kernel
-def _find_reached(s, p, side, limit):
+def _find_reached(s: Record, p: Record, side: int, limit: float) -> int:
     """Write the slots of the cohorts whose next price was reached to ``s.reached``; returns their number.
 
     Both loops are free of branches on prices: the first counts a block with a few vector instructions, the second
@@ -87,7 +88,7 @@ def _find_reached(s, p, side, limit):
 
 
 @kernel
-def sweep(s, p, side, limit):
+def sweep(s: Record, p: Record, side: int, limit: float) -> tuple[float, float]:
     """Close every position of a side whose liquidation price was reached: the bar's low for longs, high for shorts.
 
     Returns (usd, price): the forced flow at the liquidation prices, and its usd-weighted price (nan if none). Summed
@@ -121,7 +122,7 @@ def sweep(s, p, side, limit):
 
 
 @kernel
-def take_profit(s, p, close):
+def take_profit(s: Record, p: Record, close: float) -> None:
     """Let go of the positions of cohorts that the close has left behind by LEFT_BEHIND."""
     if s.lowest_entry * LEFT_BEHIND > close and s.highest_entry < close * LEFT_BEHIND:
         return
@@ -141,13 +142,13 @@ def take_profit(s, p, close):
 
 
 @kernel
-def _bucket(mass):
+def _bucket(mass: float) -> int:
     """Masses within a factor of 256 of each other share a bucket."""
     return (math.frexp(mass)[1] + _LEAST_LOG2) // BUCKET
 
 
 @kernel
-def expire(s, p):
+def expire(s: Record, p: Record) -> None:
     """Let go of the cohort that is ``ledger_bars + 1`` rows old, whose slot the row's own cohort takes."""
     slot = s.ledger_at
     if not s.mass[slot] > 0.0:
@@ -161,7 +162,7 @@ def expire(s, p):
 
 
 @kernel
-def weigh_all(s, p):
+def weigh_all(s: Record, p: Record) -> None:
     """Choose the unit for the largest open mass and count every lot anew."""
     bucket = len(s.buckets) - 1
     while bucket > 0 and s.buckets[bucket] == 0:
@@ -177,7 +178,7 @@ def weigh_all(s, p):
 
 
 @kernel
-def survive(s, p, share):
+def survive(s: Record, p: Record, share: float) -> None:
     """Scale every open cohort by the share of positions that the bar's voluntary closing left open."""
     s.buckets[:] = 0
     for slot in range(p.ledger_bars + 1):
@@ -192,7 +193,7 @@ def survive(s, p, share):
 
 
 @kernel
-def open_cohort(s, p, close, log_close, mass):
+def open_cohort(s: Record, p: Record, close: float, log_close: float, mass: float) -> None:
     """Open ``mass`` base units a side at ``close``, split over the leverages; ``log_close`` is in bins."""
     slot = s.ledger_at
     s.mass[slot] = mass

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from ._jit import kernel, kernel_views
-from .layout import BINS, BINS_PER_LOG, CELL, LEVEL, LONG, MAX_CELLS
+from .layout import BINS, BINS_PER_LOG, CELL, LEVEL, LONG, MAX_CELLS, Record
 
 _RING = BINS - 1
 _ROW = CELL - 1
@@ -21,7 +21,7 @@ _BLOCK = 16
 
 
 @kernel
-def weigh_cells(s, p, side, close_bin):
+def weigh_cells(s: Record, p: Record, side: int, close_bin: int) -> int:
     """Write the lots of each cell to ``s.cell[side]``, the nearest cell last; returns the lots within reach.
 
     Bin b of the ring lies at row ``b % CELL`` and column ``b // CELL``, so that neighbouring cells are neighbouring
@@ -42,7 +42,7 @@ def weigh_cells(s, p, side, close_bin):
 
 
 @kernel
-def open_cell(s, side, close_bin, distance):
+def open_cell(s: Record, side: int, close_bin: int, distance: int) -> tuple[float, float]:
     """(usd, price) of the cell ``distance`` cells ahead of the close."""
     nearest = close_bin - CELL * distance
     lots = 0
@@ -58,13 +58,13 @@ def open_cell(s, side, close_bin, distance):
 
 
 @kernel
-def close_bin_of(side, log_close):
+def close_bin_of(side: int, log_close: float) -> int:
     """Bin of the close on a side's axis."""
-    return int(math.floor(log_close if side == LONG else -log_close))
+    return math.floor(log_close if side == LONG else -log_close)
 
 
 @kernel
-def nearest_heavy(cells, least):
+def nearest_heavy(cells: np.ndarray, least: int) -> int:
     """Index of the last cell that holds at least ``least`` lots, -1 if none; looked for a block at a time."""
     for block in range(MAX_CELLS // _BLOCK - 1, -1, -1):
         heavy = 0
@@ -79,19 +79,19 @@ def nearest_heavy(cells, least):
 
 
 @kernel
-def nearest_level(s, p, side, log_close):
+def nearest_level(s: Record, p: Record, side: int, log_close: float) -> tuple[float, float]:
     """(usd, price) of the nearest level of a side, (nan, nan) if none."""
     close_bin = close_bin_of(side, log_close)
     total = weigh_cells(s, p, side, close_bin)
     if total > 0:
-        i = nearest_heavy(s.cell[side], int(math.ceil(p.level_share * total)))
+        i = nearest_heavy(s.cell[side], math.ceil(p.level_share * total))
         if i >= 0:
             return open_cell(s, side, close_bin, p.level_reach - 1 - i)
     return math.nan, math.nan
 
 
 @kernel
-def _levels(state, params, out):
+def _levels(state: np.ndarray, params: np.ndarray, out: np.ndarray) -> int:
     s = state[0]
     p = params[0]
     count = 0

@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from ._jit import kernel
+from .layout import Record
 from .zones import nearest_zones
 
 
 @kernel
-def average_true_range(s, p, row):
+def average_true_range(s: Record, p: Record, row: int) -> float:
     """Plain mean of the true ranges of the good rows among the last ``atr_bars``, ``row`` included; nan if short."""
     if row + 1 < p.atr_bars:
         return math.nan
@@ -33,14 +36,14 @@ def average_true_range(s, p, row):
 
 
 @kernel
-def _remove(slots, count, index):
+def _remove(slots: np.ndarray, count: int, index: int) -> int:
     for i in range(index, count - 1):
         slots[i] = slots[i + 1]
     return count - 1
 
 
 @kernel
-def expire_marks(s, p):
+def expire_marks(s: Record, p: Record) -> bool:
     """Let go of marks that are ``zone_bars`` old; returns whether a zone may have changed."""
     changed = False
     for side in range(2):
@@ -61,7 +64,7 @@ def expire_marks(s, p):
 
 
 @kernel
-def is_touched(m, bar):
+def is_touched(m: Record, bar: Record) -> bool:
     """Whether the bar enters an armed mark's band from the side it is armed on; disarms it if so or if it gapped."""
     low = m.price - m.half_width
     high = m.price + m.half_width
@@ -81,7 +84,7 @@ def is_touched(m, bar):
 
 
 @kernel
-def decide(m, p, bar):
+def decide(m: Record, p: Record, bar: Record) -> None:
     """Advance a trial by one bar: hold, break, ambiguous, unresolved, or still open."""
     if m.trial > 0:
         held = bar.high >= m.price + m.half_width + p.hold_atr * m.trial_atr
@@ -108,7 +111,7 @@ def decide(m, p, bar):
 
 
 @kernel
-def arm(m, p, close):
+def arm(m: Record, p: Record, close: float) -> None:
     """Arm a mark from the side on which the bar closed, if far enough beyond its edge."""
     beyond = m.half_width + p.rearm_atr * m.atr
     if close > m.price + beyond:
@@ -118,7 +121,7 @@ def arm(m, p, close):
 
 
 @kernel
-def update_marks(s, p, bar, row, o):
+def update_marks(s: Record, p: Record, bar: Record, row: int, o: Record) -> bool:
     """Show a bar to every mark and write touch, broke, fade, join and the exits.
 
     Where zones disagree the one with the most USD decides, of equals the lowest. Returns whether a zone changed.
@@ -183,7 +186,7 @@ def update_marks(s, p, bar, row, o):
 
 
 @kernel
-def leave_mark(s, p, row, time, side, usd, price, atr):
+def leave_mark(s: Record, p: Record, row: int, time: int, side: int, usd: float, price: float, atr: float) -> None:
     """Turn an event into a mark, in its place among the unbroken ones."""
     slot = 2 * s.mark_at + side
     m = s.marks[slot]

@@ -18,7 +18,7 @@ from .layout import BINS_PER_LOG, LONG, MAX_CELLS, MAX_FACTOR, MAX_LEVERAGES, PA
 from .margin import liquidation_factor
 
 
-def _suggesting(cls: type) -> type:
+def _suggesting(cls: Any) -> Any:
     """Make the constructor answer an unknown name with the nearest known one."""
     build = cls.__init__
     known = [spec.name for spec in dataclasses.fields(cls)]
@@ -67,13 +67,15 @@ class Params:
     zone_bars: int = _ranged(192, 1, SIZES[-1], "bars a mark lives")
     atr_bars: int = _ranged(14, 1, SIZES[-1], "bars of the average true range")
     outcome_bars: int = _ranged(24, 1, SIZES[-1], "bars in which a touch holds or breaks, and a break is joined")
-    event_mult: float = _ranged(3.0, 0, 1e6, "an event's flow / the mean flow before it, more than")
-    event_share: float = _ranged(0.05, 0, 1e6, "an event's flow / the mean turnover before it, at least")
+    event_mult: float = _ranged(5.0, 0, 1e6, "an event's flow / the mean flow before it, more than")
+    event_share: float = _ranged(0.1, 0, 1e6, "an event's flow / the mean turnover before it, at least")
     zone_atr: float = _ranged(0.25, 1e-6, 100, "half-width of a mark, in ATR at its birth")
     max_width_atr: float = _ranged(1.5, 0, 1000, "widest zone of several marks, in ATR at the birth of its lowest")
     rearm_atr: float = _ranged(0.5, 0, 100, "a mark arms when a close lies this far beyond its edge, in ATR at birth")
     hold_atr: float = _ranged(1.0, 0, 100, "a touch holds when price leaves by this, in ATR at the touch")
-    break_atr: float = _ranged(1.0, 0, 100, "a touch breaks on a close this far beyond the far edge, in ATR at the touch")
+    break_atr: float = _ranged(
+        1.0, 0, 100, "a touch breaks on a close this far beyond the far edge, in ATR at the touch"
+    )
     level_share: float = _ranged(0.05, 1e-9, 1, "share of a side's mass within reach that makes a level")
     level_reach: int = _ranged(64, 1, MAX_CELLS, "cells of 0.4 % that a level may be away")
     tape_ms: int = _ranged(60_000, 1, 31 * 86_400_000, "length of a bar made from trades, in ms")
@@ -98,8 +100,8 @@ class Params:
         highest = max(self.leverages)
         if self.margin_rate - self.margin_amount >= 1.0 / highest:
             raise ValueError(
-                f"margin_rate must be below 1 / leverage = {1.0 / highest:.6g} at {highest:g}x, got {self.margin_rate:g}: "
-                "such a position would be liquidated as it is opened"
+                f"margin_rate must be below 1 / leverage = {1.0 / highest:.6g} at {highest:g}x, got "
+                f"{self.margin_rate:g}: such a position would be liquidated as it is opened"
             )
         for leverage in self.leverages:
             for side in (LONG, SHORT):
@@ -129,12 +131,12 @@ class Params:
         for number in value if many else (value,):
             if isinstance(number, (bool, np.bool_)) or not isinstance(number, (int, float, np.integer, np.floating)):
                 raise TypeError(f"{spec.name} must be {'whole ' if whole else ''}numbers, got {number!r}")
-            if whole and number != int(number):
-                raise TypeError(f"{spec.name} must be a whole number, got {number!r}")
             if not low <= number <= high:
                 raise ValueError(
                     f"{spec.name} must lie in [{low:g}, {high:g}] ({spec.metadata['doc']}), got {number!r}"
                 )
+            if whole and number != int(number):
+                raise TypeError(f"{spec.name} must be a whole number, got {number!r}")
         if not many:
             object.__setattr__(self, spec.name, int(value) if whole else float(value))
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 
 from ._jit import kernel
+from .layout import Record
 from .zones import quality
 
 
 @kernel
-def clear(o):
+def clear(o: Record) -> None:
     """Unknown prices, no entries: the row before warm-up and of a skipped bar."""
     o.support = math.nan
     o.support_low = math.nan
@@ -40,7 +41,7 @@ def clear(o):
 
 
 @kernel
-def describe_support(s, p, row, slot, o):
+def describe_support(s: Record, p: Record, row: int, slot: int, o: Record) -> None:
     """Write the zone led by the mark at ``slot`` as support."""
     m = s.marks[slot]
     o.support = m.zone_price
@@ -53,7 +54,7 @@ def describe_support(s, p, row, slot, o):
 
 
 @kernel
-def describe_resistance(s, p, row, slot, o):
+def describe_resistance(s: Record, p: Record, row: int, slot: int, o: Record) -> None:
     """Write the zone led by the mark at ``slot`` as resistance."""
     m = s.marks[slot]
     o.resistance = m.zone_price

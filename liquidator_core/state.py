@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
-import tempfile
-from pathlib import Path
 
 import numpy as np
 
+from ._atomic import replacing
 from .layout import PARAMS, SCHEMA, SHORT, SIGNAL, SIZES, state_dtype
 from .params import Params
 
@@ -18,9 +18,7 @@ def new_state(params: Params | np.ndarray) -> np.ndarray:
     Its size depends on the longest window only, rounded up to one of a few, and never on the history: about 290 kB
     with default Params. For several symbols keep several, or one array and slices ``states[i : i + 1]``.
     """
-    record = params.to_record() if isinstance(params, Params) else params
-    if not isinstance(record, np.ndarray) or record.dtype != PARAMS or record.shape != (1,):
-        raise TypeError(f"params must be Params or Params(...).to_record(), got {type(params).__name__}")
+    record = record_of(params)
     longest = max(int(record[name][0]) for name in ("zone_bars", "flow_bars", "atr_bars"))
     longest = max(longest, int(record["ledger_bars"][0]) + 1)
     state = np.zeros(1, state_dtype(next(size for size in SIZES if size >= longest)))
@@ -45,22 +43,18 @@ def new_signals(length: int) -> np.ndarray:
 
 def copy_state(state: np.ndarray) -> np.ndarray:
     """A state that goes its own way from here."""
-    return state.copy()
+    copy: np.ndarray = (
+        state.view(np.uint8).copy().view(state.dtype)
+    )  # field by field NumPy takes fourteen times as long
+    return copy
 
 
 def save_state(state: np.ndarray, path: str | os.PathLike[str]) -> None:
     """Write a state as a ``.npy`` file that describes itself; a file of that name is replaced whole or not at all."""
-    target = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=target.name, suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.save(file, np.asarray(state), allow_pickle=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    if _known_dtype(state) is None:
+        raise TypeError(f"state must come from new_state(params) or load_state(path), got {type(state).__name__}")
+    with replacing(path) as file:
+        np.save(file, np.asarray(state), allow_pickle=False)
 
 
 def load_state(path: str | os.PathLike[str], params: Params | np.ndarray | None = None) -> np.ndarray:
@@ -68,24 +62,42 @@ def load_state(path: str | os.PathLike[str], params: Params | np.ndarray | None 
 
     Raises ValueError for a file cut short, of another schema, or made for other Params.
     """
-    try:
-        with open(path, "rb") as file:
-            state = np.load(file, allow_pickle=False)
-            surplus = file.read(1)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path}: not a state file, or cut short: {error}") from None
-    if not isinstance(state, np.ndarray) or state.dtype.names is None or "schema" not in state.dtype.names or surplus:
+    with open(path, "rb") as file:
+        content = file.read()
+    if not content.startswith(np.lib.format.MAGIC_PREFIX):
         raise ValueError(f"{path}: not a state file: expected what save_state writes")
-    if state.shape != (1,) or int(state["schema"][0]) != SCHEMA:
+    stream = io.BytesIO(content)
+    try:
+        state = np.load(stream, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise ValueError(f"{path}: the state file is cut short or damaged: {error}") from None
+    if stream.read(1):
+        raise ValueError(f"{path}: the state file goes on behind its end")
+    if state.dtype.names is None or "schema" not in state.dtype.names or state.shape != (1,):
+        raise ValueError(f"{path}: not a state file: found an array of {str(state.dtype)[:60]} and shape {state.shape}")
+    if int(state["schema"][0]) != SCHEMA:
         raise ValueError(
-            f"{path}: the state has schema {np.unique(state['schema']).tolist()}, this version reads schema {SCHEMA}: "
+            f"{path}: the state has schema {int(state['schema'][0])}, this version reads schema {SCHEMA}: "
             "fold the last `memory` bars into a new state instead"
         )
-    dtype = next((known for known in map(state_dtype, SIZES) if known == state.dtype), None)
+    dtype = _known_dtype(state)
     if dtype is None:
         raise ValueError(f"{path}: the state's layout is not this version's, although its schema is {SCHEMA}")
-    if params is not None:
-        record = params.to_record() if isinstance(params, Params) else params
-        if state["digest"][0] != record["digest"][0]:
-            raise ValueError(f"{path}: the state was made for other Params")
-    return state.view(dtype)
+    if params is not None and state["digest"][0] != record_of(params)["digest"][0]:
+        raise ValueError(f"{path}: the state was made for other Params")
+    loaded: np.ndarray = state.view(dtype)
+    return loaded
+
+
+def record_of(params: Params | np.ndarray) -> np.ndarray:
+    """The (1,) PARAMS record of Params, or of what already is one."""
+    record: np.ndarray = params.to_record() if isinstance(params, Params) else params
+    if not isinstance(record, np.ndarray) or record.dtype != PARAMS or record.shape != (1,):
+        raise TypeError(f"params must be Params or Params(...).to_record(), got {type(params).__name__}")
+    return record
+
+
+def _known_dtype(state: np.ndarray) -> np.dtype | None:
+    if not isinstance(state, np.ndarray):
+        return None
+    return next((known for known in map(state_dtype, SIZES) if known == state.dtype), None)

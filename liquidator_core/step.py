@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from . import ledger, levels, marks, signals, zones
-from ._jit import kernel, kernel_views
+from ._jit import JIT, is_writable, kernel, kernel_views
 from .flow import forced_flow, is_event, remember
-from .layout import BAR, BINS_PER_LOG, LONG, PARAMS, SHORT, SIGNAL, SIZES, STATE, state_dtype
+from .layout import BAR, BINS_PER_LOG, LONG, PARAMS, SHORT, SIGNAL, SIZES, Record, state_dtype
 from .params import Params
 from .state import new_signals, new_state
 
@@ -17,18 +17,18 @@ STATES = tuple(state_dtype(size) for size in SIZES)
 
 
 @kernel
-def is_good(b):
+def is_good(b: Record) -> bool:
     """Whether a bar's prices can be used: finite, positive, and in order. NaN fails every comparison."""
-    return 0.0 < b.low <= b.open <= b.high < math.inf and b.low <= b.close <= b.high
+    return bool(0.0 < b.low <= b.open <= b.high < math.inf and b.low <= b.close <= b.high)
 
 
 @kernel
-def _turn(place, length):
+def _turn(place: int, length: int) -> int:
     return place + 1 if place + 1 < length else 0
 
 
 @kernel
-def take_places(s, p):
+def take_places(s: Record, p: Record) -> None:
     """Move to this row's place in each ring; a counter that wraps is far cheaper than a remainder."""
     s.ledger_at = _turn(s.ledger_at, p.ledger_bars + 1)
     s.flow_at = _turn(s.flow_at, p.flow_bars)
@@ -37,7 +37,7 @@ def take_places(s, p):
 
 
 @kernel
-def skip(s, p):
+def skip(s: Record, p: Record) -> None:
     """Let a row without usable prices pass: no range, no flow, no positions; the previous close is kept for a while."""
     s.skipped += 1
     s.true_range[s.range_at] = math.nan
@@ -49,7 +49,7 @@ def skip(s, p):
 
 
 @kernel
-def remember_range(s, b):
+def remember_range(s: Record, b: Record) -> None:
     """True range: ``max(high, previous close) - min(low, previous close)``."""
     high = b.high
     low = b.low
@@ -60,7 +60,7 @@ def remember_range(s, b):
 
 
 @kernel
-def remember_flow(s, p, long_usd, short_usd, turnover):
+def remember_flow(s: Record, p: Record, long_usd: float, short_usd: float, turnover: float) -> None:
     """What later bars are compared with."""
     remember(s.flow[LONG], s.flow_at, p.flow_bars, long_usd)
     remember(s.flow[SHORT], s.flow_at, p.flow_bars, short_usd)
@@ -68,7 +68,7 @@ def remember_flow(s, p, long_usd, short_usd, turnover):
 
 
 @kernel
-def mark_event(s, p, row, time, side, usd, price):
+def mark_event(s: Record, p: Record, row: int, time: int, side: int, usd: float, price: float) -> bool:
     """Leave a mark where an event happened; False if the average true range is unknown or zero."""
     atr = marks.average_true_range(s, p, row)
     if not atr > 0.0:
@@ -78,7 +78,7 @@ def mark_event(s, p, row, time, side, usd, price):
 
 
 @kernel
-def trade_positions(s, p, volume, open_interest):
+def trade_positions(s: Record, p: Record, volume: float, open_interest: float) -> float:
     """Base units that a bar opened a side; what it closed voluntarily leaves the ledger.
 
     Without open interest every trade is taken to open. With it, ``(V + dOI) / 2`` is opened and ``(V - dOI) / 2``
@@ -87,7 +87,7 @@ def trade_positions(s, p, volume, open_interest):
     """
     before = s.open_interest
     s.open_interest = open_interest if 0.0 < open_interest < math.inf else math.nan
-    change = s.open_interest - before
+    change = float(s.open_interest - before)
     if not abs(change) <= volume:
         return volume
     ledger.survive(s, p, max(0.0, 1.0 - (volume - change) / (2.0 * before)))
@@ -95,7 +95,7 @@ def trade_positions(s, p, volume, open_interest):
 
 
 @kernel
-def advance(s, p, b, o):
+def advance(s: Record, p: Record, b: Record, o: Record) -> None:
     row = s.rows
     take_places(s, p)
     s.rows = row + 1
@@ -146,14 +146,19 @@ def advance(s, p, b, o):
 
 
 @kernel
-def fits(state, params, bars, out):
+def fits(state: np.ndarray, params: np.ndarray, bars: np.ndarray, out: np.ndarray) -> bool:
     return (
-        len(state) == 1 and len(params) == 1 and len(bars) == len(out) and state[0].digest == params[0].digest
+        is_writable(state)
+        and is_writable(out)
+        and len(state) == 1
+        and len(params) == 1
+        and len(bars) == len(out)
+        and state[0].digest == params[0].digest
     )
 
 
 @kernel
-def _step(state, params, bar, out):
+def _step(state: np.ndarray, params: np.ndarray, bar: Record, out: np.ndarray) -> bool:
     if not fits(state, params, bar, out) or len(bar) != 1:
         return False
     advance(state[0], params[0], bar[0], out[0])
@@ -161,7 +166,7 @@ def _step(state, params, bar, out):
 
 
 @kernel
-def _fold(state, params, bars, out):
+def _fold(state: np.ndarray, params: np.ndarray, bars: np.ndarray, out: np.ndarray) -> bool:
     if not fits(state, params, bars, out):
         return False
     s = state[0]
@@ -182,7 +187,7 @@ def step(state: np.ndarray, params: np.ndarray, bar: np.ndarray, out: np.ndarray
     Raises TypeError and ValueError for arrays of another kind, before anything is changed.
     Cost: O(live marks + bins crossed + level_reach), no allocation in the kernel.
     """
-    if not (bar.dtype is BAR and out.dtype is SIGNAL and params.dtype is PARAMS and state.dtype is STATE):
+    if not (JIT and bar.dtype is BAR and out.dtype is SIGNAL and params.dtype is PARAMS and state.dtype in STATES):
         state, params, bar, out = _attach(state, params, bar, out)
     if not _step(state, params, bar, out):
         _explain(state, params, bar, out, 1)
@@ -223,13 +228,23 @@ def _attach(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         if same is None or array.ndim != 1 or not array.flags.c_contiguous:
             maker = {"state": "new_state(params)", "params": "Params(...).to_record()"}
             maker |= {"bars": "np.zeros(n, BAR) or bars_from_frame(frame)", "out": "new_signals(n)"}
-            raise TypeError(f"{name} must be made by {maker[name]}, got an array of {array.dtype} and shape {array.shape}")
+            raise TypeError(
+                f"{name} must be made by {maker[name]}, got an array of {array.dtype} and shape {array.shape}"
+            )
         attached.append(array.view(same))
     return kernel_views(*attached)
 
 
 def _explain(state: np.ndarray, params: np.ndarray, bars: np.ndarray, out: np.ndarray, expected: int) -> None:
-    for name, array, length in (("state", state, 1), ("params", params, 1), ("bars", bars, expected), ("out", out, expected)):
+    for name, array, length in (
+        ("state", state, 1),
+        ("params", params, 1),
+        ("bars", bars, expected),
+        ("out", out, expected),
+    ):
         if len(array) != length:
             raise ValueError(f"{name} must have length {length}, got {len(array)}")
+    for name, array in (("state", state), ("out", out)):
+        if not array.flags.writeable:
+            raise ValueError(f"{name} is read-only, and step and fold write to it")
     raise ValueError("state was made for other Params: make it with new_state(params) for these")

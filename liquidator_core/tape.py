@@ -8,7 +8,7 @@ import numpy as np
 
 from ._jit import kernel, kernel_views
 from .flow import remember, window_sum
-from .layout import BAR, PARAMS, SIZES, TRADE
+from .layout import BAR, PARAMS, SIZES, TRADE, Record
 from .params import Params
 
 TAPE = np.dtype(
@@ -29,7 +29,7 @@ def new_tape() -> np.ndarray:
 
 
 @kernel
-def _start(bar, time, price):
+def _start(bar: Record, time: int, price: float) -> None:
     bar.time = time
     bar.open = price
     bar.high = price
@@ -50,13 +50,13 @@ def _start(bar, time, price):
 
 
 @kernel
-def _mean_price(usd, price, more_usd, more_price):
+def _mean_price(usd: float, price: float, more_usd: float, more_price: float) -> float:
     """USD-weighted mean of a price so far and one more."""
     return more_price if usd == 0.0 else price + (more_price - price) * (more_usd / (usd + more_usd))
 
 
 @kernel
-def _add(t, p, bar, trade):
+def _add(t: Record, p: Record, bar: Record, trade: Record) -> None:
     bar.high = max(bar.high, trade.price)
     bar.low = min(bar.low, trade.price)
     bar.close = trade.price
@@ -68,20 +68,19 @@ def _add(t, p, bar, trade):
     usd = trade.price * trade.size
     if t.trades < p.large_trades:
         t.trades += 1
-    elif usd >= p.large_usd:
-        if usd * p.large_trades >= p.large_mult * window_sum(t.usd, t.now, p.large_trades):
-            if trade.side > 0:
-                bar.large_buy_price = _mean_price(bar.large_buy_usd, bar.large_buy_price, usd, trade.price)
-                bar.large_buy_usd += usd
-            elif trade.side < 0:
-                bar.large_sell_price = _mean_price(bar.large_sell_usd, bar.large_sell_price, usd, trade.price)
-                bar.large_sell_usd += usd
+    elif usd >= p.large_usd and usd * p.large_trades >= p.large_mult * window_sum(t.usd, t.now, p.large_trades):
+        if trade.side > 0:
+            bar.large_buy_price = _mean_price(bar.large_buy_usd, bar.large_buy_price, usd, trade.price)
+            bar.large_buy_usd += usd
+        elif trade.side < 0:
+            bar.large_sell_price = _mean_price(bar.large_sell_usd, bar.large_sell_price, usd, trade.price)
+            bar.large_sell_usd += usd
     remember(t.usd, t.now, p.large_trades, usd)
     t.now = t.now + 1 if t.now + 1 < p.large_trades else 0
 
 
 @kernel
-def _fold_trades(tape, params, trades, bars):
+def _fold_trades(tape: np.ndarray, params: np.ndarray, trades: np.ndarray, bars: np.ndarray) -> tuple[int, int]:
     t = tape[0]
     p = params[0]
     bar = t.bar
@@ -113,9 +112,9 @@ def fold_trades(tape: np.ndarray, params: np.ndarray, trades: np.ndarray, bars: 
     bars    (m,) BAR               its first rows are overwritten with the bars that closed
 
     A bar closes when a trade arrives at or after its end. Intervals without trades become flat bars of no volume. When
-    ``bars`` is full the rest of the trades is left: call again with ``trades[used:]``. A trade is large when its USD is at
-    least ``large_usd`` and at least ``large_mult`` times the mean of the ``large_trades`` trades before it; aggressor
-    sells count as longs leaving, buys as shorts. Cost: O(large_trades / 4) a trade, no allocation.
+    ``bars`` is full the rest of the trades is left: call again with ``trades[used:]``. A trade is large when its USD is
+    at least ``large_usd`` and at least ``large_mult`` times the mean of the ``large_trades`` trades before it; its
+    aggressor's sells count as longs leaving, buys as shorts. Cost: O(large_trades / 4) a trade, no allocation.
     """
     if tape.dtype != TAPE or params.dtype != PARAMS or trades.dtype != TRADE or bars.dtype != BAR:
         raise TypeError("fold_trades takes new_tape(), Params(...).to_record(), a TRADE array and a BAR array")

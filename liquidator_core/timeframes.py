@@ -17,7 +17,7 @@ _MONDAY = 4 * _DAY  # the epoch was a Thursday
 TIMEFRAMES = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
 
 
-def _length_ms(timeframe: str) -> int:
+def timeframe_ms(timeframe: str) -> int:
     """Length of a timeframe in ms; of a month, its least."""
     if timeframe not in TIMEFRAMES:
         raise ValueError(f"timeframe must be one of {', '.join(TIMEFRAMES)}, got {timeframe!r}")
@@ -30,7 +30,7 @@ def bar_spans(time_ms: np.ndarray, timeframe: str) -> tuple[np.ndarray, np.ndarr
 
     Anchors: UTC midnight up to 1d, the epoch for 3d, Monday for 1w, the calendar for 1M.
     """
-    length = _length_ms(timeframe)
+    length = timeframe_ms(timeframe)
     time_ms = np.asarray(time_ms, np.int64)
     if timeframe == "1M":
         months = time_ms.astype("M8[ms]").astype("M8[M]")
@@ -41,7 +41,7 @@ def bar_spans(time_ms: np.ndarray, timeframe: str) -> tuple[np.ndarray, np.ndarr
 
 
 @kernel
-def _merge(bars, first, out):
+def _merge(bars: np.ndarray, first: np.ndarray, out: np.ndarray) -> None:
     """Merge bars[first[i] : first[i + 1]] into out[i]."""
     for i in range(len(out)):
         o = out[i]
@@ -74,7 +74,7 @@ def _merge(bars, first, out):
 
 
 @kernel
-def _add_flow(usd, price, more_usd, more_price):
+def _add_flow(usd: float, price: float, more_usd: float, more_price: float) -> tuple[float, float]:
     """Sum of two flows and their usd-weighted price; unknown (nan) adds nothing."""
     if not more_usd >= 0.0:
         return usd, price
@@ -98,7 +98,7 @@ def to_timeframe(bars: np.ndarray, timeframe: str) -> np.ndarray:
         return np.zeros(0, BAR)
     time = bars["time"]
     step = int(np.diff(time).min())
-    if step > _length_ms(timeframe):
+    if step > timeframe_ms(timeframe):
         raise ValueError(f"bars of {step} ms cannot be made into bars of {timeframe}: they are longer")
     start, end = bar_spans(time, timeframe)
     first = np.flatnonzero(np.r_[True, start[1:] != start[:-1]])
@@ -112,8 +112,8 @@ def to_timeframe(bars: np.ndarray, timeframe: str) -> np.ndarray:
     for name in BAR.names or ():
         if name.startswith(("liq_", "large_")):
             out[name] = math.nan
-    _merge(*kernel_views(bars), edges, *kernel_views(out))
-    return out[closed]
+    _merge(kernel_views(bars)[0], edges, kernel_views(out)[0])
+    return np.compress(closed, out)
 
 
 def alignment(low: float, high: float, others: Sequence[np.ndarray]) -> float:

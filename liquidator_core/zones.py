@@ -24,7 +24,7 @@ from __future__ import annotations
 import numpy as np
 
 from ._jit import kernel, kernel_views
-from .layout import ZONE
+from .layout import ZONE, Record
 
 WEIGHT_USD = 0.30
 WEIGHT_RECENCY = 0.25
@@ -34,7 +34,7 @@ WEIGHT_TOUCHES = 0.15
 
 
 @kernel
-def cluster(s, p):
+def cluster(s: Record, p: Record) -> None:
     """Find the zones anew and describe each on the mark that leads it. Cost: O(live marks)."""
     s.zone_count = 0
     s.zone_usd = 0.0
@@ -87,7 +87,7 @@ def cluster(s, p):
 
 
 @kernel
-def nearest_zones(s, price):
+def nearest_zones(s: Record, price: float) -> tuple[int, int]:
     """Slots of the marks that lead the highest zone at or below a price and the lowest above it; -1 if none."""
     support = -1
     for index in range(s.zone_count):
@@ -100,22 +100,23 @@ def nearest_zones(s, price):
 
 
 @kernel
-def quality(m, p, row, all_usd):
+def quality(m: Record, p: Record, row: int, all_usd: float) -> float:
     """Quality of the zone that a mark leads; formula and weights stand in the module's text."""
     tightness = 0.0
     if p.max_width_atr > 0.0:
         tightness = max(0.0, 1.0 - m.zone_width_atr / p.max_width_atr)
-    return 100.0 * (
+    share = (
         WEIGHT_USD * (m.zone_usd / all_usd)
         + WEIGHT_RECENCY * (1.0 - (row - m.zone_last_row) / p.zone_bars)
         + WEIGHT_DENSITY * (m.zone_marks / (m.zone_marks + 1.0))
         + WEIGHT_TIGHTNESS * tightness
         + WEIGHT_TOUCHES * (m.touches / (m.touches + 1.0))
     )
+    return 100.0 * float(share)
 
 
 @kernel
-def _zones(state, params, out):
+def _zones(state: np.ndarray, params: np.ndarray, out: np.ndarray) -> None:
     s = state[0]
     p = params[0]
     row = s.rows - 1

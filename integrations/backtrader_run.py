@@ -1,0 +1,146 @@
+"""One backtest of one strategy on one array of bars, and what it would have been to buy and hold instead."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from liquidator_core import Params
+
+from .backtrader_indicator import bt, lean_feed, ms_of
+
+#: Cash a long needs is its notional / this, like a perpetual's margin, or a gap up at the fill would reject the order.
+#: How much a strategy risks is its own affair.
+MARGIN_LEVERAGE = 10.0
+
+
+class ClosedTrade(NamedTuple):
+    """From flat to flat. Times are those of the opens of the bars in which it was filled."""
+
+    entry_ms: int
+    exit_ms: int
+    entry_price: float
+    exit_price: float
+    size: float  # base units; below 0 is short
+    pnl: float  # usd after commission
+    commission: float  # usd, both ways
+    stopped: bool  # by its stop order
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a backtest gave. Returns and drawdown are shares: 0.1 is 10 %.
+
+    ``equity`` is the account's value at the close of each bar, from the first on which the strategy could act;
+    ``equity_ms`` the open times of these bars. A position still open at the end is in ``final_value`` at the last
+    close, not in ``trades``.
+    """
+
+    cash: float
+    final_value: float
+    max_drawdown: float
+    trades: list[ClosedTrade]
+    equity_ms: np.ndarray
+    equity: np.ndarray
+    buy_and_hold: float
+
+    @property
+    def total_return(self) -> float:
+        return self.final_value / self.cash - 1.0
+
+    @property
+    def wins(self) -> int:
+        """Trades that made money after commission."""
+        return sum(trade.pnl > 0.0 for trade in self.trades)
+
+
+def backtest(
+    bars: np.ndarray,
+    strategy: type[bt.Strategy],
+    params: Params | None = None,
+    cash: float = 10_000.0,
+    commission: float = 0.0004,
+    **strategy_kwargs: Any,
+) -> Result:
+    """Run a strategy that takes ``zone_params`` over bars.
+
+    bars         (n,) BAR, every bar with usable prices: orders would be filled at the others too
+    params       of the zones; None = defaults
+    commission   share of the notional, for each fill; funding is not charged
+    """
+    params = Params() if params is None else params
+    _check(bars, params)
+    cerebro = bt.Cerebro(stdstats=False, tradehistory=True)
+    cerebro.adddata(lean_feed(bars))
+    cerebro.broker.setcash(cash)
+    cerebro.broker.setcommission(commission=commission, leverage=MARGIN_LEVERAGE)
+    cerebro.addstrategy(strategy, zone_params=params, **strategy_kwargs)
+    cerebro.addanalyzer(_Record, _name="record")
+    record = cerebro.run()[0].analyzers.record
+    equity = np.array(record.values)
+    if len(equity) < 2:
+        raise ValueError(f"bars must be more, got {len(bars)}: {strategy.__name__} never came to trade")
+    return Result(
+        cash=cash,
+        final_value=float(equity[-1]),
+        max_drawdown=float(np.max(1.0 - equity / np.maximum.accumulate(equity))),
+        trades=record.trades,
+        equity_ms=bars["time"][-len(equity) :].copy(),
+        equity=equity,
+        buy_and_hold=buy_and_hold(bars, len(bars) - len(equity) + 1, commission),
+    )
+
+
+def buy_and_hold(bars: np.ndarray, warm: int, commission: float = 0.0004) -> float:
+    """The return of all cash put in at the first open that a strategy could trade at, valued at the last close.
+
+    warm   rows it takes until a signal is known: ``Params.memory``; the open is that of the row after them
+    """
+    return float(bars["close"][-1] / (bars["open"][warm] * (1.0 + commission)) - 1.0)
+
+
+class _Record(bt.Analyzer):
+    def start(self) -> None:
+        self.values: list[float] = []
+        self.trades: list[ClosedTrade] = []
+
+    def prenext(self) -> None:
+        pass  # flat until the strategy can act
+
+    def next(self) -> None:
+        self.values.append(self.strategy.broker.getvalue())
+
+    def notify_trade(self, trade: bt.Trade) -> None:
+        if not trade.isclosed:
+            return
+        entry, exit_ = trade.history[0].event, trade.history[-1].event
+        self.trades.append(
+            ClosedTrade(
+                entry_ms=ms_of(trade.dtopen),
+                exit_ms=ms_of(trade.dtclose),
+                entry_price=entry.price,
+                exit_price=exit_.price,
+                size=entry.size,
+                pnl=trade.pnlcomm,
+                commission=trade.commission,
+                stopped=exit_.order.exectype == bt.Order.Stop,
+            )
+        )
+
+
+def _check(bars: np.ndarray, params: Params) -> None:
+    if len(bars) <= params.memory:
+        raise ValueError(
+            f"bars must be more than params.memory = {params.memory}, got {len(bars)}: no signal could be traded"
+        )
+    low, high = bars["low"], bars["high"]
+    inner = np.stack([bars["open"], bars["close"]])
+    good = (low > 0.0) & (high < np.inf) & (low <= inner).all(axis=0) & (inner <= high).all(axis=0)
+    if not good.all():
+        row = int(np.argmin(good))
+        prices = ", ".join(f"{name} {bars[name][row]:g}" for name in ("open", "high", "low", "close"))
+        raise ValueError(
+            f"bars: row {row} has {prices}; a backtest needs 0 < low <= open, close <= high < inf on every bar"
+        )

@@ -1,0 +1,236 @@
+"""The command line: ``liquidator demo`` and ``liquidator zones FILE``."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from liquidator_core import Params
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from .report import Report
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    help="Liquidation zones and levels from public market data, one closed bar at a time.",
+)
+
+_Seeds = Annotated[int, typer.Option(min=0, max=1000, help="Placebo runs to set beside the backtest.")]
+_Params = Annotated[
+    Path | None, typer.Option("--params", help="JSON file of parameters; those left out keep defaults.")
+]
+_Chart = Annotated[Path | None, typer.Option(help="Where the chart goes. Default: a file in the current folder.")]
+
+
+@app.command()
+def demo(seeds: _Seeds = 5, params: _Params = None, chart: _Chart = None) -> None:
+    """Zones, levels, a backtest and a chart on the embedded sample: hourly BTCUSDT, October 2019 to December 2020."""
+    from .report import sample_bars
+
+    report = _run(sample_bars(), _read_params(params), seeds)
+    out = _console()
+    _print_report(out, report, "BTCUSDT 1h, Binance spot (embedded sample)")
+    _write_chart(out, report, chart or Path("liquidator-demo.html"), "BTCUSDT 1h: liquidation zones")
+
+
+@app.command()
+def zones(
+    file: Annotated[Path, typer.Argument(help="Candles or trades: CSV (also .gz), parquet or feather.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object, and no chart.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="The zones as CSV, and no chart.")] = False,
+    bar: Annotated[str, typer.Option(help="Length of the bars that trades are folded into: 1m to 1d.")] = "1m",
+    seeds: _Seeds = 5,
+    params: _Params = None,
+    chart: _Chart = None,
+) -> None:
+    """Zones, levels, a backtest and a chart for a file of your own."""
+    if as_json and as_csv:
+        raise ValueError("--json and --csv exclude each other")
+    settings = _read_params(params)
+    bars = _read_bars(file, settings, bar)
+    report = _run(bars, settings, 0 if as_csv else seeds)
+    if as_json:
+        print(json.dumps(report.to_dict(), indent=2))
+    elif as_csv:
+        print(report.zones.to_csv(index=False, lineterminator="\n"), end="")
+    else:
+        out = _console()
+        _print_report(out, report, file.name)
+        _write_chart(out, report, chart or Path(f"liquidator-{file.stem}.html"), f"{file.name}: liquidation zones")
+
+
+def main() -> None:
+    """Entry point: errors that a user can mend are one line on standard error, and exit code 2."""
+    try:
+        app()
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        print(f"liquidator: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _read_params(path: Path | None) -> Params:
+    if path is None:
+        return Params()
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except json.JSONDecodeError as error:
+        raise ValueError(f"{path}: not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: expected an object of parameters, found {type(values).__name__}")
+    return Params.from_dict(values)
+
+
+def _read_bars(path: Path, params: Params, bar: str) -> np.ndarray:
+    from dataclasses import replace
+
+    from liquidator_core.tape import bars_from_trades
+    from liquidator_core.timeframes import timeframe_ms
+
+    from .files import read_candles_or_trades, trades_from_table
+    from .frames import bars_from_frame
+
+    kind, table = read_candles_or_trades(path)
+    if kind == "candles":
+        return bars_from_frame(table)
+    return bars_from_trades(trades_from_table(table, sort=True), replace(params, tape_ms=timeframe_ms(bar)))
+
+
+def _run(bars: np.ndarray, params: Params, seeds: int) -> Report:
+    from .report import make_report
+
+    with _progress() as tell:
+        return make_report(bars, params, seeds, tell)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Any]:
+    """A bar on standard error while something runs, if a person is watching."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("starting", total=None)
+
+        def tell(what: str, done: int, total: int) -> None:
+            progress.update(task, description=what, completed=done, total=total)
+
+        yield tell
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=120)
+
+
+def _table(out: Console, title: str, *columns: str) -> Table:
+    style = box.SIMPLE_HEAD if out.is_terminal else box.ASCII2
+    table = Table(title=title, title_justify="left", box=style, show_edge=False, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 else "right", no_wrap=True)
+    return table
+
+
+def _print_report(out: Console, report: Report, name: str) -> None:
+    from .report import iso
+
+    bars = report.bars
+    out.print(f"{name}: {len(bars):,} bars, {iso(bars['time'][0])} to {iso(bars['time'][-1])}")
+    out.print(
+        f"Last close {_price(bars['close'][-1])}. Params {report.params.digest}, memory {report.params.memory} bars."
+    )
+    if not report.warm:
+        out.print(f"Only {len(bars)} bars: the zones and levels below are those of a short history.")
+    _print_zones(out, report)
+    _print_levels(out, report)
+    _print_backtest(out, report)
+
+
+def _print_zones(out: Console, report: Report) -> None:
+    out.print()
+    if report.zones.empty:
+        out.print("No live zone.")
+        return
+    table = _table(
+        out, "Zones", "kind", "low", "price", "high", "USD", "quality", "marks", "touches", "held", "age, bars"
+    )
+    for zone in report.zones.iloc[::-1].itertuples():
+        table.add_row(
+            zone.kind,
+            *map(_price, (zone.low, zone.price, zone.high)),
+            _usd(zone.usd),
+            f"{zone.quality:.0f} {zone.quality_label}",
+            *map(str, (zone.marks, zone.touches, zone.holds, zone.age)),
+        )
+    out.print(table)
+
+
+def _print_levels(out: Console, report: Report) -> None:
+    out.print()
+    if report.levels.empty:
+        out.print("No level within reach.")
+        return
+    table = _table(out, "Levels ahead", "who", "price", "from close", "USD", "share of side")
+    close = report.bars["close"][-1]
+    for level in report.levels.iloc[::-1].itertuples():
+        away = f"{level.price / close - 1.0:+.2%}"
+        table.add_row(f"{level.side}s", _price(level.price), away, _usd(level.usd), f"{level.share:.1%}")
+    out.print(table)
+
+
+def _print_backtest(out: Console, report: Report) -> None:
+    out.print()
+    if report.fade is None:
+        out.print(f"No backtest: {report.why_no_backtest}")
+        return
+    table = _table(out, "Backtest: fade the zones", "", "return", "max drawdown", "trades", "won")
+    _add_result(table, "zone fade", report.fade)
+    table.add_row("buy and hold", f"{report.fade.buy_and_hold:+.1%}", "", "", "")
+    for seed, placebo in enumerate(report.placebos):
+        _add_result(table, f"placebo, seed {seed}", placebo)
+    out.print(table)
+    if report.placebos:
+        better = sum(report.fade.total_return > placebo.total_return for placebo in report.placebos)
+        out.print(f"The zones beat {better} of {len(report.placebos)} placebo runs. Costs: 0.04 % a fill, no funding.")
+
+
+def _add_result(table: Table, name: str, result: Any) -> None:
+    won = f"{result.wins / len(result.trades):.0%}" if result.trades else ""
+    table.add_row(name, f"{result.total_return:+.1%}", f"{result.max_drawdown:.1%}", str(len(result.trades)), won)
+
+
+def _write_chart(out: Console, report: Report, path: Path, title: str) -> None:
+    out.print()
+    try:
+        from .charts import save_chart
+    except ImportError as error:
+        out.print(f"No chart: {error}", soft_wrap=True, markup=False)
+        return
+    out.print(f"Chart: {save_chart(report, path, title)}", soft_wrap=True, markup=False)
+
+
+def _price(value: float) -> str:
+    return f"{value:,.2f}" if value >= 100.0 else f"{value:.6g}"
+
+
+def _usd(value: float) -> str:
+    for unit, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if value >= unit:
+            return f"{value / unit:,.1f}{name}"
+    return f"{value:,.3g}"

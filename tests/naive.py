@@ -1,0 +1,562 @@
+"""A naive twin of the engine, written from docs/formula.md alone: lists, dataclasses and everything computed anew.
+
+It shares no kernel with ``liquidator_core``: only the names LONG and SHORT, and the values of ``Params``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from liquidator_core.layout import LONG, SHORT
+
+NAN = math.nan
+SIDES = (LONG, SHORT)
+ZONE_FIELDS = ("", "_low", "_high", "_usd", "_quality", "_touches", "_age")
+FLOATS = (
+    *(name + field for name in ("support", "resistance") for field in ZONE_FIELDS),
+    *("level_below", "level_below_usd", "level_above", "level_above_usd", "long_flow_usd", "short_flow_usd"),
+)
+COUNTS = ("touch", "broke", "fade", "join", "exit_long", "exit_short")
+
+
+@dataclass
+class Position:
+    side: int
+    leverage: float
+    weight: float
+    price: float  # where it is liquidated
+
+
+@dataclass
+class Cohort:
+    row: int
+    entry: float
+    mass: float
+    positions: list[Position]
+
+
+@dataclass
+class Mark:
+    row: int
+    birth: int
+    side: int
+    price: float
+    half_width: float
+    usd: float
+    atr: float
+    armed: int = 0  # +1 from above, -1 from below
+    trial: int = 0  # +1 from above, -1 from below
+    trial_age: int = 0
+    trial_atr: float = 0.0
+    broken: int = 0  # +1 upwards, -1 downwards
+    broken_row: int = -1
+    over: bool = False  # broken, and touched since
+    touches: int = 0
+    holds: int = 0
+    ambiguous: int = 0
+    unresolved: int = 0
+    led: Zone | None = None  # the zone it led when it broke
+
+    @property
+    def low(self) -> float:
+        return self.price - self.half_width
+
+    @property
+    def high(self) -> float:
+        return self.price + self.half_width
+
+
+@dataclass
+class Zone:
+    members: list[Mark]
+    low: float
+    high: float
+    price: float
+    usd: float
+    lead: Mark
+    quality: float
+    age: int
+
+    @property
+    def zone_id(self) -> int:
+        return 2 * self.lead.birth + self.lead.side
+
+
+@dataclass
+class Cell:
+    distance: int  # in cells from the close
+    mass: float
+    price: float
+    positions: int
+
+
+@dataclass
+class Level:
+    side: int
+    distance: int
+    price: float
+    usd: float
+    share: float
+
+
+@dataclass
+class Row:
+    """What is remembered of a row."""
+
+    true_range: float = NAN
+    turnover: float = 0.0
+    flow: tuple[float, float] = (0.0, 0.0)
+    open_interest: float = NAN
+
+
+@dataclass
+class State:
+    rows: list[Row] = field(default_factory=list)
+    cohorts: list[Cohort] = field(default_factory=list)
+    marks: list[Mark] = field(default_factory=list)
+    last_close: float = NAN
+    last_good: int = -1
+    zones: list[Zone] = field(default_factory=list)
+
+
+# --- small things -----------------------------------------------------------------------------------------------------
+
+
+def is_good(bar) -> bool:
+    low, high = bar["low"], bar["high"]
+    return 0 < low <= bar["open"] <= high < math.inf and low <= bar["close"] <= high
+
+
+def usable_volume(volume: float) -> float:
+    return volume if 0 <= volume < math.inf else 0.0
+
+
+def usable_open_interest(open_interest: float) -> float:
+    return open_interest if 0 < open_interest < math.inf else NAN
+
+
+def mean(values) -> float:
+    return sum(values) / len(values)
+
+
+def true_range(high: float, low: float, previous_close: float) -> float:
+    if math.isnan(previous_close):
+        return high - low
+    return max(high, previous_close) - min(low, previous_close)
+
+
+def average_true_range(true_ranges: list[float], atr_bars: int) -> float:
+    """Of all the true ranges so far, NaN on skipped rows."""
+    known = [value for value in true_ranges[-atr_bars:] if not math.isnan(value)]
+    return mean(known) if len(true_ranges) >= atr_bars and known else NAN
+
+
+# --- ledger -----------------------------------------------------------------------------------------------------------
+
+
+def liquidation_price(entry: float, side: int, leverage: float, params) -> float:
+    m, c = params.margin_rate, params.margin_amount
+    if params.margin == "linear" and side == LONG:
+        return entry * (1 - 1 / leverage - c) / (1 - m)
+    if params.margin == "linear":
+        return entry * (1 + 1 / leverage + c) / (1 + m)
+    if side == LONG:
+        return entry * (1 + m) / (1 + 1 / leverage + c)
+    return entry * (1 - m) / (1 - 1 / leverage - c)
+
+
+def open_cohort(row: int, entry: float, mass: float, params) -> Cohort:
+    positions = [
+        Position(side, leverage, weight, liquidation_price(entry, side, leverage, params))
+        for side in SIDES
+        for leverage, weight in zip(params.leverages, params.leverage_weights, strict=True)
+    ]
+    return Cohort(row, entry, mass, positions)
+
+
+def is_swept(position: Position, low: float, high: float) -> bool:
+    return position.price >= low if position.side == LONG else position.price <= high
+
+
+def sweep(cohorts: list[Cohort], low: float, high: float) -> list[tuple[float, float]]:
+    """Close what the bar reaches; (usd, usd-weighted price) of each side, the price NaN if nothing was swept."""
+    swept = []
+    for side in SIDES:
+        usd = usd_price = 0.0
+        for cohort in cohorts:
+            for position in cohort.positions:
+                if position.side == side and is_swept(position, low, high):
+                    closed = cohort.mass * position.weight * position.price
+                    usd += closed
+                    usd_price += closed * position.price
+        swept.append((usd, usd_price / usd if usd > 0 else NAN))
+    for cohort in cohorts:
+        cohort.positions = [position for position in cohort.positions if not is_swept(position, low, high)]
+    return swept
+
+
+def survival(volume: float, open_interest: float, before: float) -> tuple[float, float]:
+    """(what older cohorts' masses are multiplied by, the mass that a side opens)."""
+    change = open_interest - before
+    if not abs(change) <= volume:  # also where either is unknown
+        return 1.0, volume
+    return max(0.0, 1 - (volume - change) / (2 * before)), (volume + change) / 2
+
+
+def leave_behind(cohorts: list[Cohort], close: float) -> None:
+    for cohort in cohorts:
+        if cohort.entry * 3.3 <= close:
+            cohort.positions = [position for position in cohort.positions if position.side != LONG]
+        if cohort.entry >= close * 3.3:
+            cohort.positions = [position for position in cohort.positions if position.side != SHORT]
+
+
+# --- flow -------------------------------------------------------------------------------------------------------------
+
+
+def forced_flow(bar, side: int, swept_usd: float, swept_price: float) -> tuple[float, float]:
+    name = "long" if side == LONG else "short"
+    if math.isnan(swept_price):
+        swept_price = bar["low"] if side == LONG else bar["high"]
+    usd, price = bar[f"liq_{name}_usd"], bar[f"liq_{name}_price"]
+    if not usd >= 0:
+        return swept_usd, swept_price
+    return usd, price if price > 0 else swept_price
+
+
+def is_event(flow: float, flows: list[float], turnovers: list[float], atr: float, params) -> bool:
+    """``flows`` and ``turnovers`` are those of all rows before."""
+    n = params.flow_bars
+    if not flow > 0 or len(flows) < n or not atr > 0:
+        return False
+    return flow >= params.event_share * mean(turnovers[-n:]) and flow > params.event_mult * mean(flows[-n:])
+
+
+# --- marks ------------------------------------------------------------------------------------------------------------
+
+
+def touch(mark: Mark, bar) -> int:
+    """+1 touched from above, -1 from below, 0 not. Either way, and after a gap, the mark is disarmed."""
+    armed = mark.armed
+    gapped = bar["open"] < mark.low if armed == 1 else bar["open"] > mark.high
+    entered = bar["low"] <= mark.high if armed == 1 else bar["high"] >= mark.low
+    if not armed or (not gapped and not entered):
+        return 0
+    mark.armed = 0
+    return 0 if gapped else armed
+
+
+def trial(mark: Mark, bar, params) -> None:
+    """Decide an open trial, if this bar does."""
+    hold, broke = params.hold_atr * mark.trial_atr, params.break_atr * mark.trial_atr
+    if mark.trial == 1:
+        has_held = bar["high"] >= mark.high + hold
+        has_broken = bar["close"] < mark.low - broke
+    else:
+        has_held = bar["low"] <= mark.low - hold
+        has_broken = bar["close"] > mark.high + broke
+    has_held = has_held and mark.trial_age > 0
+    if has_held and has_broken:
+        mark.ambiguous += 1
+    elif has_held:
+        mark.holds += 1
+    elif has_broken:
+        mark.broken = -mark.trial
+    elif mark.trial_age == params.outcome_bars:
+        mark.unresolved += 1
+    else:
+        mark.trial_age += 1
+        return
+    mark.trial = 0
+
+
+def arm(mark: Mark, bar, params) -> None:
+    if bar["close"] > mark.high + params.rearm_atr * mark.atr:
+        mark.armed = 1
+    if bar["close"] < mark.low - params.rearm_atr * mark.atr:
+        mark.armed = -1
+
+
+def meet(mark: Mark, bar, atr: float, params) -> int:
+    """An unbroken mark meets a bar: how it was touched."""
+    touched = touch(mark, bar)
+    if touched:
+        mark.touches += 1
+        if not mark.trial:
+            mark.trial, mark.trial_atr, mark.trial_age = touched, atr, 0
+    if mark.trial:
+        trial(mark, bar, params)
+    arm(mark, bar, params)
+    return touched
+
+
+def meet_broken(mark: Mark, bar, params) -> int:
+    """A broken mark meets a bar: the sign of its join. Its first touch, from whichever side, ends it."""
+    touched = touch(mark, bar)
+    if touched:
+        mark.over = True
+        return mark.broken if touched == mark.broken else 0
+    arm(mark, bar, params)
+    return 0
+
+
+# --- zones ------------------------------------------------------------------------------------------------------------
+
+
+def cluster(marks: list[Mark], max_width_atr: float) -> list[list[Mark]]:
+    clusters: list[list[Mark]] = []
+    for mark in sorted(marks, key=lambda mark: (mark.price, mark.birth, mark.side)):
+        if clusters:
+            members = clusters[-1]
+            low = min(member.low for member in [*members, mark])
+            high = max(member.high for member in [*members, mark])
+            overlaps = mark.low <= max(member.high for member in members)
+            if overlaps and high - low <= max_width_atr * members[0].atr:
+                members.append(mark)
+                continue
+        clusters.append([mark])
+    return clusters
+
+
+def lead_of(members: list[Mark]) -> Mark:
+    return min(members, key=lambda mark: (-mark.usd, mark.birth, mark.side))
+
+
+def quality(members: list[Mark], usd_of_all: float, row: int, params) -> float:
+    n = len(members)
+    touches = lead_of(members).touches
+    allowed = params.max_width_atr * members[0].atr
+    width = max(mark.high for mark in members) - min(mark.low for mark in members)
+    return 100 * (
+        0.30 * sum(mark.usd for mark in members) / usd_of_all
+        + 0.25 * (1 - min(row - mark.row for mark in members) / params.zone_bars)
+        + 0.15 * n / (n + 1)
+        + 0.15 * (max(0.0, 1 - width / allowed) if allowed > 0 else 0.0)
+        + 0.15 * touches / (touches + 1)
+    )
+
+
+def find_zones(marks: list[Mark], row: int, params) -> list[Zone]:
+    whole = [mark for mark in marks if not mark.broken]
+    usd_of_all = sum(mark.usd for mark in whole)
+    zones = []
+    for members in cluster(whole, params.max_width_atr):
+        lead = lead_of(members)
+        usd = sum(mark.usd for mark in members)
+        zones.append(
+            Zone(
+                members=members,
+                low=min(mark.low for mark in members),
+                high=max(mark.high for mark in members),
+                price=sum(mark.usd * mark.price for mark in members) / usd,
+                usd=usd,
+                lead=lead,
+                quality=quality(members, usd_of_all, row, params),
+                age=row - lead.row,
+            )
+        )
+    return zones
+
+
+def support_of(zones: list[Zone], close: float) -> Zone | None:
+    """Of zones with one price the last, in the order in which they were found."""
+    return max(reversed([zone for zone in zones if zone.price <= close]), key=lambda zone: zone.price, default=None)
+
+
+def resistance_of(zones: list[Zone], close: float) -> Zone | None:
+    return min((zone for zone in zones if zone.price > close), key=lambda zone: zone.price, default=None)
+
+
+# --- levels -----------------------------------------------------------------------------------------------------------
+
+
+def axis_bin(side: int, price: float) -> int:
+    bins = math.log(price) * 1386 / math.log(2)
+    return math.floor(bins if side == LONG else -bins)
+
+
+def cells(cohorts: list[Cohort], side: int, close: float, params) -> list[Cell]:
+    """The cells of a side from the close towards liquidation, those without mass left out."""
+    masses: dict[int, list[float]] = {}
+    logs: dict[int, list[float]] = {}
+    for cohort in cohorts:
+        for position in cohort.positions:
+            i = (axis_bin(side, close) - axis_bin(side, position.price)) // 8
+            mass = cohort.mass * position.weight
+            if position.side == side and mass > 0 and 0 <= i < params.level_reach:
+                masses.setdefault(i, []).append(mass)
+                logs.setdefault(i, []).append(mass * math.log(position.price))
+    return [Cell(i, sum(masses[i]), math.exp(sum(logs[i]) / sum(masses[i])), len(masses[i])) for i in sorted(masses)]
+
+
+def find_levels(cohorts: list[Cohort], close: float, params) -> list[Level]:
+    levels = []
+    for side in SIDES:
+        found = cells(cohorts, side, close, params)
+        total = sum(cell.mass for cell in found)
+        levels += [
+            Level(side, cell.distance, cell.price, cell.mass * cell.price, cell.mass / total)
+            for cell in found
+            if cell.mass >= params.level_share * total
+        ]
+    return levels
+
+
+# --- one row ----------------------------------------------------------------------------------------------------------
+
+
+def decide(speakers: list[tuple[Zone, int]]) -> int:
+    """The word of the zone with the most USD; of equals the first to speak; 0 if none speaks."""
+    return max(speakers, key=lambda speaker: speaker[0].usd, default=(None, 0))[1]
+
+
+def silent_row() -> dict:
+    return {**dict.fromkeys(FLOATS, NAN), **dict.fromkeys(COUNTS, 0)}
+
+
+def known_close(state: State, params) -> float:
+    """The previous close, for the row to come."""
+    skipped = len(state.rows) - 1 - state.last_good
+    return NAN if skipped > params.ledger_bars + params.flow_bars - params.atr_bars else state.last_close
+
+
+def step(state: State, params, bar) -> dict:
+    t = len(state.rows)
+
+    # 1. what is too old goes
+    state.marks = [mark for mark in state.marks if t < mark.row + params.zone_bars]
+    state.cohorts = [cohort for cohort in state.cohorts if t <= cohort.row + params.ledger_bars]
+    state.zones = find_zones(state.marks, t, params)
+    if not is_good(bar):
+        state.rows.append(Row())
+        return silent_row()
+
+    # 2. true range
+    before = known_close(state, params)
+    this = Row(true_range=true_range(bar["high"], bar["low"], before))
+    atr = average_true_range([row.true_range for row in [*state.rows, this]][-params.atr_bars :], params.atr_bars)
+
+    # 3. marks meet the bar
+    resistance, support = resistance_of(state.zones, before), support_of(state.zones, before)
+    led = {id(zone.lead): zone for zone in state.zones}
+    said: dict[str, list[tuple[Zone, int]]] = {"touch": [], "fade": [], "broke": [], "join": []}
+    exit_long = exit_short = 0
+    in_order = sorted(state.marks, key=lambda mark: (mark.broken_row, mark.price, mark.row, mark.side))
+    for mark in in_order:  # of zones with the same USD: the lower one; of broken marks: who broke first
+        if mark.broken:
+            if not mark.over and t - mark.broken_row <= params.outcome_bars:
+                join = meet_broken(mark, bar, params)
+                if join and mark.led is not None:
+                    said["join"].append((mark.led, join))
+            continue
+        touched = meet(mark, bar, atr, params)
+        zone = led.get(id(mark))
+        if mark.broken:
+            mark.led, mark.broken_row = zone, t
+        if zone is None:
+            continue
+        if touched:
+            said["touch"].append((zone, touched))
+        if (touched == 1 and bar["close"] >= zone.low) or (touched == -1 and bar["close"] <= zone.high):
+            said["fade"].append((zone, touched))
+        if mark.broken:
+            said["broke"].append((zone, mark.broken))
+        if zone is resistance and touched == -1:
+            exit_long = 1
+        if zone is support and touched == 1:
+            exit_short = 1
+
+    # 4. forced flow and its events
+    swept = sweep(state.cohorts, bar["low"], bar["high"])
+    flows = [forced_flow(bar, side, *swept[side]) for side in SIDES]
+    turnovers = [row.turnover for row in state.rows]
+    for side in SIDES:
+        usd, price = flows[side]
+        if is_event(usd, [row.flow[side] for row in state.rows], turnovers, atr, params):
+            state.marks.append(Mark(t, int(bar["time"]), side, price, params.zone_atr * atr, usd, atr))
+
+    # 5. zones
+    state.zones = find_zones(state.marks, t, params)
+
+    # 6. memory, survival, left behind, the cohort of this row
+    volume = usable_volume(bar["volume"])
+    this.flow = (flows[LONG][0], flows[SHORT][0])
+    this.turnover = bar["close"] * volume
+    this.open_interest = usable_open_interest(bar["open_interest"])
+    factor, mass = survival(volume, this.open_interest, state.rows[-1].open_interest if state.rows else NAN)
+    for cohort in state.cohorts:
+        cohort.mass *= factor
+    leave_behind(state.cohorts, bar["close"])
+    if mass > 0:
+        state.cohorts.append(open_cohort(t, bar["close"], mass, params))
+    state.rows.append(this)
+    state.last_close, state.last_good = bar["close"], t
+
+    # 7. the signal
+    row = silent_row()
+    if len(state.rows) < params.memory:
+        return row
+    levels = find_levels(state.cohorts, bar["close"], params)
+    row.update(long_flow_usd=this.flow[LONG], short_flow_usd=this.flow[SHORT])
+    row.update({name: decide(speakers) for name, speakers in said.items()}, exit_long=exit_long, exit_short=exit_short)
+    nearest = (
+        ("support", support_of(state.zones, bar["close"])),
+        ("resistance", resistance_of(state.zones, bar["close"])),
+    )
+    for name, zone in nearest:
+        if zone is not None:
+            row.update({
+                name: zone.price, f"{name}_low": zone.low, f"{name}_high": zone.high, f"{name}_usd": zone.usd,
+                f"{name}_quality": zone.quality, f"{name}_touches": zone.lead.touches, f"{name}_age": zone.age,
+            })  # fmt: skip
+    for side, name in ((LONG, "level_below"), (SHORT, "level_above")):
+        level = min((level for level in levels if level.side == side), key=lambda it: it.distance, default=None)
+        if level is not None:
+            row.update({name: level.price, f"{name}_usd": level.usd})
+    return row
+
+
+def fold(bars, params, state: State | None = None) -> tuple[list[dict], State]:
+    """The rows and the state after them, with its cohorts, marks and zones."""
+    state = State() if state is None else state
+    return [step(state, params, bar) for bar in as_dicts(bars)], state
+
+
+def as_dicts(bars) -> list[dict]:
+    return [dict(zip(bars.dtype.names, bar, strict=True)) for bar in bars.tolist()]
+
+
+# --- tape -------------------------------------------------------------------------------------------------------------
+
+
+def bars_from_trades(trades: list[dict], params) -> list[dict]:
+    """The closed bars of trades in order of time; large trades are compared with those before them."""
+    length = params.tape_ms
+    places = [trade["time"] // length for trade in trades]
+    bars = []
+    close = NAN
+    for place in range(places[0], places[-1]) if trades else []:
+        inside = [i for i in range(len(trades)) if places[i] == place]
+        bar = {"time": place * length, "volume": 0.0, "taker_buy": 0.0, "large_sell_usd": 0.0, "large_buy_usd": 0.0}
+        bar |= {"large_sell_price": NAN, "large_buy_price": NAN}
+        prices = [trades[i]["price"] for i in inside] or [close]
+        close = prices[-1]
+        bar |= {"open": prices[0], "high": max(prices), "low": min(prices), "close": close}
+        for i in inside:
+            bar["volume"] += trades[i]["size"]
+            bar["taker_buy"] += {1: trades[i]["size"], 0: NAN, -1: 0.0}[trades[i]["side"]]
+        for side, name in ((1, "buy"), (-1, "sell")):
+            large = [trades[i] for i in inside if trades[i]["side"] == side and is_large(trades, i, params)]
+            usd = sum(trade["price"] * trade["size"] for trade in large)
+            bar[f"large_{name}_usd"] = usd
+            if usd > 0:
+                bar[f"large_{name}_price"] = sum(trade["price"] ** 2 * trade["size"] for trade in large) / usd
+        bars.append(bar)
+    return bars
+
+
+def is_large(trades: list[dict], i: int, params) -> bool:
+    n = params.large_trades
+    usd = [trade["price"] * trade["size"] for trade in trades[max(0, i - n) : i + 1]]
+    return i >= n and usd[-1] >= params.large_usd and usd[-1] >= params.large_mult * mean(usd[:-1])

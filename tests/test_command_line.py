@@ -1,0 +1,133 @@
+"""The command line as a user meets it, in processes of its own."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+import pytest
+from liquidator_integrations.report import sample_bars
+
+from liquidator_core import Params
+
+SMALL = {"ledger_bars": 20, "flow_bars": 10, "zone_bars": 30, "atr_bars": 5, "event_mult": 1.0, "event_share": 0.01}
+
+
+def liquidator(*words: str, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from liquidator_integrations.command_line import main; main()", *words]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+@pytest.fixture
+def candles(tmp_path):
+    bars = sample_bars()[:400]
+    table = pa.table({name: bars[name] for name in ("time", "open", "high", "low", "close", "volume")})
+    pa.csv.write_csv(table, tmp_path / "candles.csv")
+    pa.parquet.write_table(table, tmp_path / "candles.parquet")
+    (tmp_path / "params.json").write_text(json.dumps(SMALL))
+    return tmp_path
+
+
+def test_help_names_the_commands(tmp_path):
+    out = liquidator("--help", cwd=tmp_path).stdout
+    assert "demo" in out
+    assert "zones" in out
+
+
+def test_json_of_a_file_holds_zones_levels_and_the_backtest(candles):
+    done = liquidator("zones", "candles.csv", "--json", "--params", "params.json", "--seeds", "2", cwd=candles)
+    report = json.loads(done.stdout)
+    assert done.stderr == ""
+    assert report["bars"] == 400
+    assert report["warm"] is True
+    assert report["params_digest"] == Params(**SMALL).digest
+    assert report["zones"]
+    for zone in report["zones"]:
+        assert zone["low"] <= zone["price"] <= zone["high"]
+        assert (zone["kind"] == "support") == (zone["price"] <= report["close"])
+        assert re.fullmatch(r"2019-10-\d\dT\d\d:00:00Z", zone["birth"])
+    assert len(report["backtest"]["placebo"]) == 2
+    assert not list(candles.glob("*.html"))
+
+
+def test_csv_of_parquet_equals_json_of_csv(candles):
+    rows = list(csv.DictReader(io.StringIO(zones(candles, "candles.parquet", "--csv"))))
+    report = json.loads(zones(candles, "candles.csv", "--json"))
+    assert [float(row["price"]) for row in rows] == [zone["price"] for zone in report["zones"]]
+    assert [row["quality_label"] for row in rows] == [zone["quality_label"] for zone in report["zones"]]
+
+
+def zones(folder: Path, *words: str) -> str:
+    return liquidator("zones", *words, "--params", "params.json", "--seeds", "0", cwd=folder).stdout
+
+
+def test_tables_in_a_pipe_are_plain_and_the_chart_is_one_file(candles):
+    out = zones(candles, "candles.parquet", "--chart", "chart.html")
+    assert out.isascii()
+    assert "\x1b" not in out
+    assert "Backtest: fade the zones" in out
+    assert f"Chart: {candles / 'chart.html'}" in out
+    chart = (candles / "chart.html").read_text(encoding="utf-8")
+    assert "<script src=" not in chart
+    assert len(chart) > 1_000_000
+
+
+def test_trades_are_folded_into_bars(tmp_path):
+    rng = np.random.default_rng(3)
+    count = 3000
+    trades = {
+        "timestamp": 1_700_000_000_000 + np.arange(count) * 10_000,
+        "price": 100 * np.exp(np.cumsum(rng.normal(0, 0.001, count))),
+        "amount": rng.lognormal(0, 1, count),
+        "side": np.where(rng.random(count) < 0.5, "buy", "sell"),
+    }
+    pa.parquet.write_table(pa.table(trades), tmp_path / "trades.parquet")
+    report = json.loads(liquidator("zones", "trades.parquet", "--json", "--bar", "5m", cwd=tmp_path).stdout)
+    assert report["bars"] == 29_990_000 // 300_000 + 1
+    assert report["warm"] is False
+    assert "480" in report["why_no_backtest"]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["zones", "nothing.csv"], "nothing.csv"),
+        (["zones", "candles.csv", "--json", "--csv"], "exclude each other"),
+        (["zones", "candles.csv", "--params", "typo.json"], "did you mean 'event_mult'"),
+        (["zones", "candles.csv", "--params", "broken.json"], "not JSON"),
+        (["zones", "junk.parquet"], "junk.parquet"),
+        (["zones", "bad.csv"], "row 1"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_code_2(candles, words, says):
+    (candles / "typo.json").write_text('{"evnt_mult": 2}')
+    (candles / "broken.json").write_text("{")
+    (candles / "junk.parquet").write_bytes(b"junk" * 100)
+    (candles / "bad.csv").write_text(
+        "time,open,high,low,close,volume\n1700000000000,1,2,0.5,1,1\n1700003600000,1,2,3,1,1\n"
+    )
+    done = liquidator(*words, cwd=candles, code=2)
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("liquidator: ")
+    assert says in done.stderr
+
+
+@pytest.mark.slow
+def test_demo_prints_zones_levels_and_the_backtest_beside_placebos(tmp_path):
+    out = liquidator("demo", "--seeds", "2", cwd=tmp_path).stdout
+    assert "BTCUSDT 1h" in out
+    for word in ("Zones", "Levels ahead", "zone fade", "buy and hold", "placebo, seed 0", "placebo, seed 1"):
+        assert word in out
+    assert (tmp_path / "liquidator-demo.html").exists()

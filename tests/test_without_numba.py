@@ -1,0 +1,141 @@
+"""The engine without Numba, without a home, from a read-only place; and what an import brings along."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import liquidator_core
+from liquidator_core import Params, fold, new_signals, new_state
+from liquidator_core.zones import marks_of, zones_of
+
+PACKAGE = Path(liquidator_core.__file__).parent
+PARAMS = Params(ledger_bars=60, flow_bars=30, zone_bars=48)  # memory 139
+
+RUN = """
+import sys
+import numpy as np
+{first}
+from liquidator_core import Params, _jit, fold, levels_of, new_signals, new_state, step, zones_of
+bars = np.load(sys.argv[1])
+params = Params(ledger_bars=60, flow_bars=30, zone_bars=48).to_record()
+state, out = new_state(params), new_signals(len(bars))
+half = len(bars) // 2
+fold(state, params, bars[:half], out[:half])
+for i in range(half, len(bars)):
+    step(state, params, bars[i : i + 1], out[i : i + 1])
+print(_jit.JIT, _jit.CACHE_DIR, _jit.__file__, len(zones_of(state, params)), len(levels_of(state, params)))
+np.save(sys.argv[2], out)
+"""
+
+
+@pytest.fixture(scope="module")
+def short_series(real_bars):
+    """600 hours with a row that is skipped, rows without volume, open interest and observed flow in the middle."""
+    bars = real_bars[3000:3600].copy()
+    bars["close"][200] = np.nan
+    bars["volume"][210:220] = np.nan
+    bars["open_interest"][300:400] = 1e5 + np.cumsum(bars["volume"][300:400] * np.sin(np.arange(100)))
+    bars["liq_long_usd"][350:360] = 1e7
+    return bars
+
+
+@pytest.fixture(scope="module")
+def expected(short_series):
+    record = PARAMS.to_record()
+    state, out = new_state(record), new_signals(len(short_series))
+    fold(state, record, short_series, out)
+    assert len(zones_of(state, record)) > 0
+    assert len(marks_of(state, record)) > 0
+    assert np.abs(out["touch"]).sum() > 10
+    return out
+
+
+def run(folder: Path, bars: np.ndarray, first: str = "", **environment: str | None) -> tuple[list[str], np.ndarray]:
+    """Run the series in a process of its own; (what it says of itself, signals)."""
+    np.save(folder / "bars.npy", bars)
+    env = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", **{k: v for k, v in environment.items() if v is not None}}
+    env = {name: value for name, value in env.items() if environment.get(name, "") is not None}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", RUN.format(first=first), folder / "bars.npy", folder / "out.npy"],
+        env=env, capture_output=True, text=True, cwd=folder, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    return done.stdout.split(), np.load(folder / "out.npy")
+
+
+def test_without_numba_the_bytes_are_the_same(tmp_path, short_series, expected):
+    said, out = run(tmp_path, short_series, first="sys.modules['numba'] = None")
+    assert said[0] == "False"
+    assert out.tobytes() == expected.tobytes()
+
+
+def test_with_the_jit_disabled_the_bytes_are_the_same(tmp_path, short_series, expected):
+    said, out = run(tmp_path, short_series, NUMBA_DISABLE_JIT="1")
+    assert said[0] == "False"
+    assert out.tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("extreme", ["no volume for longer than a cohort lives", "volumes beyond reason"])
+def test_without_numba_nothing_raises_where_compiled_code_would_not(tmp_path, short_series, extreme):
+    bars = short_series[:300].copy()
+    if extreme == "no volume for longer than a cohort lives":
+        bars["volume"][100:200] = 0.0
+        bars["close"][120:125] = np.nan
+    else:
+        bars["volume"][::3] = 1e-310
+        bars["volume"][1::3] = 1e300
+        bars["volume"][150:] = 1e-305
+    record = PARAMS.to_record()
+    compiled = new_signals(len(bars))
+    fold(new_state(record), record, bars, compiled)
+    _, out = run(tmp_path, bars, NUMBA_DISABLE_JIT="1")
+    assert out.tobytes() == compiled.tobytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("home", ["unwritable", "unset"])
+def test_a_read_only_copy_works_without_a_cache(tmp_path, short_series, expected, home):
+    """Permissions do not stop root, so the way to home and cache leads through a file."""
+    site = tmp_path / "site"
+    shutil.copytree(PACKAGE, site / "liquidator_core", ignore=shutil.ignore_patterns("__pycache__"))
+    before = sorted(site.rglob("*"))
+    for path in reversed(before):
+        path.chmod(0o555 if path.is_dir() else 0o444)
+    (tmp_path / "file").write_text("")
+    nowhere = str(tmp_path / "file" / "home")
+    places = {"HOME": nowhere, "XDG_CACHE_HOME": nowhere, "LIQUIDATOR_CACHE_DIR": None, "NUMBA_CACHE_DIR": None}
+    if home == "unset":
+        places |= {"HOME": None}
+    said, out = run(tmp_path, short_series, PYTHONPATH=str(site), **places)
+    assert said[:2] == ["True", "None"]
+    assert Path(said[2]).is_relative_to(site)
+    assert sorted(site.rglob("*")) == before
+    assert out.tobytes() == expected.tobytes()
+
+
+def test_the_cache_is_where_it_was_told_to_be(tmp_path):
+    code = "from liquidator_core import _jit; print(_jit.CACHE_DIR)"
+    env = {**os.environ, "LIQUIDATOR_CACHE_DIR": str(tmp_path / "here")}
+    said = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True).stdout
+    assert Path(said.strip()).parent == tmp_path / "here"
+    assert Path(said.strip()).is_dir()
+
+
+@pytest.mark.parametrize("names", ["BAR, Params, new_state, load_state, save_state", "VERSION"])
+def test_an_import_is_light_and_quiet(names):
+    """Neither Numba nor pandas nor anything else that is not needed yet."""
+    module = "liquidator_core.layout" if names == "VERSION" else "liquidator_core"
+    code = f"import sys; from {module} import {names}; print(*(m.split('.')[0] for m in sys.modules), sep='\\n')"
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    loaded = set(done.stdout.split())
+    assert "numpy" in loaded
+    assert not loaded & {"numba", "llvmlite", "pandas", "pyarrow", "scipy", "backtrader", "liquidator_integrations"}
