@@ -19,28 +19,25 @@ def remember(values: np.ndarray, now: int, length: int, value: float) -> None:
 def window_sum(values: np.ndarray, now: int, length: int) -> float:
     """Sum of a ring's last ``length`` values before the row that takes place ``now``, in age order, oldest first.
 
-    Four interleaved lanes, ``(l0 + l1) + (l2 + l3)``, so that additions do not wait for each other. Summed anew
-    each time: a running sum keeps the rounding of everything it ever held.
+    Eight interleaved lanes, added in pairs, so that additions do not wait for each other; then what is left over, one by
+    one. Summed anew each time: a running sum keeps the rounding of everything it ever held.
     """
     window = values[now : now + length]
-    lane0 = 0.0
-    lane1 = 0.0
-    lane2 = 0.0
-    lane3 = 0.0
-    quads = length // 4
-    for quad in range(quads):
-        lane0 += window[4 * quad]
-        lane1 += window[4 * quad + 1]
-        lane2 += window[4 * quad + 2]
-        lane3 += window[4 * quad + 3]
-    rest = length - 4 * quads
-    if rest > 0:
-        lane0 += window[4 * quads]
-    if rest > 1:
-        lane1 += window[4 * quads + 1]
-    if rest > 2:
-        lane2 += window[4 * quads + 2]
-    return (lane0 + lane1) + (lane2 + lane3)
+    a = b = c = d = e = f = g = h = 0.0
+    blocks = length // 8
+    for block in range(blocks):
+        a += window[8 * block]
+        b += window[8 * block + 1]
+        c += window[8 * block + 2]
+        d += window[8 * block + 3]
+        e += window[8 * block + 4]
+        f += window[8 * block + 5]
+        g += window[8 * block + 6]
+        h += window[8 * block + 7]
+    total = ((a + b) + (c + d)) + ((e + f) + (g + h))
+    for i in range(8 * blocks, length):
+        total += window[i]
+    return total
 
 
 @kernel

@@ -17,7 +17,6 @@ from .layout import BINS, BINS_PER_LOG, CELL, LEVEL, LONG, MAX_CELLS, Record
 _RING = BINS - 1
 _ROW = CELL - 1
 _COLUMNS = BINS // CELL
-_BLOCK = 16
 
 
 @kernel
@@ -65,17 +64,11 @@ def close_bin_of(side: int, log_close: float) -> int:
 
 @kernel
 def nearest_heavy(cells: np.ndarray, least: int) -> int:
-    """Index of the last cell that holds at least ``least`` lots, -1 if none; looked for a block at a time."""
-    for block in range(MAX_CELLS // _BLOCK - 1, -1, -1):
-        heavy = 0
-        for i in range(_BLOCK):
-            heavy += cells[_BLOCK * block + i] >= least
-        if heavy > 0:
-            i = _BLOCK * block + _BLOCK - 1
-            while cells[i] < least:
-                i -= 1
-            return i
-    return -1
+    """Index of the last cell that holds at least ``least`` lots, -1 if none; without a branch, so that it is vectors."""
+    found = -1
+    for i in range(MAX_CELLS):
+        found = max(found, i if cells[i] >= least else -1)
+    return found
 
 
 @kernel
