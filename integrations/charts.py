@@ -72,6 +72,10 @@ def figure(report: Report, last: int = 500) -> go.Figure:
         )
     if tested:
         _add_accounts(fig, report)
+    low, high = np.nanmin(bars["low"]), np.nanmax(bars["high"])
+    fig.update_yaxes(
+        range=[low - 0.25 * (high - low), high + 0.25 * (high - low)], row=1, col=1
+    )  # levels may lie far off
     fig.update_xaxes(rangeslider_visible=False, showgrid=False)
     fig.update_xaxes(matches="x", row=2, col=1)
     fig.update_layout(
@@ -125,12 +129,13 @@ def _add_band(fig: go.Figure, time: np.ndarray, signals: np.ndarray, kind: str, 
 
 
 def _add_entries(fig: go.Figure, time: np.ndarray, bars: np.ndarray, signals: np.ndarray) -> None:
+    away = 0.015 * (np.nanmax(bars["high"]) - np.nanmin(bars["low"]))
     for side, symbol, colour, price in ((1, "triangle-up", SUPPORT, "low"), (-1, "triangle-down", RESISTANCE, "high")):
         at = signals["fade"] == side
         fig.add_trace(
             go.Scatter(
                 x=time[at],
-                y=bars[price][at] * (1.0 - 0.002 * side),
+                y=bars[price][at] - side * away,
                 mode="markers",
                 marker={"symbol": symbol, "size": 9, "color": f"rgb({colour})", "line": {"width": 1, "color": "black"}},
                 name="fade: buy" if side > 0 else "fade: sell",
