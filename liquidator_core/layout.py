@@ -125,7 +125,7 @@ _MARK = Layout(
         ("holds", "i8", "count"),
         ("ambiguous", "i8", "count"),
         ("unresolved", "i8", "count"),
-        ("leads", "i8", "1 while (or, if broken, when last whole) it is its zone's largest mark"),
+        ("leads", "i8", "1 while it is its zone's largest mark; of no meaning once broken"),
         ("zone_price", "f8", "quote, of the zone it leads"),
         ("zone_low", "f8", "quote"),
         ("zone_high", "f8", "quote"),

@@ -168,7 +168,7 @@ def weigh_all(s: Record, p: Record) -> None:
     while bucket > 0 and s.buckets[bucket] == 0:
         bucket -= 1
     s.top_bucket = bucket
-    s.lots_a_unit = math.ldexp(1.0, _LOTS_LOG2 + _LEAST_LOG2 - BUCKET * (bucket + 1))
+    s.lots_a_unit = math.ldexp(1.0, min(_LOTS_LOG2 + _LEAST_LOG2 - BUCKET * (bucket + 1), 1000))
     s.lots[:] = 0
     s.lots_place[:] = 0
     for slot in range(p.ledger_bars + 1):

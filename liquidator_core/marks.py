@@ -5,7 +5,7 @@ enters the band from there touches it and disarms it; a bar that opens beyond th
 disarms it without a touch. The first touch starts a trial, frozen at that bar's ATR: price that leaves on the approach
 side by ``hold_atr`` on a later bar holds, a close ``break_atr`` beyond the far edge (on the touch bar too) breaks,
 both on one bar is ambiguous, neither within ``outcome_bars`` is unresolved; touches during a trial count but start no
-other. A broken mark leaves its zone; its first touch from the far side within ``outcome_bars`` is a join.
+other. A broken mark leaves its zone; its first touch within ``outcome_bars``, if from the far side, is a join.
 """
 
 from __future__ import annotations
@@ -124,17 +124,18 @@ def arm(m: Record, p: Record, close: float) -> None:
 def update_marks(s: Record, p: Record, bar: Record, row: int, o: Record) -> bool:
     """Show a bar to every mark and write touch, broke, fade, join and the exits.
 
-    Where zones disagree the one with the most USD decides, of equals the lowest. Returns whether a zone changed.
+    Where zones disagree the one with the most USD decides, of equals the lowest; for joins, which any broken mark may
+    give, the mark with the most, of equals the one that broke first. Returns whether a zone changed.
     """
     changed = False
     touch_usd = broke_usd = fade_usd = join_usd = -1.0
     index = 0
     while index < s.broken_count:
         m = s.marks[s.broken[index]]
-        far_side = m.armed == m.broken
-        if is_touched(m, bar) and far_side:
-            if m.leads == 1 and m.zone_usd > join_usd:
-                join_usd = m.zone_usd
+        from_far_side = m.armed == m.broken
+        if is_touched(m, bar):
+            if from_far_side and m.usd > join_usd:
+                join_usd = m.usd
                 o.join = m.broken
             s.broken_count = _remove(s.broken, s.broken_count, index)
         else:

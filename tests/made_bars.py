@@ -153,7 +153,9 @@ def random_trades(length: int, seed: int, pause_ms: float = 7000.0) -> np.ndarra
     rng = np.random.default_rng(seed)
     trades = np.zeros(length, TRADE)
     pauses = rng.exponential(pause_ms, length) * rng.choice([0.0, 1.0, 60.0], length, p=[0.2, 0.78, 0.02])
-    trades["time"] = START + 12_345 + np.cumsum(pauses).astype(np.int64)
+    time = START + 12_345 + np.cumsum(pauses).astype(np.int64)
+    time[rng.random(length) < 0.2] //= 1000  # some on the very edge of a bar
+    trades["time"] = np.maximum.accumulate(np.where(time < START, 1000 * time, time))
     trades["price"] = 250.0 * np.exp(np.cumsum(rng.normal(0, 1e-3, length)))
     trades["size"] = rng.lognormal(0, 1, length) * rng.choice([1.0, 40.0], length, p=[0.95, 0.05])
     trades["side"] = rng.choice([-1, 0, 1], length, p=[0.49, 0.02, 0.49])

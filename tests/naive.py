@@ -56,7 +56,6 @@ class Mark:
     holds: int = 0
     ambiguous: int = 0
     unresolved: int = 0
-    led: Zone | None = None  # the zone it led when it broke
 
     @property
     def low(self) -> float:
@@ -440,20 +439,20 @@ def step(state: State, params, bar) -> dict:
     # 3. marks meet the bar
     resistance, support = resistance_of(state.zones, before), support_of(state.zones, before)
     led = {id(zone.lead): zone for zone in state.zones}
-    said: dict[str, list[tuple[Zone, int]]] = {"touch": [], "fade": [], "broke": [], "join": []}
+    said: dict[str, list[tuple[Zone | Mark, int]]] = {"touch": [], "fade": [], "broke": [], "join": []}
     exit_long = exit_short = 0
     in_order = sorted(state.marks, key=lambda mark: (mark.broken_row, mark.price, mark.row, mark.side))
     for mark in in_order:  # of zones with the same USD: the lower one; of broken marks: who broke first
         if mark.broken:
             if not mark.over and t - mark.broken_row <= params.outcome_bars:
                 join = meet_broken(mark, bar, params)
-                if join and mark.led is not None:
-                    said["join"].append((mark.led, join))
+                if join:
+                    said["join"].append((mark, join))
             continue
         touched = meet(mark, bar, atr, params)
         zone = led.get(id(mark))
         if mark.broken:
-            mark.led, mark.broken_row = zone, t
+            mark.broken_row = t
         if zone is None:
             continue
         if touched:

@@ -590,4 +590,7 @@ class TestBarsWithMarks:
         params = marks_params(PARAMS)
         assert (params.event_mult, params.event_share) == (0.0, 0.0)
         assert params.memory == PARAMS.memory
-        assert Params.from_dict(params.to_dict() | {"event_mult": 3.0, "event_share": 0.05}) == PARAMS
+        assert (
+            Params.from_dict(params.to_dict() | {"event_mult": PARAMS.event_mult, "event_share": PARAMS.event_share})
+            == PARAMS
+        )

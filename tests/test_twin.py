@@ -234,6 +234,23 @@ def test_full_buffers_of_default_length():
     compare(bars, params)
 
 
+def test_an_event_is_as_large_as_its_share_and_larger_than_its_multiple():
+    """Before it: turnovers of 100 and flows of 10 on average."""
+    params = Params(ledger_bars=1, flow_bars=4, zone_bars=9, atr_bars=1, event_mult=3.0, event_share=0.5)
+    for flows, usd, event in (
+        ((0.0, 20.0, 0.0, 20.0), 50.0, True),
+        ((0.0, 20.0, 0.0, 20.0), math.nextafter(50.0, 0.0), False),
+        ((20.0, 0.0, 40.0, 20.0), 60.0, False),
+        ((20.0, 0.0, 40.0, 20.0), math.nextafter(60.0, 99.0), True),
+    ):
+        bars = bars_of([(100.0, 101.0, 100.0, 100.0)] * 8, liq_long_usd=[0.0, 0.0, 0.0, *flows, usd], liq_short_usd=0.0)
+        compare(bars, params)
+        record = params.to_record()
+        state = new_state(record)
+        fold(state, record, bars, new_signals(len(bars)))
+        assert (7 in marks_of(state, record)["birth_row"]) == event
+
+
 # --- marks, worked by hand --------------------------------------------------------------------------------------------
 
 STORY = Params(
@@ -475,9 +492,10 @@ def test_touch_trial_and_arm():
     seed=st.integers(0, 999),
     count=st.integers(1, 22),
     max_width_atr=st.sampled_from((0.0, 0.8, 1.5, 4.0, 50.0)),
+    spread=st.sampled_from((0.4, 3.0)),
     grid=st.sampled_from((0.0, 0.5)),
 )
-def test_cluster_and_quality(seed, count, max_width_atr, grid):
+def test_cluster_and_quality(seed, count, max_width_atr, spread, grid):
     """Marks at random, on a coarse ``grid`` of prices and USD also with ties of both."""
     params = small_params(max_width_atr=max_width_atr)
     rng = np.random.default_rng(seed)
@@ -485,7 +503,7 @@ def test_cluster_and_quality(seed, count, max_width_atr, grid):
     s, p = records(state, params.to_record())
     twins = []
     for i in range(count):
-        price, usd = 100 + 3 * rng.normal(), rng.lognormal(1.0)
+        price, usd = 100 + spread * rng.normal(), rng.lognormal(1.0)
         if grid:
             price, usd = grid * round(price / grid), 1.0 + round(usd)
         twins.append(naive.Mark(i // 2, 1000 * (i // 2), i % 2, price, 0.25 * (atr := rng.uniform(0.5, 2)), usd, atr))
