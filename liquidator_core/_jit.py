@@ -70,7 +70,7 @@ CACHE_DIR = _cache_dir() if JIT else None
 def kernel(function: F) -> F:
     """Compile ``function`` on first use; see the module for what that guarantees."""
     if not JIT:
-        return cast(F, np.errstate(all="ignore")(function))  # as silent as compiled code
+        return np.errstate(all="ignore")(function)  # as silent as compiled code
     options = {"error_model": "numpy", "nogil": True}
     if CACHE_DIR is None:
         return cast(F, numba.njit(**options)(function))

@@ -19,8 +19,8 @@ def remember(values: np.ndarray, now: int, length: int, value: float) -> None:
 def window_sum(values: np.ndarray, now: int, length: int) -> float:
     """Sum of a ring's last ``length`` values before the row that takes place ``now``, in age order, oldest first.
 
-    Eight interleaved lanes, added in pairs, so that additions do not wait for each other; then what is left over, one by
-    one. Summed anew each time: a running sum keeps the rounding of everything it ever held.
+    Eight interleaved lanes, added in pairs, so that additions do not wait for each other; then what is left over, one
+    by one. Summed anew each time: a running sum keeps the rounding of everything it ever held.
     """
     window = values[now : now + length]
     a = b = c = d = e = f = g = h = 0.0

@@ -249,9 +249,9 @@ def state_dtype(size: int) -> np.dtype:
             ("reached", "i8", (size + 1,)),  # scratch of the sweep
             ("lowest_entry", "f8"),  # no open long was entered below
             ("highest_entry", "f8"),  # no open short was entered above
-            # mass at bins of liquidation prices: bin b at [b % CELL, b // CELL]; the first columns again at the end
+            # mass at bins of liquidation prices: bin b at [b % CELL, b // CELL]; of lots the first columns again at the end
             ("lots", "i8", (2, CELL, BINS // CELL + MAX_CELLS)),
-            ("lots_place", "i8", (2, CELL, BINS // CELL + MAX_CELLS)),
+            ("lots_place", "i8", (2, CELL, BINS // CELL)),
             ("lots_a_unit", "f8"),  # lots in one base unit
             ("buckets", "i4", (BUCKETS,)),  # open cohorts by order of magnitude of their mass
             ("top_bucket", "i8"),

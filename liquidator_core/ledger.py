@@ -46,7 +46,6 @@ def _weigh(s: Record, p: Record, side: int, k: int, slot: int, sign: int) -> Non
     s.lots_place[side, row, column] += whole_place
     if column < MAX_CELLS:
         s.lots[side, row, column + _COLUMNS] += whole
-        s.lots_place[side, row, column + _COLUMNS] += whole_place
 
 
 @kernel

@@ -64,7 +64,7 @@ def close_bin_of(side: int, log_close: float) -> int:
 
 @kernel
 def nearest_heavy(cells: np.ndarray, least: int) -> int:
-    """Index of the last cell that holds at least ``least`` lots, -1 if none; without a branch, so that it is vectors."""
+    """Index of the last cell that holds at least ``least`` lots, -1 if none; no branches, hence vectors."""
     found = -1
     for i in range(MAX_CELLS):
         found = max(found, i if cells[i] >= least else -1)

@@ -14,6 +14,7 @@ from .params import Params
 from .state import new_signals, new_state
 
 STATES = tuple(state_dtype(size) for size in SIZES)
+PLAIN_STATES = STATES if JIT else ()  # what a kernel takes as it is
 
 
 @kernel
@@ -187,7 +188,7 @@ def step(state: np.ndarray, params: np.ndarray, bar: np.ndarray, out: np.ndarray
     Raises TypeError and ValueError for arrays of another kind, before anything is changed.
     Cost: O(live marks + bins crossed + level_reach), no allocation in the kernel.
     """
-    if not (JIT and bar.dtype is BAR and out.dtype is SIGNAL and params.dtype is PARAMS and state.dtype in STATES):
+    if not (bar.dtype is BAR and out.dtype is SIGNAL and params.dtype is PARAMS and state.dtype in PLAIN_STATES):
         state, params, bar, out = _attach(state, params, bar, out)
     if not _step(state, params, bar, out):
         _explain(state, params, bar, out, 1)

@@ -53,9 +53,8 @@ def main() -> None:
     for name, bars in series():
         found = counts(bars)
         low, high = np.percentile(found[:, 0], [10, 90])
-        print(
-            f"{name:34} {len(bars):7,}   {found[:, 0].mean():16.1f} ({low:.0f} to {high:.0f}) {found[:, 1].mean():34.1f}"
-        )
+        marks, zones = found.mean(axis=0)
+        print(f"{name:34} {len(bars):7,}   {marks:16.1f} ({low:.0f} to {high:.0f}) {zones:34.1f}")
 
 
 if __name__ == "__main__":
