@@ -1,5 +1,4 @@
 """Adapters between the core and the tools of traders; each third-party library is imported in exactly one of them."""
 
-import sys
-
-sys.modules.setdefault("liquidator_integrations", sys.modules[__name__])
+if __name__ != "liquidator_integrations":  # from a checkout: a second copy of every class would not be the first
+    raise ImportError("import liquidator_integrations, not integrations")

@@ -23,6 +23,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from liquidator_core import BAR, SIGNAL, Params, fold, new_signals, new_state, step
+from liquidator_core.state import copy_state
 
 try:
     import backtrader as bt
@@ -89,7 +90,7 @@ class _Engine:
     def __init__(self, params: Params) -> None:
         self.params = params.to_record()
         self.state = new_state(self.params)
-        self.base = self.state.copy()
+        self.base = copy_state(self.state)
         self.rows = np.zeros(self.KEPT, BAR)
         self.outs = new_signals(self.KEPT)
         self.out = new_signals(1)
@@ -150,9 +151,9 @@ class LiquidationZones(bt.Indicator):
       - event: flow > event_mult * mean(flow before) and flow >= event_share * mean(turnover before)
       - mark: an event's price +- zone_atr * ATR; zone: marks whose bands overlap
 
-    Inputs are open, high, low, close, volume and openinterest (0 means unknown), and any of funding_rate, taker_buy,
-    liq_long_usd, liq_long_price, liq_short_usd, liq_short_price, large_sell_usd, large_sell_price, large_buy_usd,
-    large_buy_price that the feed has a line for. backtrader carries only the standard ones through resampling and
+    Inputs are open, high, low, close, volume and openinterest (0 means unknown), and any of liq_long_usd,
+    liq_long_price, liq_short_usd, liq_short_price that the feed has a line for; lines named like the other fields of BAR
+    are handed to the core too, which makes no use of them yet. backtrader carries only the standard ones through resampling and
     replaying, so the others are not read there. Lines are NaN until ``Params.memory`` bars were seen. A bar without
     usable prices is skipped and counted in ``skipped``.
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from liquidator_core import Params
+from liquidator_core.step import average_true_ranges
 
 from .backtrader_indicator import bt, lean_feed, ms_of
 
@@ -135,9 +136,7 @@ def _check(bars: np.ndarray, params: Params) -> None:
         raise ValueError(
             f"bars must be more than params.memory = {params.memory}, got {len(bars)}: no signal could be traded"
         )
-    low, high = bars["low"], bars["high"]
-    inner = np.stack([bars["open"], bars["close"]])
-    good = (low > 0.0) & (high < np.inf) & (low <= inner).all(axis=0) & (inner <= high).all(axis=0)
+    good = average_true_ranges(bars, params)[1]
     if not good.all():
         row = int(np.argmin(good))
         prices = ", ".join(f"{name} {bars[name][row]:g}" for name in ("open", "high", "low", "close"))

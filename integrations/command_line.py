@@ -42,6 +42,7 @@ def demo(seeds: _Seeds = 5, params: _Params = None, chart: _Chart = None) -> Non
     """Zones, levels, a backtest and a chart on the embedded sample: hourly BTCUSDT, October 2019 to December 2020."""
     from .report import sample_bars
 
+    _check_chart(chart)
     report = _run(sample_bars(), _read_params(params), seeds)
     out = _console()
     _print_report(out, report, "BTCUSDT 1h, Binance spot (embedded sample)")
@@ -53,7 +54,7 @@ def zones(
     file: Annotated[Path, typer.Argument(help="Candles or trades: CSV (also .gz), parquet or feather.")],
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object, and no chart.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="The zones as CSV, and no chart.")] = False,
-    bar: Annotated[str, typer.Option(help="Length of the bars that trades are folded into: 1m to 1d.")] = "1m",
+    bar: Annotated[str | None, typer.Option(help="For trades: bars to fold them into, 1m to 1d. Default: 1m.")] = None,
     seeds: _Seeds = 5,
     params: _Params = None,
     chart: _Chart = None,
@@ -61,9 +62,12 @@ def zones(
     """Zones, levels, a backtest and a chart for a file of your own."""
     if as_json and as_csv:
         raise ValueError("--json and --csv exclude each other")
+    if chart and (as_json or as_csv):
+        raise ValueError("--chart goes with neither --json nor --csv: these write no chart")
+    _check_chart(chart)
     settings = _read_params(params)
     bars = _read_bars(file, settings, bar)
-    report = _run(bars, settings, 0 if as_csv else seeds)
+    report = _run(bars, settings, None if as_csv else seeds)
     if as_json:
         print(json.dumps(report.to_dict(), indent=2))
     elif as_csv:
@@ -88,14 +92,20 @@ def _read_params(path: Path | None) -> Params:
         return Params()
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
+    except ValueError as error:
         raise ValueError(f"{path}: not JSON: {error}") from None
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected an object of parameters, found {type(values).__name__}")
     return Params.from_dict(values)
 
 
-def _read_bars(path: Path, params: Params, bar: str) -> np.ndarray:
+def _check_chart(path: Path | None) -> None:
+    """Before the work, not after it."""
+    if path is not None and (path.is_dir() or not path.resolve().parent.is_dir()):
+        raise ValueError(f"--chart {path}: not a file in a folder that exists")
+
+
+def _read_bars(path: Path, params: Params, bar: str | None) -> np.ndarray:
     from dataclasses import replace
 
     from liquidator_core.tape import bars_from_trades
@@ -106,11 +116,17 @@ def _read_bars(path: Path, params: Params, bar: str) -> np.ndarray:
 
     kind, table = read_candles_or_trades(path)
     if kind == "candles":
+        if bar is not None:
+            raise ValueError(f"--bar {bar} is for trades, and {path} holds candles")
         return bars_from_frame(table)
-    return bars_from_trades(trades_from_table(table, sort=True), replace(params, tape_ms=timeframe_ms(bar)))
+    if bar is not None:
+        if timeframe_ms(bar) > timeframe_ms("1d"):
+            raise ValueError(f"--bar must be 1m to 1d, got {bar}")
+        params = replace(params, tape_ms=timeframe_ms(bar))
+    return bars_from_trades(trades_from_table(table, sort=True), params)
 
 
-def _run(bars: np.ndarray, params: Params, seeds: int) -> Report:
+def _run(bars: np.ndarray, params: Params, seeds: int | None) -> Report:
     from .report import make_report
 
     with _progress() as tell:
@@ -156,7 +172,7 @@ def _print_report(out: Console, report: Report, name: str) -> None:
         f"Last close {_price(bars['close'][-1])}. Params {report.params.digest}, memory {report.params.memory} bars."
     )
     if not report.warm:
-        out.print(f"Only {len(bars)} bars: the zones and levels below are those of a short history.")
+        out.print(f"{len(bars)} bars are too few to be warm: zones and levels are those of a short history.")
     _print_zones(out, report)
     _print_levels(out, report)
     _print_backtest(out, report)

@@ -30,6 +30,7 @@ import pandas as pd
 from liquidator_core import BAR, SIGNAL, Params, fold, new_signals, new_state
 from liquidator_core.layout import LEVEL, LONG, MARK, SHORT, ZONE
 from liquidator_core.levels import levels_of
+from liquidator_core.step import average_true_ranges
 from liquidator_core.zones import marks_of, zones_of
 
 from .files import (
@@ -518,8 +519,8 @@ def placebo_marks(
     bars, params = _bars(candles, params, None, on_bad)
     marks = _every_mark(bars, params)
     delays = np.random.default_rng(seed).integers(1, params.flow_bars, endpoint=True, size=len(marks))
-    atr = average_true_range(bars, params)
-    usable = _is_good(bars) & (atr > 0.0)
+    atr, good = average_true_ranges(bars, params)
+    usable = good & (atr > 0.0)
     dropped = {"beyond the last row": 0, "no ATR or a skipped row": 0, "price not above 0": 0}
     taken: set[tuple[int, int]] = set()
     fakes: list[tuple[int, int, float, float]] = []
@@ -575,7 +576,7 @@ def bars_with_marks(bars: np.ndarray, marks: pd.DataFrame) -> np.ndarray:
     astray = np.flatnonzero(bars["time"][rows] != time[inside])
     if len(astray):
         raise ValueError(f"marks: found one at {moment(time[inside][astray[0]])}, allowed the time of a bar")
-    unusable = ~_is_good(bars[rows])
+    unusable = ~average_true_ranges(bars, Params())[1][rows]
     if unusable.any():
         raise ValueError(f"marks: found one at {moment(time[inside][unusable.argmax()])}, a row that is skipped")
     out = bars.copy()
@@ -614,34 +615,3 @@ def _check_marks(field: str, values: Any, right: np.ndarray, allowed: str) -> No
     if not right.all():
         row = int((~right).argmax())
         raise ValueError("marks: " + describe_row(row, None, field, list(values)[row], allowed))
-
-
-def average_true_range(bars: np.ndarray, params: Params) -> np.ndarray:
-    """(n,) ATR of every row as docs/formula.md defines it, row included; NaN while unknown. What the core computes, to
-    the bit, from ``atr_bars`` passes over all rows.
-    """
-    good = _is_good(bars)
-    rows = np.arange(len(bars))
-    last_good = np.maximum.accumulate(np.where(good, rows, -1))
-    before = np.concatenate(([-1], last_good[:-1]))
-    known = (before >= 0) & (rows - before - 1 <= params.ledger_bars + params.flow_bars - params.atr_bars)
-    close = np.where(known, bars["close"][before], np.nan)
-    true_range = np.where(good, np.fmax(bars["high"], close) - np.fmin(bars["low"], close), 0.0)
-    total = np.zeros(len(bars))
-    count = np.zeros(len(bars), np.int64)
-    for back in range(min(params.atr_bars, len(bars)) - 1, -1, -1):
-        total[back:] += true_range[: len(bars) - back]
-        count[back:] += good[: len(bars) - back]
-    known = (count > 0) & (rows + 1 >= params.atr_bars)
-    atr = np.full(len(bars), np.nan)
-    np.divide(total, count, out=atr, where=known)
-    return atr
-
-
-def _is_good(bars: np.ndarray) -> np.ndarray:
-    """Which rows have prices that the core uses."""
-    low, high = bars["low"], bars["high"]
-    good: np.ndarray = (low > 0.0) & (high < np.inf)
-    for field in ("open", "close"):
-        good &= (low <= bars[field]) & (bars[field] <= high)
-    return good

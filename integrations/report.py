@@ -67,30 +67,37 @@ class Report:
 
 
 def make_report(
-    bars: np.ndarray, params: Params | None = None, seeds: int = 5, progress: Progress | None = None
+    bars: np.ndarray, params: Params | None = None, seeds: int | None = 5, progress: Progress | None = None
 ) -> Report:
-    """Run the main job on (n,) BAR, checked bars; ``seeds`` placebo runs, of seeds 0, 1, 2 and so on."""
+    """Run the main job on (n,) BAR, checked bars, with ``seeds`` placebo runs, of seeds 0, 1, 2 and so on.
+
+    Without ``seeds`` (None) there is no backtest.
+    ``progress`` is told what is under way, the steps done and the steps in all.
+    """
     params = params or Params()
     tell = progress or (lambda what, done, total: None)
-    total = seeds + 2
+    total = 1 if seeds is None else seeds + 2
     tell("folding bars", 0, total)
     record = params.to_record()
     state = new_state(record)
     signals = new_signals(len(bars))
     fold(state, record, bars, signals)
     close = float(state["close"][0])
-    fade, placebos, why = None, [], ""
-    try:
-        from liquidator_strategies.for_backtrader.fade import run_fade
+    fade: Result | None = None
+    placebos: list[Result] = []
+    why = "not asked for"
+    if seeds is not None:
+        try:
+            from liquidator_strategies.for_backtrader.fade import run_fade
 
-        tell("backtest", 1, total)
-        fade = run_fade(bars, params)
-        for seed in range(seeds):
-            tell(f"placebo {seed + 1} of {seeds}", seed + 2, total)
-            fakes = placebo_marks(bars, params, seed)
-            placebos.append(run_fade(bars_with_marks(bars, fakes), marks_params(params)))
-    except (ImportError, ValueError) as error:
-        why = str(error)
+            tell("backtest", 1, total)
+            fade, why = run_fade(bars, params), ""
+        except (ImportError, ValueError) as error:
+            why = str(error)
+    for seed in range(seeds if fade and seeds else 0):
+        tell(f"placebo {seed + 1} of {seeds}", seed + 2, total)
+        fakes = placebo_marks(bars, params, seed)
+        placebos.append(run_fade(bars_with_marks(bars, fakes), marks_params(params)))
     tell("done", total, total)
     return Report(
         bars,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ._jit import kernel
@@ -48,7 +50,7 @@ def forced_flow(
 
     An observed flow without a price takes the swept price, or the bar's extreme if nothing was swept.
     """
-    if not observed_usd >= 0.0:
+    if not 0.0 <= observed_usd < math.inf:
         return swept_usd, swept_price
     if observed_price > 0.0:
         return observed_usd, observed_price

@@ -226,7 +226,6 @@ def state_dtype(size: int) -> np.dtype:
             ("digest", "u8"),  # of the Params the state was made for
             ("rows", "i8"),  # rows delivered
             ("skipped", "i8"),  # of these, rows without usable prices
-            ("time", "i8"),  # of the last row
             ("close", "f8"),  # of the last good row; nan = none, or too long ago
             ("close_age", "i8"),  # rows since that one
             ("open_interest", "f8"),  # of the last row; nan = unknown
@@ -249,13 +248,13 @@ def state_dtype(size: int) -> np.dtype:
             ("reached", "i8", (size + 1,)),  # scratch of the sweep
             ("lowest_entry", "f8"),  # no open long was entered below
             ("highest_entry", "f8"),  # no open short was entered above
-            # mass at bins of liquidation prices: bin b at [b % CELL, b // CELL]; of lots the first columns again at the end
+            # mass at bins of liquidation prices: bin b at [b % CELL, b // CELL]; of lots the first columns again behind
             ("lots", "i8", (2, CELL, BINS // CELL + MAX_CELLS)),
             ("lots_place", "i8", (2, CELL, BINS // CELL)),
             ("lots_a_unit", "f8"),  # lots in one base unit
             ("buckets", "i4", (BUCKETS,)),  # open cohorts by order of magnitude of their mass
             ("top_bucket", "i8"),
-            ("cell", "i8", (2, MAX_CELLS)),  # scratch of the levels
+            ("cells", "i8", (MAX_CELLS,)),  # scratch of the levels
             # marks: two slots a row, 2 * mark_at + side
             ("marks", MARK, (2 * size,)),
             ("whole", "i4", (2 * size,)),  # slots of unbroken marks by (price, birth, side)

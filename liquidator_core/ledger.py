@@ -59,10 +59,28 @@ def _set_open(s: Record, p: Record, side: int, slot: int, positions: int) -> Non
 
 
 @kernel
+def _bucket(mass: float) -> int:
+    """Masses within a factor of 256 of each other share a bucket."""
+    return (math.frexp(mass)[1] + _LEAST_LOG2) // BUCKET
+
+
+@kernel
+def _release(s: Record, p: Record, slot: int) -> None:
+    """Count a cohort without open positions no more: it is not to set the unit of mass."""
+    if s.open_positions[LONG, slot] > 0 or s.open_positions[SHORT, slot] > 0:
+        return
+    s.buckets[_bucket(s.mass[slot])] -= 1
+    s.mass[slot] = 0.0
+    if s.buckets[s.top_bucket] == 0:
+        weigh_all(s, p)
+
+
+@kernel
 def _close_side(s: Record, p: Record, side: int, slot: int) -> None:
     for k in range(s.open_positions[side, slot]):
         _weigh(s, p, side, k, slot, -1)
     _set_open(s, p, side, slot, 0)
+    _release(s, p, slot)
 
 
 @kernel
@@ -117,6 +135,8 @@ def sweep(s: Record, p: Record, side: int, limit: float) -> tuple[float, float]:
             _weigh(s, p, side, k, at, -1)
             k -= 1
         _set_open(s, p, side, at, k + 1)
+        if k < 0:
+            _release(s, p, at)
     return usd, usd_price / usd if usd > 0.0 else math.nan
 
 
@@ -141,23 +161,12 @@ def take_profit(s: Record, p: Record, close: float) -> None:
 
 
 @kernel
-def _bucket(mass: float) -> int:
-    """Masses within a factor of 256 of each other share a bucket."""
-    return (math.frexp(mass)[1] + _LEAST_LOG2) // BUCKET
-
-
-@kernel
 def expire(s: Record, p: Record) -> None:
     """Let go of the cohort that is ``ledger_bars + 1`` rows old, whose slot the row's own cohort takes."""
     slot = s.ledger_at
-    if not s.mass[slot] > 0.0:
-        return
-    _close_side(s, p, LONG, slot)
-    _close_side(s, p, SHORT, slot)
-    s.buckets[_bucket(s.mass[slot])] -= 1
-    s.mass[slot] = 0.0
-    if s.buckets[s.top_bucket] == 0:
-        weigh_all(s, p)
+    for side in range(2):
+        if s.open_positions[side, slot] > 0:
+            _close_side(s, p, side, slot)
 
 
 @kernel

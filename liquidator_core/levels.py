@@ -13,6 +13,8 @@ import numpy as np
 
 from ._jit import kernel, kernel_views
 from .layout import BINS, BINS_PER_LOG, CELL, LEVEL, LONG, MAX_CELLS, Record
+from .params import Params
+from .state import attach_state
 
 _RING = BINS - 1
 _ROW = CELL - 1
@@ -20,14 +22,13 @@ _COLUMNS = BINS // CELL
 
 
 @kernel
-def weigh_cells(s: Record, p: Record, side: int, close_bin: int) -> int:
-    """Write the lots of each cell to ``s.cell[side]``, the nearest cell last; returns the lots within reach.
+def weigh_cells(s: Record, p: Record, side: int, close_bin: int, cells: np.ndarray) -> int:
+    """Write the lots of each cell to ``cells``, the nearest cell last; returns the lots within reach.
 
     Bin b of the ring lies at row ``b % CELL`` and column ``b // CELL``, so that neighbouring cells are neighbouring
     numbers in each row, and the first columns stand again behind the last, so that no run of cells is broken.
     """
     lots = s.lots[side]
-    cells = s.cell[side]
     phase = close_bin & _ROW
     first = ((close_bin & _RING) // CELL - p.level_reach) & (_COLUMNS - 1)
     total = 0
@@ -75,16 +76,16 @@ def nearest_heavy(cells: np.ndarray, least: int) -> int:
 def nearest_level(s: Record, p: Record, side: int, log_close: float) -> tuple[float, float]:
     """(usd, price) of the nearest level of a side, (nan, nan) if none."""
     close_bin = close_bin_of(side, log_close)
-    total = weigh_cells(s, p, side, close_bin)
+    total = weigh_cells(s, p, side, close_bin, s.cells)
     if total > 0:
-        i = nearest_heavy(s.cell[side], math.ceil(p.level_share * total))
+        i = nearest_heavy(s.cells, math.ceil(p.level_share * total))
         if i >= 0:
             return open_cell(s, side, close_bin, p.level_reach - 1 - i)
     return math.nan, math.nan
 
 
 @kernel
-def _levels(state: np.ndarray, params: np.ndarray, out: np.ndarray) -> int:
+def _levels(state: np.ndarray, params: np.ndarray, out: np.ndarray, cells: np.ndarray) -> int:
     s = state[0]
     p = params[0]
     count = 0
@@ -92,11 +93,11 @@ def _levels(state: np.ndarray, params: np.ndarray, out: np.ndarray) -> int:
         return count
     for side in range(2):
         close_bin = close_bin_of(side, math.log(s.close) * BINS_PER_LOG)
-        total = weigh_cells(s, p, side, close_bin)
+        total = weigh_cells(s, p, side, close_bin, cells)
         if total <= 0:
             continue
         for distance in range(p.level_reach):
-            lots = s.cell[side, p.level_reach - 1 - distance]
+            lots = cells[p.level_reach - 1 - distance]
             if lots >= p.level_share * total:
                 level = out[count]
                 level.side = side
@@ -107,8 +108,12 @@ def _levels(state: np.ndarray, params: np.ndarray, out: np.ndarray) -> int:
     return count
 
 
-def levels_of(state: np.ndarray, params: np.ndarray) -> np.ndarray:
-    """Every level as of the last bar: (n,) LEVEL, upwards by price. Of the state only scratch cells change."""
+def levels_of(state: np.ndarray, params: Params | np.ndarray) -> np.ndarray:
+    """Every level as of the last bar: (n,) LEVEL, upwards by price. Nothing is changed. Cost: O(level_reach).
+
+    ``params`` are those of the state, or their record; others raise ValueError.
+    """
     out = np.zeros(2 * MAX_CELLS, LEVEL)
-    count = _levels(*kernel_views(state, params, out))
+    state, record, out = kernel_views(*attach_state(state, params), out)
+    count = _levels(state, record, out, np.zeros(MAX_CELLS, np.int64))
     return out[:count][np.argsort(out["price"][:count], kind="stable")]

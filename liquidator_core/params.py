@@ -47,9 +47,8 @@ class Params:
 
     ``leverages`` and ``leverage_weights`` are the mix in which turnover is assumed to be opened, ``margin_rate`` the
     maintenance margin rate, ``margin_amount`` a tier's maintenance amount as a share of the notional (``cum / N``),
-    ``margin`` how contracts are margined: ``linear`` (in quote currency) or ``inverse`` (in coins). The default mix
-    and rate are those that ranked observed hourly BTC liquidations best among the mixes tried on December 2025 to
-    May 2026 (docs/formula.md, "Where the defaults come from").
+    ``margin`` how contracts are margined: ``linear`` (in quote currency) or ``inverse`` (in coins). docs/formula.md
+    says where the default mix and rate come from, and what they were measured to give.
 
     >>> Params().memory
     480
@@ -98,9 +97,10 @@ class Params:
         if abs(sum(self.leverage_weights) - 1.0) > 1e-6:
             raise ValueError(f"leverage_weights must add up to 1, got {sum(self.leverage_weights):.9g}")
         highest = max(self.leverages)
-        if self.margin_rate - self.margin_amount >= 1.0 / highest:
+        most = 1.0 / highest + self.margin_amount
+        if self.margin_rate >= most:
             raise ValueError(
-                f"margin_rate must be below 1 / leverage = {1.0 / highest:.6g} at {highest:g}x, got "
+                f"margin_rate must be below 1 / leverage + margin_amount = {most:.6g} at {highest:g}x, got "
                 f"{self.margin_rate:g}: such a position would be liquidated as it is opened"
             )
         for leverage in self.leverages:
@@ -141,7 +141,10 @@ class Params:
             object.__setattr__(self, spec.name, int(value) if whole else float(value))
 
     def _factor(self, leverage: float, side: int) -> float:
-        return liquidation_factor(leverage, side, self.margin_rate, self.margin_amount, self.margin == "inverse")
+        try:
+            return liquidation_factor(leverage, side, self.margin_rate, self.margin_amount, self.margin == "inverse")
+        except ZeroDivisionError:
+            return math.inf
 
     @property
     def memory(self) -> int:

@@ -51,8 +51,9 @@ def copy_state(state: np.ndarray) -> np.ndarray:
 
 def save_state(state: np.ndarray, path: str | os.PathLike[str]) -> None:
     """Write a state as a ``.npy`` file that describes itself; a file of that name is replaced whole or not at all."""
-    if _known_dtype(state) is None:
-        raise TypeError(f"state must come from new_state(params) or load_state(path), got {type(state).__name__}")
+    if _known_dtype(state) is None or state.shape != (1,):
+        found = f"an array of shape {state.shape}" if isinstance(state, np.ndarray) else type(state).__name__
+        raise TypeError(f"state must be one from new_state(params) or load_state(path), got {found}")
     with replacing(path) as file:
         np.save(file, np.asarray(state), allow_pickle=False)
 
@@ -87,6 +88,17 @@ def load_state(path: str | os.PathLike[str], params: Params | np.ndarray | None 
         raise ValueError(f"{path}: the state was made for other Params")
     loaded: np.ndarray = state.view(dtype)
     return loaded
+
+
+def attach_state(state: np.ndarray, params: Params | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(state, record) in the forms that kernels know, checked to belong together."""
+    dtype = _known_dtype(state)
+    if dtype is None or state.shape != (1,):
+        raise TypeError(f"state must be one from new_state(params) or load_state(path), got {type(state).__name__}")
+    record = record_of(params)
+    if state["digest"][0] != record["digest"][0]:
+        raise ValueError("state was made for other Params: pass those that it was made with")
+    return state.view(dtype), record
 
 
 def record_of(params: Params | np.ndarray) -> np.ndarray:

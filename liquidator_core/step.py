@@ -14,7 +14,7 @@ from .params import Params
 from .state import new_signals, new_state
 
 STATES = tuple(state_dtype(size) for size in SIZES)
-PLAIN_STATES = STATES if JIT else ()  # what a kernel takes as it is
+_PLAIN_STATES = frozenset(map(id, STATES)) if JIT else frozenset()  # an equal dtype that is another object is slow
 
 
 @kernel
@@ -100,7 +100,6 @@ def advance(s: Record, p: Record, b: Record, o: Record) -> None:
     row = s.rows
     take_places(s, p)
     s.rows = row + 1
-    s.time = b.time
     signals.clear(o)
     ledger.expire(s, p)
     if marks.expire_marks(s, p):
@@ -186,10 +185,16 @@ def step(state: np.ndarray, params: np.ndarray, bar: np.ndarray, out: np.ndarray
     out     (1,) SIGNAL            overwritten; NaN and 0 until ``memory`` rows were delivered
 
     Raises TypeError and ValueError for arrays of another kind, before anything is changed.
-    Cost: O(live marks + bins crossed + level_reach), no allocation in the kernel.
+    Cost: O(ledger_bars / vector width + positions closed + live marks + level_reach), and O(flow_bars) when something
+    was swept; no allocation in the kernel.
     """
-    if not (bar.dtype is BAR and out.dtype is SIGNAL and params.dtype is PARAMS and state.dtype in PLAIN_STATES):
-        state, params, bar, out = _attach(state, params, bar, out)
+    try:
+        plain = id(state.dtype) in _PLAIN_STATES and bar.dtype is BAR and out.dtype is SIGNAL and params.dtype is PARAMS
+        if plain and _step(state, params, bar, out):
+            return
+    except Exception:  # whatever a kernel cannot take: say it in words
+        pass
+    state, params, bar, out = _attach(state, params, bar, out)
     if not _step(state, params, bar, out):
         _explain(state, params, bar, out, 1)
 
@@ -207,6 +212,32 @@ def fold(state: np.ndarray, params: np.ndarray, bars: np.ndarray, out: np.ndarra
     state, params, bars, out = _attach(state, params, bars, out)
     if not _fold(state, params, bars, out):
         _explain(state, params, bars, out, len(bars))
+
+
+@kernel
+def _true_ranges(state: np.ndarray, params: np.ndarray, bars: np.ndarray, atr: np.ndarray, good: np.ndarray) -> None:
+    s = state[0]
+    p = params[0]
+    for i in range(len(bars)):
+        take_places(s, p)
+        good[i] = is_good(bars[i])
+        if good[i]:
+            remember_range(s, bars[i])
+            s.close = bars[i].close
+            s.close_age = 0
+        else:
+            skip(s, p)
+        atr[i] = marks.average_true_range(s, p, i)
+
+
+def average_true_ranges(bars: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray]:
+    """(average true range, whether the row is good) of every row of (n,) BAR, as the engine has them; nan = unknown."""
+    record = params.to_record()
+    atr = np.zeros(len(bars))
+    good = np.zeros(len(bars), np.bool_)
+    state, record, bars = kernel_views(new_state(record), record, bars)
+    _true_ranges(state, record, bars, atr, good)
+    return atr, good
 
 
 def warm_up() -> None:

@@ -125,12 +125,23 @@ def fold_trades(tape: np.ndarray, params: np.ndarray, trades: np.ndarray, bars: 
 def bars_from_trades(trades: np.ndarray, params: Params | None = None) -> np.ndarray:
     """The closed bars of a (n,) TRADE array, times in order; the last bar, still open, is left out.
 
-    Raises ValueError for fewer than one closed bar or more than 20 million of them (a wrong time unit, usually).
+    Raises ValueError for times that go back, for prices and sizes that are not finite and above 0, for fewer than one
+    closed bar or more than 20 million of them (a wrong time unit, usually).
     """
     record = (params or Params()).to_record()
     length = int(record["tape_ms"][0])
     if len(trades) == 0:
         raise ValueError("no trades to make bars from")
+    back = trades["time"][1:] < trades["time"][:-1]
+    if back.any():
+        row = int(back.argmax()) + 1
+        found = f"{trades['time'][row]} after {trades['time'][row - 1]} ms"
+        raise ValueError(f"row {row}: time is {found}, allowed are times that do not go back")
+    for name in ("price", "size"):
+        right = (trades[name] > 0.0) & (trades[name] < np.inf)
+        if not right.all():
+            row = int(right.argmin())
+            raise ValueError(f"row {row}: {name} is {trades[name][row]}, allowed is a finite number above 0")
     expected = int(trades["time"][-1]) // length - int(trades["time"][0]) // length
     if not 1 <= expected <= 20_000_000:
         raise ValueError(

@@ -14,6 +14,7 @@ _MINUTE = 60_000
 _DAY = 1440 * _MINUTE
 _MONDAY = 4 * _DAY  # the epoch was a Thursday
 
+#: Timeframes that bars can be made into.
 TIMEFRAMES = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
 
 
@@ -92,15 +93,23 @@ def to_timeframe(bars: np.ndarray, timeframe: str) -> np.ndarray:
 
     The first bar is left out if it starts before the first row, the last unless the rows reach its end (a row is taken
     to last as long as the shortest step between rows). Volumes and flows add up, open interest and funding are the last
-    ones; rows without prices add none.
+    ones; rows without prices add none. Raises ValueError for times that do not rise and for rows that do not fit into
+    the higher bars (8h into 12h, weeks into months).
     """
+    timeframe_ms(timeframe)
     if len(bars) < 2:
         return np.zeros(0, BAR)
     time = bars["time"]
     step = int(np.diff(time).min())
-    if step > timeframe_ms(timeframe):
-        raise ValueError(f"bars of {step} ms cannot be made into bars of {timeframe}: they are longer")
+    if step <= 0:
+        row = int(np.argmax(np.diff(time) <= 0)) + 1
+        raise ValueError(f"row {row}: time is {time[row]} after {time[row - 1]} ms, allowed are times that rise")
     start, end = bar_spans(time, timeframe)
+    if (time + step > end).any():
+        row = int(np.argmax(time + step > end))
+        raise ValueError(
+            f"bars of {step} ms cannot be made into bars of {timeframe}: row {row} would lie in two of them"
+        )
     first = np.flatnonzero(np.r_[True, start[1:] != start[:-1]])
     closed = end[first] <= time[-1] + step
     closed[0] &= start[0] == time[0]

@@ -25,6 +25,8 @@ import numpy as np
 
 from ._jit import kernel, kernel_views
 from .layout import ZONE, Record
+from .params import Params
+from .state import attach_state
 
 WEIGHT_USD = 0.30
 WEIGHT_RECENCY = 0.25
@@ -45,7 +47,7 @@ def cluster(s: Record, p: Record) -> None:
         high = first.price + first.half_width
         lead = s.whole[index]
         usd = 0.0
-        usd_price = 0.0
+        usd_away = 0.0
         marks = 0
         last_row = 0
         last_time = 0
@@ -59,7 +61,7 @@ def cluster(s: Record, p: Record) -> None:
             low = new_low
             high = new_high
             usd += m.usd
-            usd_price += m.usd * m.price
+            usd_away += m.usd * (m.price - first.price)  # so that marks of one price give that price
             marks += 1
             last_row = max(last_row, m.birth_row)
             last_time = max(last_time, m.birth)
@@ -73,7 +75,7 @@ def cluster(s: Record, p: Record) -> None:
             index += 1
         m = s.marks[lead]
         m.leads = 1
-        m.zone_price = usd_price / usd
+        m.zone_price = first.price + usd_away / usd
         m.zone_low = low
         m.zone_high = high
         m.zone_usd = usd
@@ -140,16 +142,22 @@ def _zones(state: np.ndarray, params: np.ndarray, out: np.ndarray) -> None:
         z.unresolved = m.unresolved
 
 
-def zones_of(state: np.ndarray, params: np.ndarray) -> np.ndarray:
-    """The zones as of the last bar: (n,) ZONE, upwards by price. Nothing is changed. Cost: O(zones)."""
+def zones_of(state: np.ndarray, params: Params | np.ndarray) -> np.ndarray:
+    """The zones as of the last bar: (n,) ZONE, upwards by price. Nothing is changed. Cost: O(zones).
+
+    ``params`` are those of the state, or their record; others raise ValueError.
+    """
+    state, record = attach_state(state, params)
     out = np.zeros(int(state["zone_count"][0]), ZONE)
-    _zones(*kernel_views(state, params, out))
+    _zones(*kernel_views(state, record, out))
     return out
 
 
-def marks_of(state: np.ndarray, params: np.ndarray) -> np.ndarray:
-    """Every mark of the last ``zone_bars`` rows, broken ones too: (n,) MARK, oldest first. A copy."""
-    marks = state["marks"][0, : 2 * int(params["zone_bars"][0])]
-    alive = (marks["usd"] > 0.0) & (marks["birth_row"] > int(state["rows"][0]) - 1 - int(params["zone_bars"][0]))
+def marks_of(state: np.ndarray, params: Params | np.ndarray) -> np.ndarray:
+    """Every mark of the last ``zone_bars`` rows, broken ones too: (n,) MARK, oldest first. A copy. Errors as above."""
+    state, record = attach_state(state, params)
+    zone_bars = int(record["zone_bars"][0])
+    marks = state["marks"][0, : 2 * zone_bars]
+    alive = (marks["usd"] > 0.0) & (marks["birth_row"] > int(state["rows"][0]) - 1 - zone_bars)
     marks = marks[alive]
     return marks[np.lexsort((marks["side"], marks["birth_row"]))]

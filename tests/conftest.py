@@ -16,7 +16,7 @@ SAMPLE = ROOT / "integrations" / "data" / "btcusdt_1h.parquet"
 SHARED = ROOT.parent / "shared" / "data"
 FULL = SHARED / "btcusdt_spot_1h_2017_2023.parquet"
 
-hypothesis.settings.register_profile("laws", derandomize=True, deadline=None, database=None, max_examples=60)
+hypothesis.settings.register_profile("laws", derandomize=True, deadline=None, database=None, max_examples=120)
 hypothesis.settings.load_profile("laws")
 
 

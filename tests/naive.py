@@ -219,7 +219,7 @@ def forced_flow(bar, side: int, swept_usd: float, swept_price: float) -> tuple[f
     if math.isnan(swept_price):
         swept_price = bar["low"] if side == LONG else bar["high"]
     usd, price = bar[f"liq_{name}_usd"], bar[f"liq_{name}_price"]
-    if not usd >= 0:
+    if not 0 <= usd < math.inf:
         return swept_usd, swept_price
     return usd, price if price > 0 else swept_price
 
@@ -343,12 +343,13 @@ def find_zones(marks: list[Mark], row: int, params) -> list[Zone]:
     for members in cluster(whole, params.max_width_atr):
         lead = lead_of(members)
         usd = sum(mark.usd for mark in members)
+        bottom = members[0].price
         zones.append(
             Zone(
                 members=members,
                 low=min(mark.low for mark in members),
                 high=max(mark.high for mark in members),
-                price=sum(mark.usd * mark.price for mark in members) / usd,
+                price=bottom + sum(mark.usd * (mark.price - bottom) for mark in members) / usd,
                 usd=usd,
                 lead=lead,
                 quality=quality(members, usd_of_all, row, params),

@@ -342,7 +342,7 @@ class TestParams:
             (
                 {"leverages": (500,), "leverage_weights": (1,)},
                 ValueError,
-                "margin_rate must be below 1 / leverage = 0.002 at 500x, got 0.004",
+                "margin_rate must be below 1 / leverage + margin_amount = 0.002 at 500x, got 0.004",
             ),
             (
                 {"atr_bars": 20, "ledger_bars": 10, "flow_bars": 10},
@@ -405,7 +405,7 @@ class TestStateFiles:
 
     def test_only_states_are_saved(self, saved: Path) -> None:
         before = saved.read_bytes()
-        with pytest.raises(TypeError, match="state must come from new_state"):
+        with pytest.raises(TypeError, match="state must be one from new_state"):
             save_state(np.zeros(3), saved)
         assert saved.read_bytes() == before
         assert list(saved.parent.iterdir()) == [saved]

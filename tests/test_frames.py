@@ -10,7 +10,6 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 from liquidator_integrations.frames import (
-    average_true_range,
     bars_from_frame,
     bars_with_marks,
     levels_frame,
@@ -25,6 +24,7 @@ from liquidator_integrations.frames import (
 
 from liquidator_core import BAR, SIGNAL, Params, fold, new_signals, new_state, step
 from liquidator_core.layout import LEVEL, ZONE
+from liquidator_core.step import average_true_ranges
 from liquidator_core.zones import marks_of, zones_of
 
 START = 1_672_531_200_000  # 2023-01-01
@@ -458,11 +458,11 @@ class TestAverageTrueRange:
 
     def test_formula(self) -> None:
         bars = self.bars()
-        np.testing.assert_allclose(average_true_range(bars, PARAMS), self.naive(bars, PARAMS), rtol=1e-12)
+        np.testing.assert_allclose(average_true_ranges(bars, PARAMS)[0], self.naive(bars, PARAMS), rtol=1e-12)
 
     def test_engine(self, candles: pd.DataFrame) -> None:
         marks = marks_frame(candles, PARAMS)
-        atr = average_true_range(bars_from_frame(candles), PARAMS)[marks["row"]]
+        atr = average_true_ranges(bars_from_frame(candles), PARAMS)[0][marks["row"]]
         np.testing.assert_allclose(atr, marks["atr"], rtol=1e-9)
 
     def test_engine_with_skipped_rows(self) -> None:
@@ -471,10 +471,10 @@ class TestAverageTrueRange:
         bars["liq_long_price"] = bars["low"]
         marks = marks_frame(bars, marks_params(PARAMS), on_bad="skip")
         assert len(marks) > 150
-        np.testing.assert_allclose(average_true_range(bars, PARAMS)[marks["row"]], marks["atr"], rtol=1e-9)
+        np.testing.assert_allclose(average_true_ranges(bars, PARAMS)[0][marks["row"]], marks["atr"], rtol=1e-9)
 
     def test_fewer_rows_than_the_window(self) -> None:
-        assert np.isnan(average_true_range(bars_from_frame(walk(3)), PARAMS)).all()
+        assert np.isnan(average_true_ranges(bars_from_frame(walk(3)), PARAMS)[0]).all()
 
 
 class TestPlacebo:
@@ -487,7 +487,7 @@ class TestPlacebo:
     def test_matches_its_mark(self, candles: pd.DataFrame, placebo: pd.DataFrame) -> None:
         pairs = self.pairs(candles, placebo)
         bars = bars_from_frame(candles)
-        atr = average_true_range(bars, PARAMS)
+        atr = average_true_ranges(bars, PARAMS)[0]
         assert len(pairs) > 100
         assert (pairs["row"] - pairs["row_real"]).between(1, PARAMS.flow_bars).all()
         assert (pairs["time"] == candles["date"].to_numpy()[pairs["row"]]).all()
@@ -499,7 +499,7 @@ class TestPlacebo:
         bars = bars_from_frame(candles)
         born = marks_frame(bars_with_marks(bars, placebo), marks_params(PARAMS))
         pd.testing.assert_frame_equal(born[[*placebo.columns]], placebo, check_exact=True)
-        width = (born["high"] - born["low"]) / average_true_range(bars, PARAMS)[born["row"]]
+        width = (born["high"] - born["low"]) / average_true_ranges(bars, PARAMS)[0][born["row"]]
         np.testing.assert_allclose(width, 2 * PARAMS.zone_atr, rtol=1e-9)
 
     def test_delays_cover_their_range(self, candles: pd.DataFrame, placebo: pd.DataFrame) -> None:

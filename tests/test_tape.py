@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import naive
 import numpy as np
 import pytest
 
@@ -23,41 +24,11 @@ def made_trades(count: int, seed: int, step: int = 300) -> np.ndarray:
     return trades
 
 
-def naive_bars(trades: np.ndarray, params: Params) -> list[dict]:
-    """Every interval from the first trade's to the last's, the last left out, from the definition."""
-    length = params.tape_ms
-    usd = [float(trade["price"] * trade["size"]) for trade in trades]
-    large = []
-    for i, amount in enumerate(usd):
-        before = usd[max(0, i - params.large_trades) : i]
-        enough = len(before) == params.large_trades and amount >= params.large_usd
-        large.append(enough and amount >= params.large_mult * math.fsum(before) / params.large_trades)
-    start = int(trades["time"][0]) // length
-    bars = []
-    close = math.nan
-    for interval in range(start, int(trades["time"][-1]) // length):
-        rows = [i for i, trade in enumerate(trades) if int(trade["time"]) // length == interval]
-        prices = [float(trades["price"][i]) for i in rows] or [close]
-        bar = {"time": interval * length, "open": prices[0], "close": prices[-1]}
-        bar |= {"high": max(prices), "low": min(prices)}
-        bar["volume"] = math.fsum(trades["size"][i] for i in rows)
-        bar["taker_buy"] = math.fsum(trades["size"][i] for i in rows if trades["side"][i] > 0)
-        for name, side in (("large_sell", -1), ("large_buy", 1)):
-            hits = [i for i in rows if large[i] and trades["side"][i] == side]
-            total = math.fsum(usd[i] for i in hits)
-            bar[f"{name}_usd"] = total
-            weighted = math.fsum(usd[i] * float(trades["price"][i]) for i in hits)
-            bar[f"{name}_price"] = weighted / total if hits else math.nan
-        close = bar["close"]
-        bars.append(bar)
-    return bars
-
-
 @pytest.mark.parametrize("seed", range(4))
 def test_equals_the_naive_twin(seed):
     trades = made_trades(3000, seed)
     bars = bars_from_trades(trades, PARAMS)
-    expected = naive_bars(trades, PARAMS)
+    expected = naive.bars_from_trades(naive.as_dicts(trades), PARAMS)
     assert len(bars) == len(expected)
     assert np.nansum(bars["large_buy_usd"]) > 0
     assert (bars["volume"] == 0).any()
@@ -118,3 +89,19 @@ def test_a_wrong_time_unit_and_no_trades_are_refused():
 def test_other_arrays_are_refused():
     with pytest.raises(TypeError, match="fold_trades takes"):
         fold_trades(new_tape(), PARAMS.to_record(), np.zeros(3), np.zeros(3, BAR))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("time", 0, "row 50: time is 0 after"),
+        ("price", -1.0, "row 50: price is -1.0, allowed is a finite number above 0"),
+        ("price", math.nan, "row 50: price is nan"),
+        ("size", 0.0, "row 50: size is 0.0"),
+    ],
+)
+def test_bad_rows_are_named(field, value, says):
+    trades = made_trades(100, 9)
+    trades[field][50] = value
+    with pytest.raises(ValueError, match=says):
+        bars_from_trades(trades, PARAMS)

@@ -123,11 +123,6 @@ def test_rows_without_prices_add_none():
     assert merged["close"] == bars["close"][3]
 
 
-def test_longer_bars_cannot_be_made_shorter():
-    with pytest.raises(ValueError, match=r"bars of 3600000 ms cannot be made into bars of 5m"):
-        to_timeframe(walk(5, HOUR, 0), "5m")
-
-
 def test_alignment_is_the_share_of_timeframes_that_overlap():
     zone = np.zeros(1, ZONE)
     zone["low"], zone["high"] = 100.0, 101.0
@@ -136,3 +131,29 @@ def test_alignment_is_the_share_of_timeframes_that_overlap():
     assert alignment(101.0, 102.0, [zone]) == 100.0
     assert alignment(101.1, 102.0, [zone]) == 0.0
     assert math.isnan(alignment(1.0, 2.0, []))
+
+
+@pytest.mark.parametrize(("step", "timeframe"), [(8, "12h"), (4, "6h"), (72, "1w"), (168, "1M"), (2, "1h")])
+def test_rows_that_do_not_fit_are_refused(step, timeframe):
+    with pytest.raises(ValueError, match=rf"cannot be made into bars of {timeframe}: row \d+ would lie in two"):
+        to_timeframe(walk(40, step * HOUR, ms(2024, 1, 1)), timeframe)
+
+
+def test_times_that_go_back_are_refused():
+    with pytest.raises(ValueError, match=r"row 1: time is \d+ after \d+ ms, allowed are times that rise"):
+        to_timeframe(walk(8, HOUR, 0)[::-1].copy(), "4h")
+
+
+@pytest.mark.parametrize("factor", [2.0**-40, 7.123, 1e10])
+def test_scale_and_purity(factor):
+    bars = walk(200, HOUR, ms(2024, 1, 10))
+    before = bars.tobytes()
+    merged = to_timeframe(bars, "4h")
+    assert bars.tobytes() == before
+    scaled = bars.copy()
+    prices = [name for name in BAR.names if name in ("open", "high", "low", "close") or name.endswith("_price")]
+    for name in prices:
+        scaled[name] *= factor
+    again = to_timeframe(scaled, "4h")
+    for name in BAR.names:
+        np.testing.assert_allclose(again[name], merged[name] * (factor if name in prices else 1), rtol=1e-12)
