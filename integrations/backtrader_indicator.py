@@ -152,10 +152,10 @@ class LiquidationZones(bt.Indicator):
       - mark: an event's price +- zone_atr * ATR; zone: marks whose bands overlap
 
     Inputs are open, high, low, close, volume and openinterest (0 means unknown), and any of liq_long_usd,
-    liq_long_price, liq_short_usd, liq_short_price that the feed has a line for; lines named like the other fields of BAR
-    are handed to the core too, which makes no use of them yet. backtrader carries only the standard ones through resampling and
-    replaying, so the others are not read there. Lines are NaN until ``Params.memory`` bars were seen. A bar without
-    usable prices is skipped and counted in ``skipped``.
+    liq_long_price, liq_short_usd, liq_short_price that the feed has a line for; lines named like the other fields of
+    BAR are handed to the core too, which makes no use of them yet. backtrader carries only the standard ones through
+    resampling and replaying, so the others are not read there. Lines are NaN until ``Params.memory`` bars were seen. A
+    bar without usable prices is skipped and counted in ``skipped``.
 
     A bar may come any number of times, also with other values (replaying, live feeds, feeds slower than the
     master): it counts once, as it was last.

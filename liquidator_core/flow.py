@@ -62,6 +62,6 @@ def is_event(s: Record, p: Record, side: int, row: int, usd: float) -> bool:
     """Whether a flow is large: against the mean flow of its side, and against the mean turnover, before it."""
     if not usd > 0.0 or row < p.flow_bars:
         return False
-    if usd < p.event_share * (window_sum(s.turnover, s.flow_at, p.flow_bars) / p.flow_bars):
+    if not usd > p.event_mult * (window_sum(s.flow[side], s.flow_at, p.flow_bars) / p.flow_bars):
         return False
-    return bool(usd > p.event_mult * (window_sum(s.flow[side], s.flow_at, p.flow_bars) / p.flow_bars))
+    return bool(usd >= p.event_share * (window_sum(s.turnover, s.flow_at, p.flow_bars) / p.flow_bars))

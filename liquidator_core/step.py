@@ -14,7 +14,7 @@ from .params import Params
 from .state import new_signals, new_state
 
 STATES = tuple(state_dtype(size) for size in SIZES)
-_PLAIN_STATES = frozenset(map(id, STATES)) if JIT else frozenset()  # an equal dtype that is another object is slow
+_SMALL, _MIDDLE, _LARGE = STATES
 
 
 @kernel
@@ -108,26 +108,25 @@ def advance(s: Record, p: Record, b: Record, o: Record) -> None:
         skip(s, p)
         return
 
-    remember_range(s, b)
-    changed = marks.update_marks(s, p, b, row, o)
-
     long_usd, long_price = ledger.sweep(s, p, LONG, b.low)
     short_usd, short_price = ledger.sweep(s, p, SHORT, b.high)
     long_usd, long_price = forced_flow(b.liq_long_usd, b.liq_long_price, long_usd, long_price, b.low)
     short_usd, short_price = forced_flow(b.liq_short_usd, b.liq_short_price, short_usd, short_price, b.high)
+    volume = b.volume if 0.0 <= b.volume < math.inf else 0.0
+    opened = trade_positions(s, p, volume, b.open_interest)
+    ledger.take_profit(s, p, b.close)
+    log_close = math.log(b.close) * BINS_PER_LOG
+    ledger.open_cohort(s, p, b.close, log_close, opened)
+
+    remember_range(s, b)
+    changed = marks.update_marks(s, p, b, row, o)
     if long_usd > 0.0 and is_event(s, p, LONG, row, long_usd):
         changed |= mark_event(s, p, row, b.time, LONG, long_usd, long_price)
     if short_usd > 0.0 and is_event(s, p, SHORT, row, short_usd):
         changed |= mark_event(s, p, row, b.time, SHORT, short_usd, short_price)
     if changed:
         zones.cluster(s, p)
-
-    volume = b.volume if 0.0 <= b.volume < math.inf else 0.0
     remember_flow(s, p, long_usd, short_usd, b.close * volume)
-    opened = trade_positions(s, p, volume, b.open_interest)
-    ledger.take_profit(s, p, b.close)
-    log_close = math.log(b.close) * BINS_PER_LOG
-    ledger.open_cohort(s, p, b.close, log_close, opened)
     s.close = b.close
     s.close_age = 0
 
@@ -189,8 +188,10 @@ def step(state: np.ndarray, params: np.ndarray, bar: np.ndarray, out: np.ndarray
     was swept; no allocation in the kernel.
     """
     try:
-        plain = id(state.dtype) in _PLAIN_STATES and bar.dtype is BAR and out.dtype is SIGNAL and params.dtype is PARAMS
-        if plain and _step(state, params, bar, out):
+        of = state.dtype  # an equal dtype that is another object would do, but slowly
+        known = JIT and (of is _SMALL or of is _MIDDLE or of is _LARGE)
+        known = known and bar.dtype is BAR and out.dtype is SIGNAL and params.dtype is PARAMS
+        if known and _step(state, params, bar, out):
             return
     except Exception:  # whatever a kernel cannot take: say it in words
         pass
