@@ -129,6 +129,6 @@ def test_demo_prints_what_the_readme_shows(tmp_path):
     out = liquidator("demo", cwd=tmp_path).stdout
     readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
     shown = readme[readme.index("BTCUSDT 1h, Binance spot") : readme.index("\nChart: (path")]
-    assert [line.rstrip() for line in out.splitlines()[:-1]] == shown.splitlines()
+    assert [line.rstrip() for line in out.splitlines()[:-2]] == shown.splitlines()
     assert out.splitlines()[-1] == f"Chart: {tmp_path / 'liquidator-demo.html'}"
     assert (tmp_path / "liquidator-demo.html").exists()
