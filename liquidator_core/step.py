@@ -14,7 +14,7 @@ from .params import Params
 from .state import new_signals, new_state
 
 STATES = tuple(state_dtype(size) for size in SIZES)
-_SMALL, _MIDDLE, _LARGE = STATES
+_SMALL, _MIDDLE, _LARGE = STATES if JIT else (None, None, None)  # whose arrays a kernel takes as they are
 
 
 @kernel
@@ -188,10 +188,9 @@ def step(state: np.ndarray, params: np.ndarray, bar: np.ndarray, out: np.ndarray
     was swept; no allocation in the kernel.
     """
     try:
-        of = state.dtype  # an equal dtype that is another object would do, but slowly
-        known = JIT and (of is _SMALL or of is _MIDDLE or of is _LARGE)
-        known = known and bar.dtype is BAR and out.dtype is SIGNAL and params.dtype is PARAMS
-        if known and _step(state, params, bar, out):
+        size = state.dtype  # an equal dtype that is another object would do, but slowly
+        known = (size is _SMALL or size is _MIDDLE or size is _LARGE) and bar.dtype is BAR and out.dtype is SIGNAL
+        if known and params.dtype is PARAMS and _step(state, params, bar, out):
             return
     except Exception:  # whatever a kernel cannot take: say it in words
         pass
