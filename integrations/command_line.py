@@ -183,16 +183,15 @@ def _print_zones(out: Console, report: Report) -> None:
     if report.zones.empty:
         out.print("No live zone.")
         return
-    table = _table(
-        out, "Zones", "kind", "low", "price", "high", "USD", "quality", "marks", "touches", "held", "age, bars"
-    )
+    table = _table(out, "Zones", "kind", "low", "high", "USD", "quality", "touched", "held", "age")
     for zone in report.zones.iloc[::-1].itertuples():
         table.add_row(
             zone.kind,
-            *map(_price, (zone.low, zone.price, zone.high)),
+            _price(zone.low),
+            _price(zone.high),
             _usd(zone.usd),
             f"{zone.quality:.0f} {zone.quality_label}",
-            *map(str, (zone.marks, zone.touches, zone.holds, zone.age)),
+            *map(str, (zone.touches, zone.holds, zone.age)),
         )
     out.print(table)
 
