@@ -267,6 +267,3 @@ def state_dtype(size: int) -> np.dtype:
         ],
         align=True,
     )
-
-
-STATE = state_dtype(SIZES[0])

@@ -43,9 +43,8 @@ def new_signals(length: int) -> np.ndarray:
 
 def copy_state(state: np.ndarray) -> np.ndarray:
     """A state that goes its own way from here."""
-    copy: np.ndarray = (
-        state.view(np.uint8).copy().view(state.dtype)
-    )  # field by field NumPy takes fourteen times as long
+    of_bytes = state.view(np.uint8).copy()  # field by field, as NumPy copies a structure, it takes far longer
+    copy: np.ndarray = of_bytes.view(state.dtype)
     return copy
 
 

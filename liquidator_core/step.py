@@ -97,6 +97,9 @@ def trade_positions(s: Record, p: Record, volume: float, open_interest: float) -
 
 @kernel
 def advance(s: Record, p: Record, b: Record, o: Record) -> None:
+    """The whole flow of a bar: what is too old goes, positions are swept and opened, marks meet the bar, events leave
+    marks, and the row is written. docs/formula.md says the same in words.
+    """
     row = s.rows
     take_places(s, p)
     s.rows = row + 1
@@ -146,6 +149,7 @@ def advance(s: Record, p: Record, b: Record, o: Record) -> None:
 
 @kernel
 def fits(state: np.ndarray, params: np.ndarray, bars: np.ndarray, out: np.ndarray) -> bool:
+    """Whether the arrays belong together and may be written to; ``_explain`` says what is wrong if not."""
     return (
         is_writable(state)
         and is_writable(out)
@@ -157,7 +161,7 @@ def fits(state: np.ndarray, params: np.ndarray, bars: np.ndarray, out: np.ndarra
 
 
 @kernel
-def _step(state: np.ndarray, params: np.ndarray, bar: Record, out: np.ndarray) -> bool:
+def _step(state: np.ndarray, params: np.ndarray, bar: np.ndarray, out: np.ndarray) -> bool:
     if not fits(state, params, bar, out) or len(bar) != 1:
         return False
     advance(state[0], params[0], bar[0], out[0])

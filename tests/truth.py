@@ -24,6 +24,13 @@ OBSERVED = DATA / "truth_btc_liquidation_usd_1h_to_2026-02.parquet"
 FROM = 1_764_547_200_000  # 2025-12-01
 DAY = 86_400_000
 SIDES = ("long", "short")
+MIXES = {
+    "5/10/25/50/100 weighted .1/.3/.3/.2/.1, m = 0.5 %": Params(
+        leverages=(5, 10, 25, 50, 100), leverage_weights=(0.1, 0.3, 0.3, 0.2, 0.1), margin_rate=0.005
+    ),
+    "5/10/25/50/75/100/125 weighted .3/.2/.1/.1/.1/.1/.1, m = 0.4 % (the default)": Params(),
+    "the default mix, m = 0.5 %": Params(margin_rate=0.005),
+}
 
 
 @dataclass(frozen=True)
@@ -79,13 +86,16 @@ def main() -> int:
     if not (CANDLES.exists() and OBSERVED.exists()):
         print(f"no data in {DATA}", file=sys.stderr)
         return 1
-    columns = hours()
-    for side in SIDES:
-        it = score(columns, side)
-        print(
-            f"{side:5}  Spearman {it.correlation:.3f} [{it.low:.3f}, {it.high:.3f}]  "
-            f"{it.hours} hours, {100 * it.zero:.0f} % without estimated flow"
-        )
+    for name, params in MIXES.items() if "--mixes" in sys.argv else [("", Params())]:
+        columns = hours(params)
+        if name:
+            print(name)
+        for side in SIDES:
+            it = score(columns, side)
+            print(
+                f"{side:5}  Spearman {it.correlation:.3f} [{it.low:.3f}, {it.high:.3f}]  "
+                f"{it.hours} hours, {100 * it.zero:.0f} % without estimated flow"
+            )
     return 0
 
 
