@@ -137,6 +137,8 @@ def update_marks(s: Record, p: Record, bar: Record, row: int, o: Record) -> bool
             if from_far_side and m.usd > join_usd:
                 join_usd = m.usd
                 o.join = m.broken
+                o.join_low = m.price - m.half_width
+                o.join_high = m.price + m.half_width
             s.broken_count = _remove(s.broken, s.broken_count, index)
         else:
             arm(m, p, bar.close)
@@ -165,6 +167,8 @@ def update_marks(s: Record, p: Record, bar: Record, row: int, o: Record) -> bool
                 if inside and m.zone_usd > fade_usd:
                     fade_usd = m.zone_usd
                     o.fade = approach
+                    o.fade_low = m.zone_low
+                    o.fade_high = m.zone_high
                 support, resistance = nearest_zones(s, s.close)
                 if slot == resistance and approach < 0:
                     o.exit_long = 1

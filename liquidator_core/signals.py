@@ -32,6 +32,11 @@ def clear(o: Record) -> None:
     o.level_above_usd = math.nan
     o.long_flow_usd = math.nan
     o.short_flow_usd = math.nan
+    o.atr = math.nan
+    o.fade_low = math.nan
+    o.fade_high = math.nan
+    o.join_low = math.nan
+    o.join_high = math.nan
     o.touch = 0
     o.broke = 0
     o.fade = 0

@@ -138,6 +138,7 @@ def advance(s: Record, p: Record, b: Record, o: Record) -> None:
         return
     o.long_flow_usd = long_usd
     o.short_flow_usd = short_usd
+    o.atr = marks.average_true_range(s, p, row)
     support, resistance = zones.nearest_zones(s, b.close)
     if support >= 0:
         signals.describe_support(s, p, row, support, o)

@@ -16,6 +16,7 @@ ZONE_FIELDS = ("", "_low", "_high", "_usd", "_quality", "_touches", "_age")
 FLOATS = (
     *(name + field for name in ("support", "resistance") for field in ZONE_FIELDS),
     *("level_below", "level_below_usd", "level_above", "level_above_usd", "long_flow_usd", "short_flow_usd"),
+    *("atr", "fade_low", "fade_high", "join_low", "join_high"),
 )
 COUNTS = ("touch", "broke", "fade", "join", "exit_long", "exit_short")
 
@@ -406,9 +407,9 @@ def find_levels(cohorts: list[Cohort], close: float, params) -> list[Level]:
 # --- one row ----------------------------------------------------------------------------------------------------------
 
 
-def decide(speakers: list[tuple[Zone, int]]) -> int:
-    """The word of the zone with the most USD; of equals the first to speak; 0 if none speaks."""
-    return max(speakers, key=lambda speaker: speaker[0].usd, default=(None, 0))[1]
+def decide(speakers: list[tuple[Zone | Mark, int]]) -> tuple[Zone | Mark | None, int]:
+    """The zone with the most USD and its word; of equals the first to speak; 0 if none speaks."""
+    return max(speakers, key=lambda speaker: speaker[0].usd, default=(None, 0))
 
 
 def silent_row() -> dict:
@@ -499,7 +500,11 @@ def step(state: State, params, bar) -> dict:
         return row
     levels = find_levels(state.cohorts, bar["close"], params)
     row.update(long_flow_usd=this.flow[LONG], short_flow_usd=this.flow[SHORT])
-    row.update({name: decide(speakers) for name, speakers in said.items()}, exit_long=exit_long, exit_short=exit_short)
+    row.update(atr=atr, exit_long=exit_long, exit_short=exit_short)
+    for name, speakers in said.items():
+        speaker, row[name] = decide(speakers)
+        if speaker is not None and name in ("fade", "join"):
+            row.update({f"{name}_low": speaker.low, f"{name}_high": speaker.high})
     nearest = (
         ("support", support_of(state.zones, bar["close"])),
         ("resistance", resistance_of(state.zones, bar["close"])),
