@@ -101,6 +101,14 @@ _PARAMS = Layout(
         ("large_trades", "i8", "trades whose mean a large one is compared with"),
         ("large_mult", "f8", "ratio"),
         ("large_usd", "f8", "usd"),
+        ("use_large_trades", "i8", "0 or 1"),
+        ("use_cascades", "i8", "0 or 1"),
+        ("cascade_mult", "f8", "ratio"),
+        ("use_open_interest_drops", "i8", "0 or 1"),
+        ("open_interest_drop", "f8", "share"),
+        ("use_funding", "i8", "0 or 1"),
+        ("funding_extreme", "f8", "share a funding interval"),
+        ("funding_raise", "f8", "share"),
         ("digest", "u8", "of the dataclass the record was made from"),
     ]
 )

@@ -36,6 +36,10 @@ def _suggesting(cls: Any) -> Any:
     return cls
 
 
+def _switch(doc: str) -> Any:
+    return field(default=False, metadata={"choices": (False, True), "doc": doc})
+
+
 def _ranged(default: Any, low: float, high: float, doc: str) -> Any:
     return field(default=default, metadata={"range": (low, high), "doc": doc})
 
@@ -56,8 +60,8 @@ class Params:
     384
     """
 
-    leverages: tuple[float, ...] = _ranged((5.0, 10.0, 25.0, 50.0, 75.0, 100.0, 125.0), 2, 1000, "position / margin")
-    leverage_weights: tuple[float, ...] = _ranged((0.3, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1), 0, 1, "share of turnover")
+    leverages: tuple[float, ...] = _ranged((10.0, 25.0, 50.0, 100.0, 150.0), 2, 1000, "position / margin")
+    leverage_weights: tuple[float, ...] = _ranged((0.29, 0.28, 0.15, 0.15, 0.13), 0, 1, "share of turnover")
     margin_rate: float = _ranged(0.004, 0, 0.5, "maintenance margin / notional")
     margin_amount: float = _ranged(0.0, 0, 0.5, "maintenance amount / notional")
     margin: str = field(default="linear", metadata={"choices": ("linear", "inverse"), "doc": "margin currency"})
@@ -81,6 +85,14 @@ class Params:
     large_trades: int = _ranged(20, 1, SIZES[0], "trades before a large one that it is compared with")
     large_mult: float = _ranged(10.0, 0, 1e9, "a large trade's USD / their mean, at least")
     large_usd: float = _ranged(0.0, 0, 1e15, "a large trade's USD, at least")
+    use_large_trades: bool = _switch("add large aggressor trades to forced flow")
+    use_cascades: bool = _switch("add the turnover of bursts to forced flow")
+    cascade_mult: float = _ranged(3.0, 0, 1e6, "a burst's turnover / the mean turnover before it, more than")
+    use_open_interest_drops: bool = _switch("add what left open interest at once to forced flow")
+    open_interest_drop: float = _ranged(0.01, 1e-9, 1, "a drop / the open interest before it, at least")
+    use_funding: bool = _switch("raise the forced flow of the side that pays extreme funding")
+    funding_extreme: float = _ranged(0.0005, 0, 1, "funding rate an interval, from which it is extreme")
+    funding_raise: float = _ranged(0.5, 0, 100, "by how much flow is raised then, as a share of it")
 
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):
@@ -120,8 +132,8 @@ class Params:
     def _check(self, spec: dataclasses.Field[Any]) -> None:
         value = getattr(self, spec.name)
         if choices := spec.metadata.get("choices"):
-            if value not in choices:
-                raise ValueError(f"{spec.name} must be one of {', '.join(choices)}, got {value!r}")
+            if type(value) is not type(choices[0]) or value not in choices:
+                raise ValueError(f"{spec.name} must be one of {', '.join(map(str, choices))}, got {value!r}")
             return
         low, high = spec.metadata["range"]
         many = isinstance(spec.default, tuple)
@@ -149,7 +161,8 @@ class Params:
     @property
     def memory(self) -> int:
         """Rows that a signal depends on: windows add up, and the one more is the previous close."""
-        return 1 + self.ledger_bars + self.flow_bars + self.zone_bars
+        before_flow = max(self.ledger_bars, self.flow_bars) if self.use_cascades else self.ledger_bars
+        return 1 + before_flow + self.flow_bars + self.zone_bars
 
     @property
     def digest(self) -> str:

@@ -111,12 +111,13 @@ def advance(s: Record, p: Record, b: Record, o: Record) -> None:
         skip(s, p)
         return
 
+    volume = b.volume if 0.0 <= b.volume < math.inf else 0.0
+    before = s.open_interest
     long_usd, long_price = ledger.sweep(s, p, LONG, b.low)
     short_usd, short_price = ledger.sweep(s, p, SHORT, b.high)
-    long_usd, long_price = forced_flow(b.liq_long_usd, b.liq_long_price, long_usd, long_price, b.low)
-    short_usd, short_price = forced_flow(b.liq_short_usd, b.liq_short_price, short_usd, short_price, b.high)
-    volume = b.volume if 0.0 <= b.volume < math.inf else 0.0
     opened = trade_positions(s, p, volume, b.open_interest)
+    long_usd, long_price = forced_flow(s, p, b, LONG, row, volume, opened, before, long_usd, long_price)
+    short_usd, short_price = forced_flow(s, p, b, SHORT, row, volume, opened, before, short_usd, short_price)
     ledger.take_profit(s, p, b.close)
     log_close = math.log(b.close) * BINS_PER_LOG
     ledger.open_cohort(s, p, b.close, log_close, opened)

@@ -48,8 +48,26 @@ def bars_of(prices, volume=1.0, **columns) -> np.ndarray:
     return bars
 
 
-def bars_of_kinds(kinds, seed, price=103.7, volume=150.0, open_interest=False, observed=False) -> np.ndarray:
-    """One bar a kind. ``open_interest`` makes it known on most rows, ``observed`` gives every row observed flow."""
+def add_tape(bars: np.ndarray, seed: int) -> None:
+    """Taker buys, large trades and funding, now and then unknown or wrong."""
+    rng = np.random.default_rng((seed, 1))
+    n = len(bars)
+
+    def mostly(values, *others):
+        return np.where(rng.random(n) < 0.85, values, rng.choice(others, n))
+
+    bars["taker_buy"] = mostly(bars["volume"] * rng.uniform(0, 1, n), np.nan, -1.0, 1e300)
+    bars["funding_rate"] = mostly(rng.normal(0, 5e-4, n), np.nan, np.inf)
+    usd = np.nan_to_num(bars["close"] * bars["volume"])
+    for name, extreme in (("sell", "low"), ("buy", "high")):
+        bars[f"large_{name}_usd"] = mostly(np.abs(usd) * rng.lognormal(-2, 1.5, n), np.nan, 0.0, np.inf)
+        bars[f"large_{name}_price"] = mostly((bars["close"] + bars[extreme]) / 2, np.nan, 0.0)
+
+
+def bars_of_kinds(kinds, seed, price=103.7, volume=150.0, open_interest=False, observed=False, tape=False):
+    """One bar a kind. ``open_interest`` makes it known on most rows, ``observed`` gives every row observed flow,
+    ``tape`` taker buys, large trades and funding.
+    """
     rng = np.random.default_rng(seed)
     bars = bars_of([(price,) * 4] * len(kinds))
     time, close, interest, typical = START, price, 300 * volume, volume
@@ -82,6 +100,8 @@ def bars_of_kinds(kinds, seed, price=103.7, volume=150.0, open_interest=False, o
                 inside = extreme + (close - extreme) * rng.uniform() + 1e-6 * close * rng.normal()
                 bar[f"liq_{side}_price"] = np.nan if kind == "unpriced" else inside
         spoil(bar, kind)
+    if tape:
+        add_tape(bars, seed)
     return bars
 
 
@@ -120,6 +140,11 @@ def small_params(**changes) -> Params:
     return Params(**{**SMALL, **changes})
 
 
+EVERY_SIGNAL = {
+    "use_large_trades": True, "use_cascades": True, "use_open_interest_drops": True, "use_funding": True,
+    "cascade_mult": 1.2, "open_interest_drop": 0.001, "funding_extreme": 4e-4, "funding_raise": 0.7,
+}  # fmt: skip
+
 PARAMS = {
     "small": small_params(),
     "every row an event": small_params(event_mult=0.0, event_share=0.0),
@@ -131,6 +156,8 @@ PARAMS = {
     "single rows": small_params(ledger_bars=1, flow_bars=1, zone_bars=1, atr_bars=1, outcome_bars=1, event_mult=0.0),
     "quick": small_params(rearm_atr=0.0, hold_atr=0.0, break_atr=0.0, outcome_bars=1, zone_bars=17, event_mult=0.0),
     "short reach": small_params(level_reach=5, level_share=0.45),
+    "every signal": small_params(**EVERY_SIGNAL),
+    "far cascades": small_params(use_cascades=True, cascade_mult=1.2, flow_bars=13, event_mult=1.5),
 }  # fmt: skip
 
 
@@ -145,6 +172,7 @@ def bar_sequences(draw, min_size: int = 1, max_size: int = 80, kinds=KINDS) -> n
         volume=draw(st.sampled_from((150.0, 3e-7, 2e8))),
         open_interest=draw(st.booleans()),
         observed=draw(st.booleans()),
+        tape=draw(st.booleans()),
     )
 
 

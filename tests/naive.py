@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from liquidator_core.layout import LONG, SHORT
 
@@ -215,14 +216,74 @@ def leave_behind(cohorts: list[Cohort], close: float) -> None:
 # --- flow -------------------------------------------------------------------------------------------------------------
 
 
-def forced_flow(bar, side: int, swept_usd: float, swept_price: float) -> tuple[float, float]:
+def legs(bar, side: int) -> list[tuple[float, float]]:
+    """The (first, last) price of each leg of the bar's path that hurts a side."""
+    turns = ("open", "low", "high", "close") if bar["close"] >= bar["open"] else ("open", "high", "low", "close")
+    path = [bar[name] for name in turns]
+    sign = 1 if side == LONG else -1
+    return [(a, b) for a, b in pairwise(path) if sign * (a - b) > 0]
+
+
+def swept_within(bar, side: int, opened: float, params) -> list[tuple[float, float]]:
+    """(usd, price) of each leg and leverage that was opened and swept on the bar."""
+    swept = []
+    for first, last in legs(bar, side):
+        for leverage, weight in zip(params.leverages, params.leverage_weights, strict=True):
+            factor = liquidation_price(1.0, side, leverage, params)
+            farthest = first * factor
+            if (farthest > last) if side == LONG else (farthest < last):
+                reached = abs(first - last / factor) / abs(first - last)
+                price = (farthest + last) / 2
+                swept.append((opened * weight * reached * price, price))
+    return swept
+
+
+def hurt(bar, volume: float) -> int:
+    """LONG, SHORT, or -1 for nobody."""
+    buy = bar["taker_buy"]
+    balance = 2 * buy - volume if 0 <= buy <= volume else bar["close"] - bar["open"]
+    return LONG if balance < 0 else SHORT if balance > 0 else -1
+
+
+def signals_on(bar, side: int, turnovers: list[float], before: float, params) -> list[tuple[float, float]]:
+    """(usd, price) of what the switches add."""
+    found = []
+    extreme = bar["low"] if side == LONG else bar["high"]
+    volume = usable_volume(bar["volume"])
+    name = "sell" if side == LONG else "buy"
+    usd, price = bar[f"large_{name}_usd"], bar[f"large_{name}_price"]
+    if params.use_large_trades and 0 < usd < math.inf and 0 < price < math.inf:
+        found.append((usd, price))
+    if hurt(bar, volume) != side:
+        return found
+    if params.use_cascades and len(turnovers) >= params.flow_bars:
+        usual = mean(turnovers[-params.flow_bars :])
+        beyond = bar["close"] * volume - params.cascade_mult * usual
+        if usual > 0 and beyond > 0:
+            found.append((beyond, extreme))
+    drop = before - usable_open_interest(bar["open_interest"])
+    if params.use_open_interest_drops and params.open_interest_drop * before <= drop <= volume:
+        found.append((drop * bar["close"], extreme))
+    return found
+
+
+def funding_factor(bar, side: int, params) -> float:
+    paid = bar["funding_rate"] if side == LONG else -bar["funding_rate"]
+    return 1 + params.funding_raise if params.use_funding and params.funding_extreme <= paid < math.inf else 1.0
+
+
+def forced_flow(bar, side: int, estimates: list[tuple[float, float]], factor: float) -> tuple[float, float]:
+    """(usd, price) from the (usd, price) of everything estimated, or as observed."""
+    estimated = sum(usd for usd, _ in estimates) * factor
+    if estimated > 0:
+        estimated_price = sum(usd * price for usd, price in estimates) / sum(usd for usd, _ in estimates)
+    else:
+        estimated_price = bar["low"] if side == LONG else bar["high"]
     name = "long" if side == LONG else "short"
-    if math.isnan(swept_price):
-        swept_price = bar["low"] if side == LONG else bar["high"]
     usd, price = bar[f"liq_{name}_usd"], bar[f"liq_{name}_price"]
     if not 0 <= usd < math.inf:
-        return swept_usd, swept_price
-    return usd, price if price > 0 else swept_price
+        return estimated, estimated_price
+    return usd, price if price > 0 else estimated_price
 
 
 def is_event(flow: float, flows: list[float], turnovers: list[float], atr: float, params) -> bool:
@@ -470,8 +531,16 @@ def step(state: State, params, bar) -> dict:
 
     # 4. forced flow and its events
     swept = sweep(state.cohorts, bar["low"], bar["high"])
-    flows = [forced_flow(bar, side, *swept[side]) for side in SIDES]
+    volume = usable_volume(bar["volume"])
+    this.open_interest = usable_open_interest(bar["open_interest"])
+    interest_before = state.rows[-1].open_interest if state.rows else NAN
+    factor, mass = survival(volume, this.open_interest, interest_before)
     turnovers = [row.turnover for row in state.rows]
+    flows = []
+    for side in SIDES:
+        estimates = [swept[side]] if swept[side][0] > 0 else []
+        estimates += swept_within(bar, side, mass, params) + signals_on(bar, side, turnovers, interest_before, params)
+        flows.append(forced_flow(bar, side, estimates, funding_factor(bar, side, params)))
     for side in SIDES:
         usd, price = flows[side]
         if is_event(usd, [row.flow[side] for row in state.rows], turnovers, atr, params):
@@ -481,11 +550,8 @@ def step(state: State, params, bar) -> dict:
     state.zones = find_zones(state.marks, t, params)
 
     # 6. memory, survival, left behind, the cohort of this row
-    volume = usable_volume(bar["volume"])
     this.flow = (flows[LONG][0], flows[SHORT][0])
     this.turnover = bar["close"] * volume
-    this.open_interest = usable_open_interest(bar["open_interest"])
-    factor, mass = survival(volume, this.open_interest, state.rows[-1].open_interest if state.rows else NAN)
     for cohort in state.cohorts:
         cohort.mass *= factor
     leave_behind(state.cohorts, bar["close"])

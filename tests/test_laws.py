@@ -63,6 +63,7 @@ class Engine:
 
 
 ENGINE = Engine()
+KNOWN = ({}, {"open_interest": True}, {"observed": True}, {"tape": True}, {"price": 1e-6, "volume": 1e9})
 
 
 class Tape:
@@ -105,7 +106,7 @@ class Tape:
 @pytest.mark.parametrize("name", PARAMS)
 def test_laws_on_rows_of_every_kind(name, tmp_path):
     params = PARAMS[name].to_record()
-    for seed, known in enumerate(({}, {"open_interest": True}, {"observed": True}, {"price": 1e-6, "volume": 1e9})):
+    for seed, known in enumerate(KNOWN):
         check_laws(ENGINE, params, random_bars(140, seed, **known), tmp_path)
 
 

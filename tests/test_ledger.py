@@ -77,9 +77,8 @@ def test_a_position_closes_once():
 
 
 def test_its_own_bar_does_not_sweep_a_cohort():
-    out, _, _ = run([(100.0, 130.0, 70.0, 100.0)], [1.0])
-    assert out["long_flow_usd"].tolist() == [0.0]
-    assert out["short_flow_usd"].tolist() == [0.0]
+    out, _, _ = run([(100.0, 130.0, 70.0, 100.0), (100.0, 100.0, 80.0, 100.0)], [1.0, 0.0])
+    assert out["long_flow_usd"][1] == pytest.approx(LONG_10X)
 
 
 def test_a_sweep_adds_up_leverages_and_weighs_their_prices():

@@ -10,7 +10,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_bars import PARAMS, bar_sequences, bars_of, random_bars, random_trades, small_params, some_params
+from made_bars import (
+    EVERY_SIGNAL,
+    PARAMS,
+    bar_sequences,
+    bars_of,
+    random_bars,
+    random_trades,
+    small_params,
+    some_params,
+)
 
 from liquidator_core import Params, flow, fold, ledger, levels_of, marks, new_signals, new_state, tape, zones_of
 from liquidator_core import zones as zones_kernels
@@ -422,15 +431,79 @@ def test_window_sum(length):
         flow.remember(values, row % length, length, history[-1])
 
 
-def test_forced_flow():
+def test_observed_flow_goes_before_what_is_estimated():
     values = (math.nan, -1.0, 0.0, 3.0)
+    params = small_params()
+    s, p = records(new_state(params), params.to_record())
     for usd, price, swept in itertools.product(values, values, (0.0, 7.0)):
-        bar = {"low": 90.0, "high": 110.0, "liq_long_usd": usd, "liq_long_price": price}
-        swept_price = 95.0 if swept else math.nan
-        got = flow.forced_flow(usd, price, swept, swept_price, 90.0)
-        expected_usd, expected_price = naive.forced_flow(bar, LONG, swept, swept_price)
+        bars = bars_of([(100.0, 110.0, 90.0, 100.0)], volume=0.0, liq_long_usd=usd, liq_long_price=price)
+        got = flow.forced_flow(s, p, *records(bars), LONG, 0, 0.0, 0.0, math.nan, swept, 95.0 if swept else math.nan)
+        bar = naive.as_dicts(bars)[0]
+        expected_usd, expected_price = naive.forced_flow(bar, LONG, [(swept, 95.0)] if swept else [], 1.0)
         assert got[0] == expected_usd
         assert got[1] == expected_price or (got[0] == 0.0 and math.isnan(got[1]))
+
+
+@pytest.mark.parametrize("name", ["small", "inverse", "tiers", "one leverage"])
+def test_what_a_bar_opens_and_sweeps(name):
+    params = PARAMS[name]
+    _, p = records(new_state(params), params.to_record())
+    found = 0
+    for bars in np.split(random_bars(300, seed=8, calm=0.3), 300):
+        bar = naive.as_dicts(bars)[0]
+        if not naive.is_good(bar):
+            continue
+        for side in SIDES:
+            parts = naive.swept_within(bar, side, 42.0, params)
+            usd, price = flow.swept_within(p, *records(bars), side, 42.0)
+            assert close(usd, sum(part for part, _ in parts))
+            assert close(price, sum(part * at for part, at in parts) / usd if usd > 0 else math.nan)
+            found += usd > 0
+    assert found > 20
+
+
+def test_a_bar_sweeps_the_share_of_its_path_that_lies_far_enough_behind():
+    """Against counting: positions opened at evenly spaced prices of a fall from 110 to 100."""
+    params = small_params(leverages=(25.0,), leverage_weights=(1.0,))
+    _, p = records(new_state(params), params.to_record())
+    entries = np.linspace(100.0, 110.0, 2_000_001)
+    closed = entries * liquidation_factor(25.0, LONG, params.margin_rate)
+    closed = closed[closed > 100.0]
+    usd, price = flow.swept_within(p, *records(bars_of([(105.0, 110.0, 100.0, 102.0)])), LONG, 8.0)
+    assert close(usd, 8.0 * closed.sum() / len(entries), 1e-5)
+    assert close(price, closed.mean(), 1e-5)
+
+
+def test_the_path_of_a_bar():
+    """A bar that rose was at its low first: its longs fear the wick below the open and the fall from the high."""
+    params = small_params(leverages=(100.0,), leverage_weights=(1.0,))
+    _, p = records(new_state(params), params.to_record())
+
+    def flows(*prices):
+        return [flow.swept_within(p, *records(bars_of([prices])), side, 1.0)[0] > 0 for side in SIDES]
+
+    assert flows(100.0, 103.0, 100.0, 103.0) == [False, True]
+    assert flows(103.0, 103.0, 100.0, 100.0) == [True, False]
+    assert flows(100.0, 103.0, 100.0, 101.0) == [True, True]  # low first: up to the high, then down to the close
+    assert flows(100.0, 100.4, 97.0, 100.4) == [True, True]
+    assert flows(100.0, 100.2, 99.7, 100.1) == [False, False]
+    assert flows(100.0, 100.0, 100.0, 100.0) == [False, False]
+
+
+@pytest.mark.parametrize("switch", [name for name in EVERY_SIGNAL if name.startswith("use_")])
+def test_each_signal_alone(switch):
+    numbers = {name: value for name, value in EVERY_SIGNAL.items() if not name.startswith("use_")}
+    without, params = small_params(**numbers), small_params(**numbers, **{switch: True})
+    bars = random_bars(400, seed=6, open_interest=True, tape=True)
+    out, usual = new_signals(len(bars)), new_signals(len(bars))
+    fold(new_state(params), params.to_record(), bars, out)
+    fold(new_state(without), without.to_record(), bars, usual)
+    twin, _ = naive.fold(bars, params)
+    for name in ("long_flow_usd", "short_flow_usd"):
+        assert all(close(got, row[name]) for got, row in zip(out[name].tolist(), twin, strict=True))
+        more = np.nansum(out[name] > usual[name] * (1 + 1e-9))
+        assert more > 20
+        assert np.nansum(out[name] < usual[name] * (1 - 1e-9)) == 0
 
 
 def test_events():
@@ -590,7 +663,7 @@ def test_survival():
         before, volume = rng.uniform(10, 1000), rng.uniform(0, 100)
         after = max(before + volume * rng.uniform(-1.5, 1.5), 1e-3)
         bars = bars_of([(100.0,) * 4] * 4 + [(100.0, 100.0, 80.0, 80.0)])
-        bars["volume"][3] = volume
+        bars["volume"][3:] = volume, 0.0
         bars["open_interest"][2:4] = before, after
         out = new_signals(5)
         record = params.to_record()

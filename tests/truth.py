@@ -28,8 +28,10 @@ MIXES = {
     "5/10/25/50/100 weighted .1/.3/.3/.2/.1, m = 0.5 %": Params(
         leverages=(5, 10, 25, 50, 100), leverage_weights=(0.1, 0.3, 0.3, 0.2, 0.1), margin_rate=0.005
     ),
-    "5/10/25/50/75/100/125 weighted .3/.2/.1/.1/.1/.1/.1, m = 0.4 % (the default)": Params(),
-    "the default mix, m = 0.5 %": Params(margin_rate=0.005),
+    "5/10/25/50/75/100/125 weighted .3/.2/.1/.1/.1/.1/.1, m = 0.4 %": Params(
+        leverages=(5, 10, 25, 50, 75, 100, 125), leverage_weights=(0.3, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1)
+    ),
+    "10/25/50/100/150 weighted .29/.28/.15/.15/.13, m = 0.4 % (the default)": Params(),
 }
 
 
