@@ -1,4 +1,4 @@
-"""The command line: ``liquidator demo`` and ``liquidator zones FILE``."""
+"""The command line: ``liquidator demo``, ``liquidator zones FILE``, ``liquidator fit CANDLES OBSERVED``."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from liquidator_core import Params
 if TYPE_CHECKING:
     import numpy as np
 
+    from .learn import MixFit
     from .report import Report
 
 app = typer.Typer(
@@ -78,6 +79,50 @@ def zones(
         _write_chart(out, report, chart or Path(f"liquidator-{file.stem}.html"), f"{file.name}: liquidation zones")
 
 
+@app.command()
+def fit(
+    candles: Annotated[Path, typer.Argument(help="Candles: CSV (also .gz), parquet or feather.")],
+    observed: Annotated[
+        Path, typer.Argument(help="Liquidated USD a bar: columns time, long_usd, short_usd; the same kinds of file.")
+    ],
+    out: Annotated[Path | None, typer.Option(help="Where the learned parameters go, as JSON for --params.")] = None,
+    leverages: Annotated[
+        str | None, typer.Option(help="To mix, such as 10,25,50,100. Default: those of --params.")
+    ] = None,
+    margin_rates: Annotated[
+        str, typer.Option(help="Maintenance margin rates to choose from.")
+    ] = "0.003,0.004,0.005,0.006",
+    spans: Annotated[int, typer.Option(min=1, max=100, help="Spans that are predicted from what came before.")] = 4,
+    params: _Params = None,
+) -> None:
+    """Learn the leverage mix and the margin rate from observed liquidations. Bars that OBSERVED lacks are unknown."""
+    from dataclasses import replace
+
+    from liquidator_core._atomic import replacing
+
+    from .files import read_liquidations
+    from .learn import fit_mix, observe
+
+    settings = _read_params(params)
+    if leverages is not None:
+        found = _numbers("--leverages", leverages)
+        settings = replace(settings, leverages=found, leverage_weights=tuple(1.0 / len(found) for _ in found))
+    rates = _numbers("--margin-rates", margin_rates)
+    bars = observe(_read_bars(candles, settings, None), *read_liquidations(observed))
+    with _progress() as tell:
+        learned = fit_mix(bars, settings, rates, spans, tell=tell)
+    console = _console()
+    _print_fit(console, learned)
+    text = json.dumps(learned.params.to_dict(), indent=2) + "\n"
+    console.print()
+    if out is None:
+        print(text, end="")
+        return
+    with replacing(out) as file:
+        file.write(text.encode())
+    console.print(f"Parameters: {out}", soft_wrap=True, markup=False)
+
+
 def main() -> None:
     """Entry point: errors that a user can mend are one line on standard error, and exit code 2."""
     try:
@@ -124,6 +169,13 @@ def _read_bars(path: Path, params: Params, bar: str | None) -> np.ndarray:
             raise ValueError(f"--bar must be 1m to 1d, got {bar}")
         params = replace(params, tape_ms=timeframe_ms(bar))
     return bars_from_trades(trades_from_table(table, sort=True), params)
+
+
+def _numbers(option: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(number) for number in text.split(","))
+    except ValueError:
+        raise ValueError(f"{option} must be numbers with commas between them, got {text!r}") from None
 
 
 def _run(bars: np.ndarray, params: Params, seeds: int | None) -> Report:
@@ -228,6 +280,38 @@ def _print_backtest(out: Console, report: Report) -> None:
 def _add_result(table: Table, name: str, result: Any) -> None:
     won = f"{result.wins / len(result.trades):.0%}" if result.trades else ""
     table.add_row(name, f"{result.total_return:+.1%}", f"{result.max_drawdown:.1%}", str(len(result.trades)), won)
+
+
+def _print_fit(out: Console, fit: MixFit) -> None:
+    from .report import iso
+
+    out.print(f"{fit.rows:,} bars with observed liquidations; {fit.scale:.3g} USD observed a USD implied.")
+    out.print()
+    table = _table(out, "Leverage mix", "leverage", "share", "95 %")
+    rows = zip(fit.params.leverages, fit.params.leverage_weights, fit.low, fit.high, strict=True)
+    for leverage, weight, low, high in rows:
+        table.add_row(f"{leverage:g}x", f"{weight:.3f}", f"{low:.3f} to {high:.3f}")
+    out.print(table)
+    out.print()
+    table = _table(out, "Margin rate", "rate", "deviance when predicting")
+    for rate, deviance in fit.deviance.items():
+        table.add_row(f"{rate:.2%}{' *' if rate == fit.params.margin_rate else ''}", f"{deviance:.5g}")
+    out.print(table)
+    out.print()
+    table = _table(
+        out,
+        "Rank correlation on bars predicted from those before",
+        "from",
+        "bars",
+        "long: learned",
+        "given",
+        "short: learned",
+        "given",
+    )
+    for span in fit.spans:
+        pairs = (f"{value:.3f}" for pair in zip(span.learned, span.given, strict=True) for value in pair)
+        table.add_row(iso(span.start), str(span.rows), *pairs)
+    out.print(table)
 
 
 def _write_chart(out: Console, report: Report, path: Path, title: str) -> None:

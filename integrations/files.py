@@ -73,6 +73,12 @@ TRADE_NAMES: dict[str, tuple[str, ...]] = {
     "side": ("side", "is_buyer_maker", "isbuyermaker", "m", "type"),
 }
 
+#: Accepted column names of the sums that ``read_liquidations`` reads.
+LIQUIDATION_NAMES: dict[str, tuple[str, ...]] = {
+    "liq_long_usd": ("liq_long_usd", "long_usd", "longusd"),
+    "liq_short_usd": ("liq_short_usd", "short_usd", "shortusd"),
+}
+
 #: The columns of a kline as Binance sends and publishes it, and of a candle as ccxt returns it.
 KLINE_COLUMNS = (
     "open_time",
@@ -204,31 +210,57 @@ def read_candles_or_trades(path: str | os.PathLike[str]) -> tuple[Literal["candl
     its name says, neither candles nor trades, or of several markets.
     """
     path = Path(path)
+    table = _checked_table(path, _kind)
+    return _kind(path, table.column_names), table
+
+
+def read_liquidations(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Read liquidated USD a bar: columns for the time, the longs and the shorts (``LIQUIDATION_NAMES``).
+
+    The kinds of file of ``read_candles_or_trades``. Returns (times of the bars' opens in ms, (2, n) USD of longs and
+    shorts); times rise. Raises ValueError or TypeError that name file, row, what was found and what is allowed.
+    """
+    path = Path(path)
+    table = _checked_table(path, _liquidation_columns)
+    columns = _liquidation_columns(path, table.column_names)
+    time = _times(_whole(table, columns["time"]))
+    check_order(time, repeats=False)
+    usd = np.stack([_numbers(_whole(table, columns[field]), field) for field in LIQUIDATION_NAMES])
+    for field, values in zip(LIQUIDATION_NAMES, usd, strict=True):
+        bad = np.flatnonzero(~((values >= 0.0) & (values < np.inf)))
+        if len(bad):
+            row = int(bad[0])
+            fail_row(row, int(time[row]), field, values[row], "a finite number not below 0", len(bad) - 1)
+    return time, usd
+
+
+def _checked_table(path: Path, check: Callable[[Path, Sequence[str]], object]) -> pa.Table:
+    """A file's table, with rows, of one market, whose columns pass ``check``."""
     try:
-        table = _read(path)
+        table = _read(path, check)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror or _first_line(error)}") from None
     except pa.ArrowException as error:
         raise ValueError(f"{path}: cannot be read: {_first_line(error)}") from None
-    kind = _kind(path, table.column_names)
+    check(path, table.column_names)
     if table.num_rows == 0:
         raise ValueError(f"{path}: holds no rows, only the names of {len(table.column_names)} columns")
     _check_one_market(path, table)
-    return kind, table
+    return table
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-def _read(path: Path) -> pa.Table:
+def _read(path: Path, check: Callable[[Path, Sequence[str]], object]) -> pa.Table:
     with path.open("rb") as file:
         head = file.read(4096)
     if not head:
         raise ValueError(f"{path}: the file is empty")
     readers: dict[str, tuple[str, Callable[[], pa.Table]]] = {
-        ".csv": ("text", lambda: _read_csv(path, None)),
-        ".csv.gz": ("gzip", lambda: _read_csv(path, "gzip")),
+        ".csv": ("text", lambda: _read_csv(path, None, check)),
+        ".csv.gz": ("gzip", lambda: _read_csv(path, "gzip", check)),
         ".parquet": ("parquet", lambda: _read_parquet(path)),
         ".feather": ("feather", lambda: pa_feather.read_table(path)),
     }
@@ -265,9 +297,9 @@ def _content(head: bytes) -> str:
     return "text" if b"\0" not in head else "something unknown"
 
 
-def _read_csv(path: Path, compression: str | None) -> pa.Table:
+def _read_csv(path: Path, compression: str | None, check: Callable[[Path, Sequence[str]], object]) -> pa.Table:
     names, has_names = _csv_names(path, compression)
-    _kind(path, names)
+    check(path, names)
     read = [name for index, name in enumerate(names) if (name == "" and index == 0) or normal_name(name) in _READ]
     try:
         with pa.input_stream(str(path), compression=compression) as stream:
@@ -314,6 +346,7 @@ def _cell_kind(cell: str) -> str:
 
 _NUMBERS = {name for names in CANDLE_NAMES.values() for name in names}
 _NUMBERS |= {*TRADE_NAMES["price"], *TRADE_NAMES["size"]}
+_NUMBERS |= {name for names in LIQUIDATION_NAMES.values() for name in names}
 _TEXTS = {"side", "type", *_MARKETS}
 _READ = _NUMBERS | _TEXTS | {*CANDLE_TIMES, *TRADE_NAMES["time"], *_MAKER_NAMES}
 
@@ -335,6 +368,21 @@ def _kind(path: Path, found: Sequence[str]) -> Literal["candles", "trades"]:
         f"{path}: neither candles (time, open, high, low, close, volume) nor trades (time, price, size, side): "
         f"found columns {', '.join(map(repr, found))}"
     )
+
+
+def _liquidation_columns(path: Path, found: Sequence[str]) -> dict[str, str]:
+    """The column of each field of ``read_liquidations``."""
+    columns = {}
+    for field, names in {"time": CANDLE_TIMES, **LIQUIDATION_NAMES}.items():
+        matches = [name for name in found if normal_name(name) in names]
+        if len(matches) != 1:
+            said = " and ".join(map(repr, matches)) + " all mean it" if matches else "no such column"
+            raise ValueError(
+                f"{path}: {field} (accepted names: {', '.join(names)}): {said}; found columns "
+                f"{', '.join(map(repr, found))}"
+            )
+        columns[field] = matches[0]
+    return columns
 
 
 def _check_one_market(path: Path, table: pa.Table) -> None:

@@ -10,7 +10,7 @@ Where a feed reports liquidations, they are the flow. Otherwise it is estimated,
 
 Prices are weighted by USD. The first two are in USD of positions that the ledger implies, the others in USD that was
 traded; nothing is scaled, because what events compare is a flow with its own past. ``tests/ingredients.py`` prints what
-each adds to the rank correlation with observed liquidations, where the data to tell are there.
+each adds to the rank correlation with observed liquidations: 2 much, of 3 and 4 nothing that could be told from zero.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def hit_side(b: Record, volume: float) -> int:
     balance = b.close - b.open
     if 0.0 <= b.taker_buy <= volume:
         balance = 2.0 * b.taker_buy - volume
-    return (balance < 0.0) - (balance > 0.0)
+    return int(balance < 0.0) - int(balance > 0.0)
 
 
 @kernel
@@ -144,7 +144,7 @@ def open_interest_drop(p: Record, b: Record, volume: float, before: float) -> fl
     drop = before - b.open_interest
     if not (b.open_interest > 0.0 and p.open_interest_drop * before <= drop <= volume):
         return 0.0
-    return drop * b.close
+    return float(drop * b.close)
 
 
 @kernel

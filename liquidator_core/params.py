@@ -51,8 +51,8 @@ class Params:
 
     ``leverages`` and ``leverage_weights`` are the mix in which turnover is assumed to be opened, ``margin_rate`` the
     maintenance margin rate, ``margin_amount`` a tier's maintenance amount as a share of the notional (``cum / N``),
-    ``margin`` how contracts are margined: ``linear`` (in quote currency) or ``inverse`` (in coins). docs/formula.md
-    says where the default mix and rate come from, and what they were measured to give.
+    ``margin`` how contracts are margined: ``linear`` (in quote currency) or ``inverse`` (in coins). The default mix and
+    rate were learned from observed liquidations of BTC; docs/formula.md says from which, and what they give on others.
 
     >>> Params().memory
     480
@@ -61,7 +61,7 @@ class Params:
     """
 
     leverages: tuple[float, ...] = _ranged((10.0, 25.0, 50.0, 100.0, 150.0), 2, 1000, "position / margin")
-    leverage_weights: tuple[float, ...] = _ranged((0.29, 0.28, 0.15, 0.15, 0.13), 0, 1, "share of turnover")
+    leverage_weights: tuple[float, ...] = _ranged((0.29, 0.28, 0.16, 0.16, 0.11), 0, 1, "share of turnover")
     margin_rate: float = _ranged(0.004, 0, 0.5, "maintenance margin / notional")
     margin_amount: float = _ranged(0.0, 0, 0.5, "maintenance amount / notional")
     margin: str = field(default="linear", metadata={"choices": ("linear", "inverse"), "doc": "margin currency"})
@@ -70,7 +70,7 @@ class Params:
     zone_bars: int = _ranged(192, 1, SIZES[-1], "bars a mark lives")
     atr_bars: int = _ranged(14, 1, SIZES[-1], "bars of the average true range")
     outcome_bars: int = _ranged(24, 1, SIZES[-1], "bars in which a touch holds or breaks, and a break is joined")
-    event_mult: float = _ranged(5.0, 0, 1e6, "an event's flow / the mean flow before it, more than")
+    event_mult: float = _ranged(6.0, 0, 1e6, "an event's flow / the mean flow before it, more than")
     event_share: float = _ranged(0.1, 0, 1e6, "an event's flow / the mean turnover before it, at least")
     zone_atr: float = _ranged(0.25, 1e-6, 100, "half-width of a mark, in ATR at its birth")
     max_width_atr: float = _ranged(1.5, 0, 1000, "widest zone of several marks, in ATR at the birth of its lowest")

@@ -132,3 +132,44 @@ def test_demo_prints_what_the_readme_shows(tmp_path):
     assert [line.rstrip() for line in out.splitlines()[:-2]] == shown.splitlines()
     assert out.splitlines()[-1] == f"Chart: {tmp_path / 'liquidator-demo.html'}"
     assert (tmp_path / "liquidator-demo.html").exists()
+
+
+@pytest.fixture
+def observed(tmp_path):
+    bars = sample_bars()[:1500]
+    table = pa.table({name: bars[name] for name in ("time", "open", "high", "low", "close", "volume")})
+    pa.parquet.write_table(table, tmp_path / "candles.parquet")
+    rng = np.random.default_rng(0)
+    usd = {"longUsd": rng.lognormal(10, 1, 1500), "shortUsd": rng.lognormal(10, 1, 1500)}
+    pa.csv.write_csv(pa.table({"ts": bars["time"], **usd}), tmp_path / "observed.csv")
+    return tmp_path
+
+
+def test_fit_writes_parameters_that_the_other_commands_take(observed):
+    words = ("--leverages", "10,50,100", "--margin-rates", "0.004", "--spans", "2")
+    out = liquidator("fit", "candles.parquet", "observed.csv", "--out", "mix.json", *words, cwd=observed).stdout
+    learned = Params.from_dict(json.loads((observed / "mix.json").read_text()))
+    assert learned.leverages == (10.0, 50.0, 100.0)
+    for leverage, weight in zip(learned.leverages, learned.leverage_weights, strict=True):
+        assert re.search(rf"^{leverage:g}x +\| +{weight:.3f} \|", out, re.MULTILINE)
+    assert "1,021 bars with observed liquidations" in out
+    assert out.splitlines()[-1] == "Parameters: mix.json"
+    done = liquidator("zones", "candles.parquet", "--json", "--params", "mix.json", "--seeds", "0", cwd=observed)
+    assert json.loads(done.stdout)["params_digest"] == learned.digest
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["candles.parquet"], "Missing argument"),
+        (["candles.parquet", "candles.parquet"], "liq_long_usd (accepted names: liq_long_usd, long_usd, longusd)"),
+        (["candles.parquet", "observed.csv", "--leverages", "10;50"], "--leverages must be numbers"),
+        (["candles.parquet", "negative.csv"], "row 1 (2019-10-01T01:00:00 UTC), liq_short_usd: found -1.0"),
+        (["candles.parquet", "late.csv"], "no bar opens at any time"),
+    ],
+)
+def test_mistakes_in_what_fit_is_given(observed, words, says):
+    (observed / "negative.csv").write_text("time,long_usd,short_usd\n1569888000000,0,1\n1569891600000,0,-1\n")
+    (observed / "late.csv").write_text("time,long_usd,short_usd\n1699888000000,0,1\n")
+    done = liquidator("fit", *words, cwd=observed, code=2)
+    assert says in done.stderr

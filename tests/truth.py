@@ -31,7 +31,7 @@ MIXES = {
     "5/10/25/50/75/100/125 weighted .3/.2/.1/.1/.1/.1/.1, m = 0.4 %": Params(
         leverages=(5, 10, 25, 50, 75, 100, 125), leverage_weights=(0.3, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1)
     ),
-    "10/25/50/100/150 weighted .29/.28/.15/.15/.13, m = 0.4 % (the default)": Params(),
+    "10/25/50/100/150 weighted .29/.28/.16/.16/.11, m = 0.4 % (the default)": Params(),
 }
 
 
@@ -46,8 +46,8 @@ class Score:
     zero: float  # share of hours with no estimated flow
 
 
-def hours(params: Params | None = None) -> dict[str, np.ndarray]:
-    """Time, and per side estimated and observed flow, of the hours that are compared."""
+def observed_bars() -> np.ndarray:
+    """Hourly candles as (n,) BAR with what was observed; hours on which nothing was are unknown."""
     candles, observed = pq.read_table(CANDLES), pq.read_table(OBSERVED)
     bars = np.zeros(len(candles), BAR)
     for name in BAR.names[1:]:
@@ -55,17 +55,28 @@ def hours(params: Params | None = None) -> dict[str, np.ndarray]:
     bars["time"] = candles["ts"].to_numpy()
     for name in ("open", "high", "low", "close", "volume"):
         bars[name] = candles[name].to_numpy()
+    time = observed["ts"].to_numpy()
+    usd = np.stack([observed[f"{side}Usd"].to_numpy() for side in SIDES])
+    known = (time >= FROM) & (usd.sum(axis=0) > 0.0)
+    _, ours, theirs = np.intersect1d(bars["time"], time[known], return_indices=True)
+    for side, values in zip(SIDES, usd[:, known], strict=True):
+        bars[f"liq_{side}_usd"][ours] = values[theirs]
+    return bars
+
+
+def hours(params: Params | None = None) -> dict[str, np.ndarray]:
+    """Time, and per side estimated and observed flow, of the hours that are compared."""
+    bars = observed_bars()
+    columns = {"time": bars["time"]}
+    for side in SIDES:
+        columns[f"{side} observed"] = bars[f"liq_{side}_usd"].copy()
+        bars[f"liq_{side}_usd"] = np.nan
     record = (params or Params()).to_record()
     out = new_signals(len(bars))
     fold(new_state(record), record, bars, out)
-
-    time, ours, theirs = np.intersect1d(bars["time"], observed["ts"].to_numpy(), return_indices=True)
-    columns = {"time": time}
     for side in SIDES:
-        columns[f"{side} estimated"] = out[f"{side}_flow_usd"][ours]
-        columns[f"{side} observed"] = observed[f"{side}Usd"].to_numpy()[theirs]
-    used = (time >= FROM) & (columns["long observed"] + columns["short observed"] > 0)
-    used &= ~np.isnan(columns["long estimated"])
+        columns[f"{side} estimated"] = out[f"{side}_flow_usd"]
+    used = ~np.isnan(columns["long observed"]) & ~np.isnan(columns["long estimated"])
     return {name: values[used] for name, values in columns.items()}
 
 

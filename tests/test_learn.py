@@ -1,0 +1,125 @@
+"""Learning the mix: what was put into made-up liquidations comes out again."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+import numpy as np
+import pytest
+from liquidator_integrations.learn import fit_mix, flows_by_leverage, observe, rank_correlation
+from liquidator_integrations.report import sample_bars
+from made_bars import small_params
+from scipy.stats import spearmanr
+
+from liquidator_core import Params, fold, new_signals, new_state
+
+MIX = {10.0: 0.5, 25.0: 0.0, 100.0: 0.3, 150.0: 0.2}
+PARAMS = Params(leverages=tuple(MIX), leverage_weights=(0.25,) * 4)
+SCALE = 0.03
+
+
+def liquidated(rate: float = 0.004, rows: int = 3000, seed: int = 0) -> np.ndarray:
+    """The sample with liquidations drawn around what MIX implies; unknown on every tenth row."""
+    bars = sample_bars()[3000 : 3000 + rows]
+    flows = flows_by_leverage(bars, dataclasses.replace(PARAMS, margin_rate=rate))
+    expected = SCALE * flows @ np.array(list(MIX.values())) + 20_000
+    rng = np.random.default_rng(seed)
+    usd = expected * rng.gamma(20.0, 0.05, expected.shape)  # mean 1
+    usd[:, ::10] = np.nan
+    return observe(bars, bars["time"], usd)
+
+
+def test_the_mix_that_was_put_in_comes_out():
+    fit = fit_mix(liquidated(), PARAMS, resamples=40)
+    weights = dict(zip(fit.params.leverages, fit.params.leverage_weights, strict=True))
+    assert weights == pytest.approx(MIX, abs=0.05)
+    assert sum(weights.values()) == pytest.approx(1.0, abs=1e-12)
+    assert fit.scale == pytest.approx(SCALE, rel=0.1)
+    assert fit.background == pytest.approx(20_000, rel=0.2)
+    for low, weight, high in zip(fit.low, fit.params.leverage_weights, fit.high, strict=True):
+        assert low <= weight + 1e-3
+        assert weight <= high + 1e-3
+        assert high - low < 0.2
+    assert fit.rows == 2269  # nine in ten of 3000 less 479
+    assert len(fit.spans) == 4
+    for span in fit.spans:
+        assert min(span.learned) > 0.6
+
+
+def test_the_margin_rate_is_chosen_by_what_it_predicts():
+    fit = fit_mix(liquidated(rate=0.006), PARAMS, (0.002, 0.004, 0.006), resamples=1)
+    assert fit.params.margin_rate == 0.006
+    assert min(fit.deviance, key=fit.deviance.__getitem__) == 0.006
+
+
+def test_every_other_parameter_and_the_bars_stay_as_they_are():
+    bars = liquidated(rows=1500)
+    before = bars.copy()
+    given = dataclasses.replace(PARAMS, zone_bars=100, event_mult=3.0)
+    fit = fit_mix(bars, given, spans=2, resamples=1)
+    assert dataclasses.replace(fit.params, leverage_weights=given.leverage_weights) == given
+    assert bars.tobytes() == before.tobytes()
+    assert fit == fit_mix(bars, given, spans=2, resamples=1)
+
+
+def test_spans_learn_from_nothing_near_them():
+    """Rows within ledger_bars before a span, and all behind it, may hold anything."""
+    bars = liquidated(rows=1500)
+    first = fit_mix(bars, PARAMS, spans=2, resamples=1).spans[0]
+    start = int(np.searchsorted(bars["time"], first.start))
+    for name in ("liq_long_usd", "liq_short_usd"):
+        known = np.flatnonzero(np.isfinite(bars[name]))
+        bars[name][known[(known >= start - PARAMS.ledger_bars) & (known < start)]] = 1e12
+        bars[name][known[bars["time"][known] > first.stop]] = 1e12
+    again = fit_mix(bars, PARAMS, spans=2, resamples=1).spans[0]
+    assert again == first
+
+
+def test_the_flow_of_a_mix_is_the_sum_of_its_leverages():
+    bars = sample_bars()[:1200]
+    params = Params(leverages=(50, 5, 125), leverage_weights=(0.5, 0.2, 0.3))
+    record, out = params.to_record(), new_signals(len(bars))
+    fold(new_state(record), record, bars, out)
+    mixed = flows_by_leverage(bars, params) @ np.array([0.2, 0.5, 0.3])
+    np.testing.assert_allclose(mixed, [out["long_flow_usd"], out["short_flow_usd"]], rtol=1e-9)
+
+
+def test_rank_correlation_is_that_of_scipy():
+    rng = np.random.default_rng(1)
+    left, right = rng.integers(0, 5, (2, 200)).astype(float)
+    assert rank_correlation(left, right) == pytest.approx(spearmanr(left, right).statistic, abs=1e-12)
+    assert np.isnan(rank_correlation(left, np.ones(200)))
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda bars: bars[:700], "199 rows have both liq_long_usd and liq_short_usd after the first 479 rows"),
+        (lambda bars: nothing(bars, np.nan), "0 rows have both"),
+        (lambda bars: nothing(bars, 0.0), "nothing was liquidated on any row"),
+    ],
+)
+def test_too_little_to_learn_from(change, says):
+    with pytest.raises(ValueError, match=re.escape(says)):
+        fit_mix(change(liquidated(rows=1500)), PARAMS)
+
+
+def nothing(bars: np.ndarray, usd: float) -> np.ndarray:
+    bars["liq_long_usd"] = bars["liq_short_usd"] = usd
+    return bars
+
+
+def test_liquidations_of_other_times_are_refused():
+    bars = sample_bars()[:100]
+    with pytest.raises(ValueError, match=r"no bar opens at any time of .*: bars from 2019-10-01T00:00:00 UTC to"):
+        observe(bars, bars["time"] + 1, np.ones((2, 100)))
+    part = observe(bars, bars["time"][5:7], np.array([[1.0, 2.0], [3.0, 4.0]]))
+    assert part["liq_long_usd"][4:8].tolist()[1:3] == [1.0, 2.0]
+    assert np.isnan(part["liq_short_usd"]).sum() == 98
+
+
+def test_a_short_memory_will_do():
+    fit = fit_mix(liquidated(rows=1500), small_params(), spans=1, resamples=1)
+    assert fit.rows == 919
+    assert fit.params.memory == 24
