@@ -170,7 +170,7 @@ ZONE = _ZONE.dtype
 _LEVEL = Layout(
     [
         ("side", "i8", "LONG (below the close) or SHORT (above)"),
-        ("price", "f8", "quote, mass-weighted"),
+        ("price", "f8", "quote, mass-weighted, to half a bin"),
         ("usd", "f8", "usd that would be liquidated"),
         ("share", "f8", "share of its side's mass within reach"),
         ("distance", "i8", "cells from the close"),
@@ -261,13 +261,12 @@ def state_dtype(size: int) -> np.dtype:
             ("reached", "i8", (size + 1,)),  # scratch of the sweep
             ("lowest_entry", "f8"),  # no open long was entered below
             ("highest_entry", "f8"),  # no open short was entered above
-            # mass at bins of liquidation prices: bin b at [b % CELL, b // CELL]; of lots the first columns again behind
-            ("lots", "i8", (2, CELL, BINS // CELL + MAX_CELLS)),
-            ("lots_place", "i8", (2, CELL, BINS // CELL)),
+            # mass at bins of liquidation prices, and at CELL of them together; the first stand again behind the last
+            ("lots", "i8", (2, BINS + CELL)),
+            ("lots_together", "i8", (2, BINS // CELL + MAX_CELLS + 1)),
             ("lots_a_unit", "f8"),  # lots in one base unit
             ("buckets", "i4", (BUCKETS,)),  # open cohorts by order of magnitude of their mass
             ("top_bucket", "i8"),
-            ("cells", "i8", (MAX_CELLS,)),  # scratch of the levels
             # marks: two slots a row, 2 * mark_at + side
             ("marks", MARK, (2 * size,)),
             ("whole", "i4", (2 * size,)),  # slots of unbroken marks by (price, birth, side)

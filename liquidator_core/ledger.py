@@ -10,7 +10,7 @@ is faster than any index over them, and exact.
 For the levels each side also keeps the mass that lies at each bin of liquidation prices, on a signed axis
 ``sign * log(price)`` that falls towards liquidation. It is kept in whole ``lots``, of which a running sum is exact:
 ``lots = round(mass * weight / unit)``, the unit a power of two 2^36 to 2^44 below the largest open mass, so that it too
-depends on the open cohorts alone. ``lots_place`` is the same times the place within the bin, for the mean price.
+depends on the open cohorts alone. ``lots_together`` are the sums of ``CELL`` bins.
 
 A side of a cohort that price has left behind by a factor of ``LEFT_BEHIND`` counts as closed with profit; positions
 therefore span less than one turn of the ring of bins.
@@ -24,8 +24,6 @@ from ._jit import kernel
 from .layout import BINS, BLOCK, BUCKET, CELL, LEFT_BEHIND, LONG, MAX_CELLS, SHORT, Record
 
 _RING = BINS - 1
-_ROW = CELL - 1
-_COLUMNS = BINS // CELL
 _LOTS_LOG2 = 44
 _LEAST_LOG2 = 1074  # of the smallest float
 
@@ -36,16 +34,15 @@ def _weigh(s: Record, p: Record, side: int, k: int, slot: int, sign: int) -> Non
     place = s.log_entry[slot] + p.offset[side, k]
     if side != LONG:
         place = -place
-    below = math.floor(place)
-    lots = math.floor(s.mass[slot] * p.weight[k] * s.lots_a_unit + 0.5)
-    whole = sign * lots
-    whole_place = sign * math.floor(lots * (place - below) + 0.5)
-    row = below & _ROW
-    column = (below & _RING) // CELL
-    s.lots[side, row, column] += whole
-    s.lots_place[side, row, column] += whole_place
-    if column < MAX_CELLS:
-        s.lots[side, row, column + _COLUMNS] += whole
+    at = math.floor(place) & _RING
+    together = at // CELL
+    lots = sign * math.floor(s.mass[slot] * p.weight[k] * s.lots_a_unit + 0.5)
+    s.lots[side, at] += lots
+    s.lots_together[side, together] += lots
+    if together <= MAX_CELLS:
+        s.lots_together[side, together + BINS // CELL] += lots
+        if at < CELL:
+            s.lots[side, at + BINS] += lots
 
 
 @kernel
@@ -178,7 +175,7 @@ def weigh_all(s: Record, p: Record) -> None:
     s.top_bucket = bucket
     s.lots_a_unit = math.ldexp(1.0, min(_LOTS_LOG2 + _LEAST_LOG2 - BUCKET * (bucket + 1), 1000))
     s.lots[:] = 0
-    s.lots_place[:] = 0
+    s.lots_together[:] = 0
     for slot in range(p.ledger_bars + 1):
         for side in range(2):
             for k in range(s.open_positions[side, slot]):

@@ -441,15 +441,21 @@ def axis_bin(side: int, price: float) -> int:
 def cells(cohorts: list[Cohort], side: int, close: float, params) -> list[Cell]:
     """The cells of a side from the close towards liquidation, those without mass left out."""
     masses: dict[int, list[float]] = {}
-    logs: dict[int, list[float]] = {}
+    middles: dict[int, list[float]] = {}
     for cohort in cohorts:
         for position in cohort.positions:
-            i = (axis_bin(side, close) - axis_bin(side, position.price)) // 8
+            place = axis_bin(side, position.price)
+            i = (axis_bin(side, close) - place) // 8
             mass = cohort.mass * position.weight
             if position.side == side and mass > 0 and 0 <= i < params.level_reach:
                 masses.setdefault(i, []).append(mass)
-                logs.setdefault(i, []).append(mass * math.log(position.price))
-    return [Cell(i, sum(masses[i]), math.exp(sum(logs[i]) / sum(masses[i])), len(masses[i])) for i in sorted(masses)]
+                middles.setdefault(i, []).append(mass * (place + 0.5))
+    sign = 1 if side == LONG else -1
+    found = []
+    for i in sorted(masses):
+        mean = sign * sum(middles[i]) / sum(masses[i])
+        found.append(Cell(i, sum(masses[i]), math.exp(mean * math.log(2) / 1386), len(masses[i])))
+    return found
 
 
 def find_levels(cohorts: list[Cohort], close: float, params) -> list[Level]:

@@ -13,6 +13,7 @@ from liquidator_core.layout import LONG, SHORT
 from liquidator_core.margin import liquidation_factor, liquidation_price
 from liquidator_core.zones import marks_of
 
+HALF_BIN = math.log(2.0) / 1386 / 2  # to which levels are told, relative
 LONG_10X = 90.36144578313254  # 100 * 0.9 / 0.996
 SHORT_10X = 109.56175298804781  # 100 * 1.1 / 1.004
 FLAT = (100.0,) * 4
@@ -88,8 +89,8 @@ def test_a_sweep_adds_up_leverages_and_weighs_their_prices():
     assert (low, high) == pytest.approx((80.3213, 95.3815), abs=1e-4)
     out, marks, levels = run([FLAT, (100.0, 100.0, 95.0, 96.0)], [8.0, 0.0], params)
     assert out["long_flow_usd"][-1] == pytest.approx(2 * high)
-    assert levels[levels["side"] == LONG]["price"].tolist() == pytest.approx([low])
-    assert levels[levels["side"] == LONG]["usd"].tolist() == pytest.approx([6 * low])
+    assert levels[levels["side"] == LONG]["price"].tolist() == pytest.approx([low], rel=HALF_BIN)
+    assert levels[levels["side"] == LONG]["usd"].tolist() == pytest.approx([6 * low], rel=HALF_BIN)
     out, marks, _ = run([FLAT, (100.0, 100.0, 80.0, 82.0)], [8.0, 0.0], params)
     assert out["long_flow_usd"][-1] == pytest.approx(2 * high + 6 * low)
     assert marks["price"][0] == pytest.approx((2 * high * high + 6 * low * low) / (2 * high + 6 * low))
@@ -153,10 +154,10 @@ def test_profit_left_far_behind_is_taken():
 
 def test_levels_lie_where_positions_will_be_liquidated():
     out, _, levels = run([FLAT], [3.0])
-    assert out["level_below"][0] == pytest.approx(LONG_10X)
-    assert out["level_below_usd"][0] == pytest.approx(3 * LONG_10X)
-    assert out["level_above"][0] == pytest.approx(SHORT_10X)
-    assert out["level_above_usd"][0] == pytest.approx(3 * SHORT_10X)
+    assert out["level_below"][0] == pytest.approx(LONG_10X, rel=HALF_BIN)
+    assert out["level_below_usd"][0] == pytest.approx(3 * out["level_below"][0])
+    assert out["level_above"][0] == pytest.approx(SHORT_10X, rel=HALF_BIN)
+    assert out["level_above_usd"][0] == pytest.approx(3 * out["level_above"][0])
     assert levels["share"].tolist() == [1.0, 1.0]
     # log(100 / 90.36) is 202.7 bins and log(109.56 / 100) is 182.6 bins of ln 2 / 1386, eight to a cell
     assert levels["distance"].tolist() == [25, 22]
