@@ -1,4 +1,4 @@
-"""The command line: ``liquidator demo``, ``liquidator zones FILE``, ``liquidator fit CANDLES OBSERVED``."""
+"""The command line: ``liquidator demo``, ``zones FILE``, ``fit CANDLES OBSERVED`` and ``pine``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from liquidator_core import Params
+from liquidator_core._atomic import replacing
 
 if TYPE_CHECKING:
     import numpy as np
@@ -98,8 +99,6 @@ def fit(
     """Learn the leverage mix and the margin rate from observed liquidations. Bars that OBSERVED lacks are unknown."""
     from dataclasses import replace
 
-    from liquidator_core._atomic import replacing
-
     from .files import read_liquidations
     from .learn import fit_mix, observe
 
@@ -121,6 +120,54 @@ def fit(
     with replacing(out) as file:
         file.write(text.encode())
     console.print(f"Parameters: {out}", soft_wrap=True, markup=False)
+
+
+@app.command()
+def pine(
+    file: Annotated[Path | None, typer.Argument(help="Candles or trades: for --snapshot, which draws them.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="An indicator that works on any chart (the default).")] = False,
+    snapshot: Annotated[bool, typer.Option("--snapshot", help="The zones and levels of FILE, as of its end.")] = False,
+    strategy: Annotated[bool, typer.Option("--strategy", help="The indicator with entries, for the tester.")] = False,
+    params: _Params = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="A .pine file. Default: standard output.")
+    ] = None,
+    symbol: Annotated[str, typer.Option(help="A name for the script's title.")] = "",
+    timeframe: Annotated[list[str] | None, typer.Option(help="A higher timeframe to align with, up to two.")] = None,
+    open_interest: Annotated[bool, typer.Option("--open-interest", help="Read the chart's _OI symbol.")] = False,
+    bar: Annotated[str | None, typer.Option(help="For trades: bars to fold them into, 1m to 1d. Default: 1m.")] = None,
+) -> None:
+    """A Pine v6 script for TradingView: paste it into the Pine editor."""
+    from .pine import to_pine
+
+    forms = [name for name, wanted in (("live", live), ("snapshot", snapshot), ("strategy", strategy)) if wanted]
+    if len(forms) > 1:
+        raise ValueError(f"--{' and --'.join(forms)} exclude each other")
+    form: Any = forms[0] if forms else "live"
+    if file is None and form == "snapshot":
+        raise ValueError("--snapshot needs a FILE of candles or trades")
+    if file is not None and form != "snapshot":
+        raise ValueError(f"--{form} takes no FILE, got {file}: the chart has candles of its own")
+    if file is None and bar is not None:
+        raise ValueError(f"--bar {bar} is for the trades of a --snapshot")
+    if output is not None and (output.suffix != ".pine" or not output.resolve().parent.is_dir()):
+        raise ValueError(f"--output {output}: not a .pine file in a folder that exists")
+    settings = _read_params(params)
+    drawn: dict[str, Any] = {}
+    if file is not None:
+        from .report import iso, make_report
+
+        report = make_report(_read_bars(file, settings, bar), settings, seeds=None)
+        drawn = {"zones": report.zones, "levels": report.levels, "as_of": iso(report.bars["time"][-1])}
+    script = to_pine(
+        settings, form, symbol=symbol, open_interest=open_interest, timeframes=tuple(timeframe or ()), **drawn
+    )
+    if output is None:
+        print(script, end="")
+        return
+    with replacing(output) as target:
+        target.write(script.encode())
+    print(f"{form} script: {output}", file=sys.stderr)
 
 
 def main() -> None:

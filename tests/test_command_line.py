@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
+from liquidator_integrations.pine import to_pine
 from liquidator_integrations.report import sample_bars
 
 from liquidator_core import Params
@@ -99,6 +100,25 @@ def test_trades_are_folded_into_bars(tmp_path):
     assert "480" in report["why_no_backtest"]
 
 
+def test_pine_scripts_go_to_standard_output_or_a_file(candles):
+    printed = liquidator("pine", "--strategy", "--symbol", "BTCUSDT", "--params", "params.json", cwd=candles)
+    assert printed.stdout == to_pine(Params(**SMALL), "strategy", symbol="BTCUSDT")
+    assert printed.stderr == ""
+    written = liquidator("pine", "--timeframe", "4h", "--open-interest", "-o", "live.pine", cwd=candles)
+    assert written.stdout == ""
+    assert (candles / "live.pine").read_text(encoding="utf-8") == to_pine(open_interest=True, timeframes=("4h",))
+    assert [path.name for path in candles.glob("*.p*t*")] == ["candles.parquet"]
+
+
+def test_a_pine_snapshot_holds_the_zones_of_a_file(candles):
+    script = liquidator("pine", "--snapshot", "candles.csv", "--params", "params.json", cwd=candles).stdout
+    report = json.loads(zones(candles, "candles.csv", "--json"))
+    lows = re.search(r"var array<float> lows = array.from\((.*)\)", script)[1].split(", ")
+    assert [float(low) for low in lows] == [zone["low"] for zone in report["zones"]]
+    assert f"// As of: {report['last']}\n" in script
+    assert f"// Params {report['params_digest']}: " in script
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -108,6 +128,13 @@ def test_trades_are_folded_into_bars(tmp_path):
         (["zones", "candles.csv", "--params", "broken.json"], "not JSON"),
         (["zones", "junk.parquet"], "junk.parquet"),
         (["zones", "bad.csv"], "row 1"),
+        (["pine", "--live", "--snapshot"], "--live and --snapshot exclude each other"),
+        (["pine", "--snapshot"], "--snapshot needs a FILE"),
+        (["pine", "candles.csv"], "--live takes no FILE, got candles.csv"),
+        (["pine", "--output", "zones.txt"], "not a .pine file in a folder that exists"),
+        (["pine", "--bar", "5m"], "is for the trades of a --snapshot"),
+        (["pine", "--snapshot", "candles.csv", "--open-interest"], "belong to the live forms"),
+        (["pine", "--timeframe", "7h"], "got '7h'"),
     ],
 )
 def test_mistakes_are_one_line_and_exit_code_2(candles, words, says):
