@@ -45,7 +45,7 @@ UNIT = 2.0**104  # TradingView compares floats to within 1e-10; divisible by 2^8
 HISTORY = 5000  # bars a script calculates: what the smallest plan of TradingView loads
 MOST_BOXES = 300  # TradingView keeps 500 boxes, and 500 labels for zones and levels together
 MOST_LINES = 2 * MAX_CELLS
-MOST_SYMBOL = 60  # characters
+MOST_TEXT = 60  # characters of a name
 
 # Switches that need what TradingView's charts do not have.
 _NEEDS = {"use_large_trades": "a tape of trades", "use_funding": "funding rates"}
@@ -77,8 +77,11 @@ def to_pine(
     symbol         a name for the title; the live forms follow whatever chart they are put on
     as_of          snapshot only: what the header and the table say of when, as text
     open_interest  live forms: read the chart symbol's ``_OI`` feed, which perpetuals have
-    timeframes     live forms: up to two higher ones, "1h" to "1M", whose zones give ``support_alignment`` and
+    timeframes     live forms: up to two higher ones, such as "4h" and "1d", whose zones give ``support_alignment`` and
                    ``resistance_alignment``; each works the engine out once more
+
+    What a live script plots equals the engine's rows for the same candles without the columns that a chart lacks (taker
+    volume, observed liquidations, and open interest unless it is read).
 
     The same arguments give the same text. Its header names version, schema, parameters and their digest. Raises
     ValueError or TypeError for Params that a chart cannot serve (they are named), for a snapshot without zones or with
@@ -87,11 +90,11 @@ def to_pine(
     params = params or Params()
     if form not in FORMS:
         raise ValueError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
-    title = "Liquidation zones" + (f" {_one_line(symbol)}" if symbol else "")
+    title = "Liquidation zones" + (f" {_one_line('symbol', symbol)}" if symbol else "")
     if form == "snapshot":
         if open_interest or timeframes:
             raise ValueError("open_interest and timeframes belong to the live forms: a snapshot works nothing out")
-        return _snapshot(params, title, _zone_columns(zones), _level_columns(levels), _one_line(as_of))
+        return _snapshot(params, title, _zone_columns(zones), _level_columns(levels), _one_line("as_of", as_of))
     if zones is not None or levels is not None or as_of:
         raise ValueError(f"zones, levels and as_of belong to the form 'snapshot': {form!r} finds its own on the chart")
     _check_served(params, open_interest)
@@ -99,13 +102,19 @@ def to_pine(
 
 
 def loop_steps(params: Params) -> int:
-    """Steps that the loops of a live script take on one bar at the very most (what is built in counts as one)."""
+    """Passes through the loops of a live script on one bar at the very most, without drawing, which it does once.
+
+    A function that is built in counts as none; each higher timeframe takes as many on each bar of its own.
+    """
+    leverages = len(params.leverages)
     cohorts = params.ledger_bars + 1
-    positions = 2 * cohorts * len(params.leverages)
-    marks = 2 * params.zone_bars
-    ledger = 2 * cohorts + positions + 4 * len(params.leverages) + cohorts  # swept, swept within, left behind
-    recount = BUCKETS + 2 * cohorts + positions + 2 * cohorts
-    return ledger + recount + 2 * (params.level_reach + CELL) + params.atr_bars + 10 * marks
+    positions = 2 * cohorts * leverages
+    swept = 2 * 2 * cohorts + positions + 4 * leverages  # cohorts and where each ends, positions, those of the bar
+    counted = BUCKETS + 2 + 2 * cohorts + positions  # the unit of mass is chosen anew
+    survived = 2 * cohorts + counted
+    levels = 2 * (params.level_reach + CELL)
+    marks = 13 * 2 * params.zone_bars  # aged, met, left, and twice each clustered and looked for
+    return swept + cohorts + survived + leverages + counted + levels + params.atr_bars + marks
 
 
 # The live forms ---------------------------------------------------------------------------------------------------
@@ -167,6 +176,38 @@ def _live(params: Params, form: Form, title: str, open_interest: bool, timeframe
         _text("strategy") if form == "strategy" else "",
     ]
     return "\n".join(part.rstrip("\n") + "\n" for part in parts if part)
+
+
+def _open_interest(wanted: bool) -> str:
+    if not wanted:
+        return "float openInterest = na\n"
+    return (
+        'float openInterest = request.security(syminfo.tickerid + "_OI", timeframe.period, close, '
+        "ignore_invalid_symbol = true)\n"
+    )
+
+
+def _alignment(timeframes: tuple[str, ...]) -> tuple[str, str]:
+    """(the requests, what is made of them on each bar)."""
+    if not timeframes:
+        return "", ""
+    requests = [_text("alignment")]
+    for i, timeframe in enumerate(timeframes, 1):
+        default = f'"{_TIMEFRAMES[timeframe]}", "Higher timeframe {i}", group = "Alignment"'
+        requests.append(f"string timeframe{i} = input.timeframe({default})")
+        requests.append(f"if timeframe.in_seconds(timeframe{i}) <= timeframe.in_seconds()")
+        requests.append(f'    runtime.error("Higher timeframe {i} must be above that of the chart")')
+        requests.append(
+            f"array<float> bands{i} = request.security(syminfo.tickerid, timeframe{i}, bandsBefore(), "
+            "lookahead = barmerge.lookahead_on)"
+        )
+    used = []
+    for kind in ("support", "resistance"):
+        overlaps = " + ".join(
+            f"overlap(bands{i}, signal.{kind}_low, signal.{kind}_high)" for i in range(1, len(timeframes) + 1)
+        )
+        used.append(f"float {kind}Alignment = 100.0 * ({overlaps}) / {len(timeframes)}")
+    return _lines(*requests), _lines(*used)
 
 
 def _signal_fields() -> dict[str, tuple[str, str]]:
@@ -377,17 +418,18 @@ def _inputs(params: Params, form: Form) -> str:
             low, high = specs[name].metadata["range"]
             lines.append(_input(_camel(name), value, title, low, high, tooltip, group))
             same.append(f"{_camel(name)} == {_number(value)}")
-        if group == "Positions":
-            mix = sorted(zip(params.leverages, params.leverage_weights, strict=True))
-            for k, (leverage, weight) in enumerate(mix, 1):
-                lines.append(_input(f"leverage{k}", leverage, f"leverage {k}", 2, 1000, "ascending", group))
-                lines.append(_input(f"weight{k}", weight, f"weight {k}", 0, 1, "share of turnover; together 1", group))
-                same += [f"leverage{k} == {_number(leverage)}", f"weight{k} == {_number(weight)}"]
-            lines.append(
-                f'string margin = input.string("{params.margin}", "Margin", options = ["linear", "inverse"], '
-                f'tooltip = "Margin currency: linear is quote, inverse is coins", group = "{group}")'
-            )
-            same.append(f'margin == "{params.margin}"')
+    mix = sorted(zip(params.leverages, params.leverage_weights, strict=True))
+    for k, (leverage, weight) in enumerate(mix, 1):
+        lines.append(_input(f"leverage{k}", leverage, f"leverage {k}", 2, 1000, "ascending", "Positions"))
+        lines.append(_input(f"weight{k}", weight, f"weight {k}", 0, 1, "share of turnover; together 1", "Positions"))
+        same += [f"leverage{k} == {_number(leverage)}", f"weight{k} == {_number(weight)}"]
+    lines.append(
+        f'string margin = input.string("{params.margin}", "Margin", options = ["linear", "inverse"], '
+        'tooltip = "Margin currency: linear is quote, inverse is coins", group = "Positions")'
+    )
+    same.append(f'margin == "{params.margin}"')
+    for many, one in (("leverages", "leverage"), ("weights", "weight")):
+        lines.append(f"var array<float> {many} = array.from({', '.join(f'{one}{k + 1}' for k in range(len(mix)))})")
     lines += _display_inputs()
     lines.append(_input("zonesDrawn", 100, "zones drawn", 1, MOST_BOXES, "The strongest are drawn", "Display"))
     lines.append(_switch("sendJson", _SWITCHES["sendJson"], "Alerts"))
@@ -396,9 +438,6 @@ def _inputs(params: Params, form: Form) -> str:
         lines.append(
             _input("stopWidths", 1.0, "stop widths", 0, 100, "Stop, in zone widths beyond the far edge", "Trades")
         )
-    count = len(params.leverages)
-    for many, one in (("leverages", "leverage"), ("weights", "weight")):
-        lines.append(f"var array<float> {many} = array.from({', '.join(f'{one}{k + 1}' for k in range(count))})")
     lines.append("int beforeFlow = useCascades ? math.max(ledgerBars, flowBars) : ledgerBars")
     lines.append("int memory = 1 + beforeFlow + flowBars + zoneBars")
     lines.append(f"bool asExported = {' and '.join(same)}")
@@ -459,13 +498,13 @@ def _number(value: float) -> str:
     return text if isinstance(value, int) or "." in text else text + ".0"
 
 
-def _one_line(name: str) -> str:
-    """A name without what would end a line or turn the writing direction."""
-    if not isinstance(name, str):
-        raise TypeError(f"symbol must be text, got {name!r}")
-    clean = "".join(" " if unicodedata.category(c) in _UNSEEN and c != "\u200d" else c for c in name).strip()
-    if len(clean) > MOST_SYMBOL:
-        raise ValueError(f"symbol must have at most {MOST_SYMBOL} characters, got {len(clean)}")
+def _one_line(what: str, text: str) -> str:
+    """A text without what would end a line or turn the writing direction."""
+    if not isinstance(text, str):
+        raise TypeError(f"{what} must be text, got {text!r}")
+    clean = "".join(" " if unicodedata.category(c) in _UNSEEN and c != "\u200d" else c for c in text).strip()
+    if len(clean) > MOST_TEXT:
+        raise ValueError(f"{what} must have at most {MOST_TEXT} characters, got {len(clean)}")
     return clean
 
 
@@ -483,35 +522,3 @@ def _texts() -> dict[str, str]:
     folder = resources.files(__package__) / "data"
     names = ("checks", "common", "engine", "alignment", "chart", "strategy", "snapshot")
     return {name: (folder / f"{name}.pine").read_text(encoding="utf-8") for name in names}
-
-
-def _open_interest(wanted: bool) -> str:
-    if not wanted:
-        return "float openInterest = na\n"
-    return (
-        'float openInterest = request.security(syminfo.tickerid + "_OI", timeframe.period, close, '
-        "ignore_invalid_symbol = true)\n"
-    )
-
-
-def _alignment(timeframes: tuple[str, ...]) -> tuple[str, str]:
-    """(the requests, what is made of them on each bar)."""
-    if not timeframes:
-        return "", ""
-    requests = [_text("alignment")]
-    for i, timeframe in enumerate(timeframes, 1):
-        default = f'"{_TIMEFRAMES[timeframe]}", "Higher timeframe {i}", group = "Alignment"'
-        requests.append(f"string timeframe{i} = input.timeframe({default})")
-        requests.append(f"if timeframe.in_seconds(timeframe{i}) <= timeframe.in_seconds()")
-        requests.append(f'    runtime.error("Higher timeframe {i} must be above that of the chart")')
-        requests.append(
-            f"array<float> bands{i} = request.security(syminfo.tickerid, timeframe{i}, bandsBefore(), "
-            "lookahead = barmerge.lookahead_on)"
-        )
-    used = []
-    for kind in ("support", "resistance"):
-        overlaps = " + ".join(
-            f"overlap(bands{i}, signal.{kind}_low, signal.{kind}_high)" for i in range(1, len(timeframes) + 1)
-        )
-        used.append(f"float {kind}Alignment = 100.0 * ({overlaps}) / {len(timeframes)}")
-    return _lines(*requests), _lines(*used)

@@ -175,7 +175,7 @@ def test_a_colour_that_bars_change_is_a_plot_more():
     assert check(HEAD + TAIL + changing).plots == 3
 
 
-@pytest.mark.parametrize("place", range(0, 19_000, 250))
+@pytest.mark.parametrize("place", range(0, 19_000, 500))
 def test_a_script_with_a_character_missing_is_no_accident(place):
     """Leaving out one sign of the live script's operators and brackets is noticed, or changes no meaning at all."""
     source = to_pine()
