@@ -163,12 +163,36 @@ def test_made_bars_with_everything_that_is_wrong(name):
     assert_equals_engine(ran, engine(made, PARAMS[name])[0], warm_rows(made, PARAMS[name]))
 
 
-@pytest.mark.parametrize("name", ["default", "inverse", "other_windows"])
+def knowing(source: str, bars: np.ndarray) -> str:
+    """The script with what a chart lacks put into it: observed flow and open interest, row by row."""
+    names = ("liq_long_usd", "liq_long_price", "liq_short_usd", "liq_short_price", "open_interest")
+    columns = "".join(
+        f"var array<float> {name} = array.from({', '.join(map(str, np.nan_to_num(bars[name], nan=-1.0)))})\n"
+        for name in names
+    )
+    source = source.replace("float openInterest = na\n", "float openInterest = array.get(open_interest, bar_index)\n")
+    source = source.replace("float NEVER", columns + "float NEVER", 1)
+    for side, extreme in (("long", "b.l"), ("short", "b.h")):
+        used = re.search(rf"^    \[{side}Usd, {side}Price\] = forcedFlow\(.*\n", source, flags=re.MULTILINE)[0]
+        observed = f"""\
+    if array.get(liq_{side}_usd, e.rows - 1) >= 0.0
+        float known = array.get(liq_{side}_price, e.rows - 1)
+        {side}Price := known > 0.0 ? known * UNIT : {side}Usd > 0.0 ? {side}Price : {extreme}
+        {side}Usd := array.get(liq_{side}_usd, e.rows - 1) * UNIT * UNIT
+"""
+        source = source.replace(used, used + observed)
+    return source
+
+
+@pytest.mark.parametrize("name", ["default", "inverse", "other_windows", "open_interest", "every_kind_of_row"])
 def test_golden_vectors(name):
-    """Those that candles alone decide; the others hold observed flow, tapes and funding, which a chart has not."""
+    """The first three as exported; for the others the script is given what a chart lacks."""
     folder = golden_vectors.FOLDER / name
     params, bars = golden_vectors.read_params(folder), golden_vectors.read(folder / "bars.csv", BAR)
-    ran = run_pine(to_pine(params), bars)
+    source = to_pine(params)
+    if not np.isnan(bars["liq_long_usd"]).all():
+        source = knowing(source, bars)
+    ran = run_pine(source, bars)
     rows, zones, levels = (
         golden_vectors.read(folder / f"{file}.csv", dtype)
         for file, dtype in (("rows", SIGNAL), ("zones", ZONE), ("levels", LEVEL))
@@ -335,6 +359,10 @@ def test_of_too_many_zones_the_strongest_are_kept(bars):
         ({"form": "chart"}, "form must be one of live, snapshot, strategy, got 'chart'"),
         ({"params": Params(use_large_trades=True)}, "use_large_trades needs a tape of trades, which TradingView does"),
         ({"params": Params(use_funding=True)}, "use_funding needs funding rates"),
+        (
+            {"params": golden_vectors.read_params(golden_vectors.FOLDER / "every_signal"), "open_interest": True},
+            "use_large_trades needs",
+        ),
         ({"params": Params(use_open_interest_drops=True)}, "use_open_interest_drops needs open interest"),
         ({"params": Params(ledger_bars=4000, zone_bars=1000)}, "a memory of 5097 bars, and a script sees 5000"),
         ({"form": "snapshot"}, "a snapshot needs zones, found none"),
