@@ -27,6 +27,17 @@ TOKEN = re.compile(
 )
 KEYWORDS = {"if", "else", "for", "in", "to", "by", "while", "break", "continue", "and", "or", "not", "var", "type"}
 KEYWORDS |= {"true", "false", "na", "varip", "switch", "import", "export", "method", "enum", "return"}
+# Every name of Pine v6 without a point, and every namespace: nothing else may be called so.
+NAMES = """
+alert alertcondition ask bar_index barcolor bgcolor bid bool box close color dayofmonth dayofweek fill fixnan float
+high hl2 hlc3 hlcc4 hline hour indicator input int label last_bar_index last_bar_time library line linefill low
+max_bars_back minute month na nz ohlc4 open plot plotarrow plotbar plotcandle plotchar plotshape polyline second
+strategy string table time time_close time_tradingday timenow timestamp volume weekofyear year adjustment array
+backadjustment barmerge barstate chart currency display dividends earnings extend font footprint format location
+log map math matrix order position request runtime scale session settlement_as_close shape size splits str syminfo
+ta text ticker timeframe volume_row xloc yloc
+"""
+RESERVED = set(NAMES.split())
 PLAIN = {"int", "float", "bool", "string", "color", "box", "line", "label", "table"}
 NUMBERS = {"int", "float"}
 
@@ -562,7 +573,7 @@ class Checker:
         words.take("type")
         name = words.name()
         words.end()
-        if len(self.scopes) > 1 or name in self.types or name in PLAIN or not line.body:
+        if len(self.scopes) > 1 or name in self.types or name in RESERVED or not line.body:
             self.fail(f"type {name} cannot be declared here")
         fields: dict[str, str] = {}
         self.types[name] = fields
@@ -587,7 +598,7 @@ class Checker:
         name = words.name()
         if len(self.scopes) > 1:
             self.fail("a function inside a block")
-        if name in self.functions or name in FUNCTIONS or name in self.scopes[0]:
+        if name in self.functions or name in RESERVED or name in self.scopes[0]:
             self.fail(f"{name} is declared already")
         words.take("(")
         arguments: list[tuple[str, str]] = []
@@ -628,7 +639,7 @@ class Checker:
     def declare(self, name: str, kind: str, qualifier: int) -> None:
         if any(name in scope for scope in self.scopes):
             self.fail(f"{name} is declared already, here or further out")
-        if name in VARIABLES or name in FUNCTIONS or name in self.functions or name in self.types or name in PLAIN:
+        if name in RESERVED or name in self.functions or name in self.types:
             self.fail(f"{name} is the name of something else")
         self.scopes[-1][name] = Variable(kind, qualifier, len(self.scopes) == 1)
 

@@ -56,6 +56,10 @@ WRONG = {
     "an unknown field": ("Thing t = Thing.new(1.0)\nnow := t.prise", "Thing has no field prise"),
     "a variable declared twice": ("float now = 1.0", "now is declared already"),
     "a builtin declared anew": ("float close = 1.0", "close is the name of something else"),
+    "a variable called as a function": ("float fill = 1.0", "fill is the name of something else"),
+    "a variable called as a namespace": ("float ta = 1.0", "ta is the name of something else"),
+    "a function called as a builtin": ("plot(float a) =>\n    a", "plot is declared already"),
+    "a type called as a builtin": ("type table\n    int a", "type table cannot be declared here"),
     "a variable of a block outside it": ("if now > 1.0\n    float a = 1.0\nnow := a", "a is not declared"),
     "a declaration without a type": ("a = 1.0", "needs a type"),
     # types
