@@ -88,6 +88,8 @@ def to_pine(
     numbers that cannot be drawn, and for arguments that do not belong to the form. Cost: a few ms.
     """
     params = params or Params()
+    if not isinstance(params, Params):
+        raise TypeError(f"params must be Params, got {type(params).__name__}: Params.from_dict makes them of a mapping")
     if form not in FORMS:
         raise ValueError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
     title = "Liquidation zones" + (f" {_one_line('symbol', symbol)}" if symbol else "")

@@ -56,6 +56,10 @@ def main() -> None:
     print(f"{loop_steps(Params()):,} by construction")
     values, largest = largest_difference(bars[2500:6000], Params())
     print(f"executed on 3,500 hours: {values:,} plotted values, largest relative difference {largest:.1e}")
+    ran = run_pine(to_pine(form="strategy"), bars[2500:6000])
+    profits = np.array([trade["profit"] for trade in ran.trades])
+    print(f"strategy on these hours: {len(profits)} trades, {(profits > 0).mean():.0%} won, ", end="")
+    print(f"{profits.sum() / 10_000:+.1%} of the account at a tenth of it a trade")
     started = time.perf_counter()
     for _ in range(20):
         to_pine()

@@ -143,6 +143,14 @@ def test_later_bars_change_nothing(bars, live):
         np.testing.assert_array_equal(plotted, live.plots[name][:-177], err_msg=name)
 
 
+def test_history_may_start_anywhere(bars, live):
+    """Memory is finite: charts that start at different bars agree once they are warm."""
+    warm = Params().memory - 1
+    later = run_pine(to_pine(), bars[137:])
+    for name in SIGNAL.names:
+        np.testing.assert_array_equal(later.plots[name][warm:], live.plots[name][137 + warm :], err_msg=name)
+
+
 def test_an_unfinished_bar_changes_nothing(bars, live):
     """The last bars come live, each with unfinished updates first."""
     ran = run_pine(to_pine(), bars, live=150)
@@ -371,7 +379,7 @@ def test_of_too_many_zones_the_strongest_are_kept(bars):
         ({"timeframes": ("4h", "7h")}, "timeframes must be of 1m, 3m, .* got '7h'"),
         ({"timeframes": ("1h", "4h", "1d")}, "at most two different ones, got 1h, 4h, 1d"),
         ({"symbol": "X" * 61}, "symbol must have at most 60 characters, got 61"),
-        ({"form": "snapshot", "zones": np.zeros(1, ZONE), "as_of": "X" * 61}, "low: found .*0.0"),
+        ({"form": "snapshot", "zones": np.zeros(1, ZONE)}, "zones, row 0, low: found .*0.0"),
     ],
 )
 def test_what_does_not_go_is_said(arguments, says):
@@ -394,6 +402,15 @@ def test_numbers_that_cannot_be_drawn_are_named(bars, field, value, says):
     zones[field][1] = value
     with pytest.raises(ValueError, match=says):
         to_pine(form="snapshot", zones=zones)
+
+
+def test_params_and_names_are_of_their_types():
+    with pytest.raises(TypeError, match="params must be Params, got dict"):
+        to_pine({"event_mult": 3.0})
+    with pytest.raises(TypeError, match="symbol must be text, got 7"):
+        to_pine(symbol=7)
+    with pytest.raises(TypeError, match="timeframes must be a sequence of names, got the text '4h'"):
+        to_pine(timeframes="4h")
 
 
 def test_levels_that_cannot_be_drawn_are_named(bars):
