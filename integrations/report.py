@@ -15,7 +15,7 @@ from liquidator_core import Params, fold, levels_of, new_signals, new_state, zon
 from .frames import bars_with_marks, levels_to_frame, marks_params, placebo_marks, zones_to_frame
 
 if TYPE_CHECKING:
-    from .backtrader_run import Result
+    from .for_backtrader import Result
     from .frames import pd
 
 Progress = Callable[[str, int, int], None]  # what is under way, steps done, steps in all

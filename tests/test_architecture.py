@@ -18,11 +18,11 @@ IMPORT_NAMES = {
 }
 # third-party library: the files that may import it
 ALLOWED = {
-    "numpy": {"liquidator_core/*", "integrations/*", "strategies/*/*"},
+    "numpy": {"liquidator_core/*", "integrations/*", "integrations/*/*", "strategies/*/*"},
     "numba": {"liquidator_core/_jit.py"},
     "pandas": {"integrations/frames.py"},
     "pyarrow": {"integrations/files.py"},
-    "backtrader": {"integrations/backtrader_indicator.py", "strategies/for_backtrader/*"},
+    "backtrader": {"integrations/for_backtrader/library.py"},
     "plotly": {"integrations/charts.py"},
     "typer": {"integrations/command_line.py"},
     "rich": {"integrations/command_line.py"},

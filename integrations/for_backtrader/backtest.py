@@ -10,7 +10,9 @@ import numpy as np
 from liquidator_core import Params
 from liquidator_core.step import average_true_ranges
 
-from .backtrader_indicator import bt, lean_feed, ms_of
+from .engine import ms_of
+from .feeds import lean_feed
+from .library import bt
 
 #: Cash a long needs is its notional / this, like a perpetual's margin, or a gap up at the fill would reject the order.
 #: How much a strategy risks is its own affair.
@@ -18,7 +20,7 @@ MARGIN_LEVERAGE = 10.0
 
 
 class ClosedTrade(NamedTuple):
-    """From flat to flat. Times are those of the opens of the bars in which it was filled."""
+    """From flat to flat. Times are those of the opens of the bars in which it was filled; entry is the first fill."""
 
     entry_ms: int
     exit_ms: int
@@ -103,6 +105,8 @@ def buy_and_hold(bars: np.ndarray, warm: int, commission: float = 0.0004) -> flo
 
 
 class _Record(bt.Analyzer):
+    """The account's value at each bar, and the closed trades; needs cerebro's ``tradehistory``."""
+
     def start(self) -> None:
         self.values: list[float] = []
         self.trades: list[ClosedTrade] = []

@@ -1,0 +1,15 @@
+"""The ready strategies on the embedded sample, each beside itself on placebo marks."""
+
+import backtrader as bt
+from liquidator_integrations.for_backtrader import CandleFeed, ZoneReport
+from liquidator_integrations.report import sample_bars
+from liquidator_strategies.for_backtrader import ZoneExit, ZoneFade, ZoneJoin, ZoneScale
+
+for strategy in (ZoneFade, ZoneJoin, ZoneScale, ZoneExit):
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(CandleFeed(dataname=sample_bars()))
+    cerebro.broker.setcommission(commission=0.0004, leverage=10.0)
+    cerebro.addstrategy(strategy)
+    cerebro.addanalyzer(ZoneReport, placebo_runs=2)
+    print(strategy.__name__)
+    print(cerebro.run()[0].analyzers.zonereport.summary(), end="\n\n")

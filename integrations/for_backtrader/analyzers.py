@@ -1,0 +1,220 @@
+"""An analyzer that says what became of each zone, and what the strategy makes of fake ones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from liquidator_core import Params, new_signals, new_state, step, zones_of
+from liquidator_core.layout import SHORT
+from liquidator_core.zones import marks_of
+
+from ..frames import bars_with_marks, marks_params, placebo_marks
+from .engine import ZONE_PARAMS, Follower, ms_of, params_of, refuse_unknown
+from .feeds import lean_feed
+from .library import bt
+
+__all__ = ["ZoneReport"]
+
+_COUNTS = ("touches", "holds", "broken", "trades", "profit")
+
+
+class ZoneReport(bt.Analyzer):
+    """What became of each zone and what the strategy earned there, beside the same strategy on placebo marks.
+
+    cerebro.addanalyzer(ZoneReport, placebo_runs=5)
+    report = cerebro.run()[0].analyzers.zonereport
+    print(report.summary())
+
+    A placebo run gives the strategy fake marks, of the same side, USD, distance and width in ATR as the real ones, but
+    born when nothing happened (``frames.placebo_marks``): what the zones add over chance is the difference.
+
+    Params:
+
+      - ``placebo_runs`` (default: ``5``): runs of the strategy on placebo marks, of seeds 0, 1, 2 and so on; each
+        takes as long as the run itself
+      - ``zone_params`` (default: ``None``): a ``liquidator_core.Params``; ``None`` means the strategy's, or else the
+        defaults
+
+    ``get_analysis()`` holds, when the run has ended:
+
+      - ``zones``: one dict a zone, as they were first seen: ``zone_id``, ``birth_ms``, ``side`` (who was liquidated),
+        ``low``, ``high``, ``usd`` (as last seen), ``touches``, ``holds``, ``broken`` (1 or 0), ``trades`` and
+        ``profit`` (after commission) of the closed trades whose first order was placed on a bar whose ``fade`` or
+        ``join`` speaks of this zone
+      - ``elsewhere``: ``trades`` and ``profit`` of the others
+      - ``real`` and, one a run, ``placebo``: ``zones``, sums of the above, ``total_return`` of the account as a share
+
+    Bars are those of the strategy's first feed as it saw them. Placebo runs need a strategy that takes ``zone_params``,
+    one feed, and backtrader's own broker, whose settings are taken over, as is the sizer. Raises TypeError and
+    ValueError where this is not so, and for ``exactbars=1``, which keeps too few bars. Cost: about 20 us a bar for each
+    run, over the strategy's own.
+    """
+
+    params = (("placebo_runs", 5), ("zone_params", None))
+
+    def __init__(self, **unknown: Any) -> None:
+        refuse_unknown(self, unknown)
+        super().__init__()
+        self._trades: list[tuple[int, float]] = []  # (time of the bar that placed the first order, profit)
+        self._filled: list[Any] = []
+
+    def start(self) -> None:
+        strategy = self.strategy
+        name = type(strategy).__name__
+        if int(strategy.env.p.exactbars) == 1:
+            raise ValueError("ZoneReport needs every bar when the run ends: exactbars=1 keeps too few, use -1 or -2")
+        if not self.p.placebo_runs:
+            return
+        if "zone_params" not in strategy.p._getkeys():
+            raise TypeError(f"placebo_runs need a strategy that takes zone_params, {name} does not: set placebo_runs=0")
+        if len(strategy.datas) > 1:
+            raise ValueError(f"placebo_runs need one feed, {name} has {len(strategy.datas)}: set placebo_runs=0")
+        if not isinstance(strategy.broker, bt.brokers.BackBroker):
+            raise TypeError(f"placebo_runs need backtrader's broker, got {type(strategy.broker).__name__}")
+
+    def notify_order(self, order: bt.Order) -> None:
+        if order.status == order.Completed and order.data is self.strategy.data:
+            self._filled.append((order.executed.dt, order.isbuy(), order.created.dt))
+
+    def notify_trade(self, trade: bt.Trade) -> None:
+        if trade.isclosed and trade.data is self.strategy.data:
+            placed = next(row[2] for row in self._filled if row[:2] == (trade.dtopen, trade.long))
+            self._trades.append((ms_of(placed), trade.pnlcomm))
+
+    def stop(self) -> None:
+        strategy = self.strategy
+        params = params_of(strategy.p if self.p.zone_params is None and hasattr(strategy.p, "zone_params") else self.p)
+        bars = Follower(strategy.data, params, "ZoneReport").read(0, len(strategy.data))
+        zones, elsewhere = _fates(bars, params, self._trades)
+        broker = strategy.broker
+        self.rets = {
+            "zones": zones,
+            "elsewhere": elsewhere,
+            "real": _sums(zones, broker.getvalue() / broker.startingcash - 1.0),
+            "placebo": [self._placebo(bars, params, seed) for seed in range(self.p.placebo_runs)],
+        }
+        self._children.clear()  # backtrader takes what was made here, in the placebo runs, for parts of this analyzer
+        self._filled = self._trades = []
+
+    def get_analysis(self) -> dict[str, Any]:
+        return self.rets
+
+    def summary(self) -> str:
+        """The sums of the real zones and of each placebo run, as a table of text."""
+        names = ("zones", "touches", "holds", "broken", "trades", "return")
+        rows = [("", *names)]
+        runs = {"real": self.rets["real"]}
+        runs |= {f"placebo, seed {seed}": run for seed, run in enumerate(self.rets["placebo"])}
+        for label, run in runs.items():
+            rows.append((label, *(str(run[name]) for name in names[:-1]), f"{run['total_return']:+.1%}"))
+        return "\n".join(f"{label:<16}" + "".join(f"{cell:>9}" for cell in cells) for label, *cells in rows)
+
+    def _placebo(self, bars: np.ndarray, params: Params, seed: int) -> dict[str, Any]:
+        """The sums of a run of the same strategy, with the same broker and sizer, on fake marks."""
+        strategy = self.strategy
+        fakes, params = bars_with_marks(bars, placebo_marks(bars, params, seed)), marks_params(params)
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.adddata(lean_feed(fakes))
+        broker = type(strategy.broker)(**strategy.broker.p._getkwargs())
+        broker.setcash(strategy.broker.startingcash)
+        broker.comminfo.update(strategy.broker.comminfo)
+        cerebro.setbroker(broker)
+        sizer = strategy.getsizer()
+        cerebro.addsizer(type(sizer), **_told(sizer.p, params))
+        cerebro.addstrategy(type(strategy), **_told(strategy.p, params))
+        cerebro.addanalyzer(ZoneReport, _name="report", placebo_runs=0, zone_params=params)
+        return cerebro.run()[0].analyzers.report.rets["real"]
+
+
+def _told(given: Any, params: Params) -> dict[str, Any]:
+    """An object's parameters as keyword arguments, those of zones replaced by ``params``."""
+    values = dict(given._getkwargs())
+    if "zone_params" in values:
+        values |= {name: None for name, _ in ZONE_PARAMS if name in values}
+        values["zone_params"] = params
+    return values
+
+
+def _sums(zones: list[dict[str, Any]], total_return: float) -> dict[str, Any]:
+    sums: dict[str, Any] = {name: sum(zone[name] for zone in zones) for name in _COUNTS}
+    return {"zones": len(zones), **sums, "total_return": total_return}
+
+
+def _fates(
+    bars: np.ndarray, params: Params, trades: list[tuple[int, float]]
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """(what became of each zone once ``memory`` rows were seen, the trades that belong to none).
+
+    trades   (time of the bar whose close placed the first order, profit)
+    """
+    record = params.to_record()
+    state, out = new_state(record), new_signals(1)
+    profits: dict[int, list[float]] = {}
+    for time, profit in trades:
+        profits.setdefault(time, []).append(profit)
+    traded: list[tuple[int, float]] = []  # (id of the zone, profit)
+    zones = zones_of(state, record)
+    seen, broken = [zones], [marks_of(state, record)]
+    for row in range(len(bars)):
+        before = zones
+        step(state, record, bars[row : row + 1], out)
+        if row + 1 < params.memory:
+            continue
+        zones = zones_of(state, record)
+        seen.append(zones)
+        if out["broke"][0] or row == len(bars) - 1:
+            marks = marks_of(state, record)
+            broken.append(marks[marks["broken"] != 0])
+        if found := profits.get(int(bars["time"][row])):
+            zone_id = _traded(out[0], before, marks_of(state, record))
+            traded += [(zone_id, profit) for profit in found]
+    return _written(np.concatenate(seen), np.concatenate(broken), traded)
+
+
+def _written(
+    seen: np.ndarray, broken: np.ndarray, traded: list[tuple[int, float]]
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """What is said of zones, from all that was seen of them, in order, and of marks after they broke."""
+    ids, first = np.unique(seen["zone_id"], return_index=True)
+    last = len(seen) - 1 - np.unique(seen["zone_id"][::-1], return_index=True)[1]
+    fates = {}
+    for at in np.argsort(first):
+        zone = seen[last[at]]
+        fates[int(ids[at])] = {
+            "zone_id": int(ids[at]),
+            "birth_ms": int(zone["birth"]),
+            "side": "short" if zone["side"] == SHORT else "long",
+            **{name: float(zone[name]) for name in ("low", "high", "usd")},
+            **{name: int(zone[name]) for name in ("touches", "holds")},
+            "broken": 0,
+            "trades": 0,
+            "profit": 0.0,
+        }
+    for mark in broken:
+        if fate := fates.get(_id(mark)):
+            fate |= {"touches": int(mark["touches"]), "holds": int(mark["holds"]), "broken": 1}
+    elsewhere = {"trades": 0, "profit": 0.0}
+    for zone_id, profit in traded:
+        fate = fates.get(zone_id, elsewhere)
+        fate["trades"] += 1
+        fate["profit"] += profit
+    return list(fates.values()), elsewhere
+
+
+def _id(mark: np.ndarray) -> int:
+    """The id of the zone that a mark leads."""
+    return 2 * int(mark["birth"]) + int(mark["side"])
+
+
+def _traded(signal: np.ndarray, zones: np.ndarray, marks: np.ndarray) -> int:
+    """Id of the zone that a bar's fade or join speaks of, given the zones before the bar and the marks after; -1."""
+    if signal["fade"]:
+        near = zones[(zones["low"] <= signal["fade_high"]) & (zones["high"] >= signal["fade_low"])]
+        return int(near["zone_id"][np.argmax(near["usd"])]) if len(near) else -1
+    if signal["join"]:
+        low, high = marks["price"] - marks["half_width"], marks["price"] + marks["half_width"]
+        joined = marks[(low == signal["join_low"]) & (high == signal["join_high"])]
+        return _id(joined[0]) if len(joined) else -1
+    return -1

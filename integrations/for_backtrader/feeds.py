@@ -1,0 +1,137 @@
+"""Feeds: candles of a perpetual, with all that is known of them, copied whole when cerebro preloads."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from liquidator_core import BAR
+
+from ..files import read_candles_or_trades
+from ..frames import bars_from_frame
+from .engine import DAY_MS, EXTRA, RENAMED, days_of
+from .library import bt
+
+__all__ = ["CandleFeed", "lean_feed"]
+
+
+def _bars_of(dataname: Any) -> np.ndarray:
+    """(n,) BAR of whatever a feed accepts; of BAR, whose rows may be unusable, only the times are looked at."""
+    if isinstance(dataname, (str, os.PathLike)):
+        kind, table = read_candles_or_trades(dataname)
+        if kind != "candles":
+            raise ValueError(f"{os.fspath(dataname)}: holds trades, a feed needs candles")
+        return bars_from_frame(table)
+    if not isinstance(dataname, np.ndarray) or dataname.dtype != BAR or dataname.ndim != 1:
+        return bars_from_frame(dataname)
+    steps = np.diff(dataname["time"])
+    if (steps <= 0).any():
+        row = int(np.argmax(steps <= 0)) + 1
+        raise ValueError(
+            f"dataname: times must increase, row {row} has {dataname['time'][row]} after {dataname['time'][row - 1]}"
+        )
+    return dataname
+
+
+class _BarFeed(bt.feed.DataBase):
+    """What CandleFeed is, with the standard lines only."""
+
+    params = (("timeframe", None), ("compression", None), ("stamp", "open"))
+
+    def __init__(self) -> None:
+        super().__init__()
+        if self.p.stamp not in ("open", "close"):
+            raise ValueError(f"stamp must be 'open' or 'close', got {self.p.stamp!r}")
+        self._bars = _bars_of(self.p.dataname)
+        self._row = self._end = 0
+        length_ms = _length_ms(self._bars["time"])
+        self._delay_ms = length_ms if self.p.stamp == "close" else 0
+        if self.p.timeframe is None:
+            self.p.timeframe, compression = _timeframe(length_ms)
+            self.p.compression = self.p.compression or compression
+        self.p.compression = self.p.compression or 1
+
+    def start(self) -> None:
+        super().start()
+        columns = {RENAMED.get(name, name): self._bars[name] for name in BAR.names[1:]}
+        columns["datetime"] = days_of(self._bars["time"] + self._delay_ms)
+        self._columns = [(getattr(self.lines, name), columns[name]) for name in self.getlinealiases()]
+        self._row, self._end = 0, len(self._bars)
+
+    def preload(self) -> None:
+        if self._is_rewritten():
+            super().preload()
+            return
+        days = next(column for line, column in self._columns if line is self.lines.datetime)
+        rows = slice(np.searchsorted(days, self.fromdate, "left"), np.searchsorted(days, self.todate, "right"))
+        for line, column in self._columns:
+            line.array = array("d", column[rows].tobytes())
+        self._columns = []  # optstrategy would send them to each process
+        self._row = self._end  # or each bar would come twice where cerebro goes on to ask _load()
+        self.home()
+
+    def _is_rewritten(self) -> bool:
+        """Whether backtrader changes or drops bars one by one, beyond a range of dates."""
+        return bool(self._filters or self._ffilters or self.lines.datetime.extension or self.p.tzinput is not None)
+
+    def _load(self) -> bool:
+        row = self._row
+        if row == self._end:
+            return False
+        for line, column in self._columns:
+            line[0] = column.item(row)
+        self._row = row + 1
+        return True
+
+
+class CandleFeed(_BarFeed):
+    """A feed of candles, with a line for everything that may be known of a perpetual's.
+
+    Params:
+
+      - ``dataname``: a path of a CSV, parquet or feather file, a DataFrame, or anything else that
+        ``liquidator_integrations.frames.bars_from_frame`` takes; or a (n,) ``liquidator_core.BAR`` array, oldest first
+      - ``stamp`` (default: ``"open"``): the time that a bar carries, that of its open or of its ``"close"``.
+        backtrader's resampling, and its putting feeds of several timeframes in step, take it for the close
+      - ``timeframe``, ``compression`` (default: ``None``): found from the spacing of the bars
+      - all others of backtrader's feeds (fromdate, todate, tz, tzinput, ...)
+
+    Lines beyond the standard ones: taker_buy, funding_rate, liq_long_usd, liq_long_price, liq_short_usd,
+    liq_short_price, large_sell_usd, large_sell_price, large_buy_usd, large_buy_price. open_interest is in the line
+    openinterest. NaN is unknown; what is not in the data is unknown.
+
+    When cerebro preloads, columns are copied whole, fromdate and todate included. Filters and tzinput, which rewrite
+    bars, make backtrader load them one by one. Raises ValueError and TypeError as ``bars_from_frame`` does.
+    """
+
+    lines = EXTRA
+
+
+def lean_feed(dataname: Any, **params: Any) -> bt.feed.DataBase:
+    """A CandleFeed without the lines of which the bars know nothing: every line costs cerebro about 0.7 us a bar."""
+    bars = _bars_of(dataname)
+    known = tuple(name for name in EXTRA if not np.isnan(bars[name]).all())
+    return _lean_class(known)(dataname=bars, **params)
+
+
+@cache
+def _lean_class(known: tuple[str, ...]) -> type[_BarFeed]:
+    return type("_LeanFeed", (_BarFeed,), {"lines": known, "__module__": __name__})
+
+
+def _length_ms(time: np.ndarray) -> int:
+    """The usual step between bars; a day where there is none."""
+    return int(np.median(np.diff(time))) if len(time) > 1 else DAY_MS
+
+
+def _timeframe(length_ms: int) -> tuple[int, int]:
+    """(timeframe, compression) of bars of this length."""
+    lengths = {bt.TimeFrame.Weeks: 7 * DAY_MS, bt.TimeFrame.Days: DAY_MS, bt.TimeFrame.Minutes: 60_000}
+    for timeframe, length in lengths.items():
+        if length_ms % length == 0:
+            return timeframe, length_ms // length
+    return bt.TimeFrame.MicroSeconds, 1000 * length_ms

@@ -1,0 +1,327 @@
+"""Indicators: any fields of SIGNAL as lines, and the alignment of several timeframes."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, ClassVar
+
+import numpy as np
+
+from liquidator_core import SIGNAL, ZONE, fold, new_signals, zones_of
+from liquidator_core.timeframes import alignment
+
+from .engine import FORMATS, ZONE_PARAMS, Follower, params_of, refuse_unknown
+from .library import bt
+
+__all__ = [
+    "ForcedFlow",
+    "LiquidationIndicator",
+    "LiquidationLevels",
+    "LiquidationSignal",
+    "LiquidationZones",
+    "ZoneAlignment",
+    "ZoneDiagnostics",
+]
+
+NAN = float("nan")
+
+
+def _dashes(colour: str) -> dict[str, Any]:
+    """How a line that jumps is drawn: a dash a bar, none between them."""
+    return {"color": colour, "ls": "", "marker": "_", "markersize": 4.0}
+
+
+def _band(name: str, colour: str) -> dict[str, dict[str, Any]]:
+    """How a zone's three lines are drawn: a dash at its price, the space between its edges filled."""
+    unseen = {"color": colour, "alpha": 0.0, "_plotvalue": False, "_plotvaluetag": False}
+    return {
+        name: _dashes(colour),
+        # the underscores keep the edges out of the legend
+        f"{name}_low": {"_name": f"_{name}_low", "_fill_lt": (f"{name}_high", (colour, 0.25)), **unseen},
+        f"{name}_high": {"_plotskip": True},
+    }
+
+
+class LiquidationIndicator(bt.Indicator):
+    """Fields of ``liquidator_core.SIGNAL`` as lines, as many as a subclass names.
+
+    class Touches(LiquidationIndicator):
+        lines = ("touch", "broke")
+
+    Params:
+
+      - ``zone_params`` (default: ``None``): a ``liquidator_core.Params``; ``None`` means its defaults
+      - every field of Params (default: ``None``): instead of that of ``zone_params``
+
+    Formula:
+
+      - forced flow of a bar = observed (``liq_long_usd``, ...), else positions of past bars whose liquidation price
+        the bar reached
+      - event: flow > event_mult * mean(flow before) and flow >= event_share * mean(turnover before)
+      - mark: an event's price +- zone_atr * ATR; zone: marks whose bands overlap
+
+    Inputs are open, high, low, close, volume and openinterest (0 means unknown), and lines named like the other fields
+    of BAR (taker_buy, funding_rate, liq_long_usd, ...) where the feed has them. backtrader carries only the standard
+    ones through resampling and replaying, so the others are not read there. Lines are NaN until ``Params.memory`` bars
+    were seen. A bar without usable prices is skipped, counted in ``skipped`` and logged at the end of the run.
+
+    A bar may come any number of times, also with other values (replaying, live feeds, feeds slower than the
+    master): it counts once, as it was last.
+
+    Raises TypeError for anything but a data feed, and for unknown parameters. Warns (UserWarning) at the end of a run
+    when the feed was shorter than ``Params.memory``, or had neither volume nor observed liquidations; and once feeds
+    turn out not to tick together under ``exactbars=1``, where backtrader loses bars.
+
+    Cost: a field more is about 0.1 us a bar with ``runonce``, 1 us without.
+
+    See also:
+      - docs/formula.md
+    """
+
+    params = ZONE_PARAMS
+    #: Lines that have another name than their field.
+    renamed: ClassVar[dict[str, str]] = {}
+
+    plotinfo: ClassVar[dict[str, Any]] = {"subplot": False, "plotlinelabels": True}
+
+    def __init__(self, **unknown: Any) -> None:
+        refuse_unknown(self, unknown)
+        super().__init__()
+        self._params = params_of(self.p)
+        name = type(self).__name__
+        aliases = self.getlinealiases()
+        wrong = [alias for alias in aliases if self.renamed.get(alias, alias) not in SIGNAL.names]
+        if wrong:
+            raise TypeError(f"{name}: lines must be fields of SIGNAL ({', '.join(SIGNAL.names)}), got {wrong[0]!r}")
+        self._follower = Follower(self.data, self._params, name)
+        outputs = {self.renamed.get(alias, alias): getattr(self.lines, alias) for alias in aliases}
+        self._outputs = [(field, outputs[field]) for field in SIGNAL.names if field in outputs]
+        self._lines = [line for _, line in self._outputs]
+        self._ticking = self.data.lines[0]
+        self._unpack = _unpacker(tuple(field for field, _ in self._outputs))
+        self.addminperiod(self._params.memory)
+
+    def _plotlabel(self) -> list[Any]:
+        return [f"{self._params.memory} bars"]
+
+    @property
+    def skipped(self) -> int:
+        """Bars without usable prices so far; of the whole feed when cerebro runs with ``runonce``."""
+        return self._follower.skipped
+
+    def prenext(self) -> None:
+        self._follower.take()
+
+    def next(self) -> None:
+        follower = self._follower
+        if follower.take():
+            for line, value in zip(self._lines, self._unpack(follower.engine.out), strict=True):
+                line[0] = value
+
+    def preonce(self, start: int, end: int) -> None:
+        pass  # once() goes through all bars
+
+    def oncestart(self, start: int, end: int) -> None:
+        pass  # likewise
+
+    def once(self, start: int, end: int) -> None:
+        targets = [(field, np.frombuffer(line.array)) for field, line in self._outputs] if end > 0 else []
+        for first, signals in self._follower.fold(end):
+            write = max(first, start - 1)
+            last = first + len(signals)
+            for field, target in targets:
+                target[write:last] = signals[field][write - first :]
+
+    # backtrader's own ways to these two cost several calls a line, and it goes them at every bar
+
+    def __len__(self) -> int:
+        return self._lines[0].lencount
+
+    def advance(self, size: int = 1) -> None:
+        """Move on to the feed's bar, which once() has written."""
+        if self._lines[0].lencount < self._ticking.lencount:
+            for line in self._lines:
+                line._idx += size
+                line.lencount += size
+
+    def _stage1(self) -> None:
+        """backtrader's last call to an indicator when a run ends (and its first, before there is anything to tell)."""
+        super()._stage1()
+        if "_follower" in vars(self):
+            self._follower.finish()
+
+
+def _unpacker(names: tuple[str, ...]) -> Any:
+    """What reads these fields, in the order of SIGNAL, from an array of it."""
+    parts = (FORMATS[SIGNAL[name].kind] if name in names else "8x" for name in SIGNAL.names)
+    return struct.Struct("=" + "".join(parts)).unpack_from
+
+
+class LiquidationZones(LiquidationIndicator):
+    """The nearest liquidation zones, and where price came back to one and held.
+
+    A liquidation zone lies where leveraged positions were closed by force. Lines, known at the bar's close:
+
+      - ``support``, ``support_low``, ``support_high``: price and edges of the nearest zone at or below the close
+      - ``resistance``, ``resistance_low``, ``resistance_high``: those of the nearest zone above it
+      - ``fade``: +1 buy at the next open, a support was touched and held the close; -1 sell, mirrored
+
+    Params, formula, inputs, warm-up and errors: see ``LiquidationIndicator``; more lines: see ``ZoneDiagnostics``.
+    """
+
+    alias = ("LiqZones",)
+    lines = ("support", "support_low", "support_high", "resistance", "resistance_low", "resistance_high", "fade")
+    plotlines: ClassVar[dict[str, Any]] = {
+        **_band("support", "green"),
+        **_band("resistance", "red"),
+        "fade": {"_plotskip": True},
+    }
+
+
+class LiquidationLevels(LiquidationIndicator):
+    """The nearest prices at which open positions would be liquidated. Lines, known at the bar's close:
+
+      - ``level_below``, ``level_below_usd``: price and USD of the longs' nearest level below the close
+      - ``level_above``, ``level_above_usd``: those of the shorts above it
+
+    Params, inputs, warm-up and errors: see ``LiquidationIndicator``.
+    """
+
+    alias = ("LiqLevels",)
+    lines = ("level_below", "level_below_usd", "level_above", "level_above_usd")
+    plotlines: ClassVar[dict[str, Any]] = {
+        "level_below": _dashes("darkorange"),
+        "level_below_usd": {"_plotskip": True},
+        "level_above": _dashes("purple"),
+        "level_above_usd": {"_plotskip": True},
+    }
+
+
+class ForcedFlow(LiquidationIndicator):
+    """USD of positions closed by force on the bar: observed where the feed has it, otherwise estimated. Lines:
+
+      - ``long_flow_usd``: of longs
+      - ``short_flow_usd``: of shorts
+
+    Params, formula, inputs, warm-up and errors: see ``LiquidationIndicator``.
+    """
+
+    lines = ("long_flow_usd", "short_flow_usd")
+    plotinfo: ClassVar[dict[str, Any]] = {"subplot": True, "plotlinelabels": True}
+    plotlines: ClassVar[dict[str, Any]] = {
+        "long_flow_usd": {"_method": "bar", "color": "red", "width": 1.0},
+        "short_flow_usd": {"_method": "bar", "color": "green", "width": 1.0},
+    }
+
+
+class LiquidationSignal(LiquidationIndicator):
+    """One line, ``signal``: +1 buy, -1 sell, 0 nothing, for ``cerebro.add_signal`` (it is ``fade`` of SIGNAL).
+
+    cerebro.add_signal(bt.SIGNAL_LONGSHORT, LiquidationSignal)
+
+    Params, formula, inputs, warm-up and errors: see ``LiquidationIndicator``.
+    """
+
+    alias = ("LiqSignal",)
+    lines = ("signal",)
+    renamed: ClassVar[dict[str, str]] = {"signal": "fade"}
+    plotinfo: ClassVar[dict[str, Any]] = {"subplot": True, "plotyhlines": [-1, 0, 1]}
+    plotlines: ClassVar[dict[str, Any]] = {"signal": {"_method": "bar", "width": 1.0}}
+
+
+class ZoneDiagnostics(LiquidationIndicator):
+    """Every field of SIGNAL as a line; ``liquidator_core.layout.UNITS["SIGNAL"]`` says what each is.
+
+    Beyond those of the other indicators: usd, quality, touches and age of the nearest zones; ``touch``, ``broke``,
+    ``join``, ``exit_long``, ``exit_short``; ``atr``; the edges that ``fade`` and ``join`` speak of.
+
+    Params, inputs, warm-up and errors: see ``LiquidationIndicator``. Not drawn.
+    """
+
+    lines = SIGNAL.names
+    plotinfo: ClassVar[dict[str, Any]] = {"plot": False}
+
+
+class ZoneAlignment(bt.Indicator):
+    """How many timeframes agree on the nearest zones of the first one. Lines, known at the close of its bar:
+
+      - ``support_alignment``: 0 to 100, the share of the other feeds with a zone that overlaps the nearest support
+      - ``resistance_alignment``: that of the nearest resistance
+
+    cerebro.adddata(CandleFeed(dataname=bars, stamp="close"))
+    cerebro.resampledata(cerebro.datas[0], timeframe=bt.TimeFrame.Minutes, compression=240)
+    ...
+    self.alignment = ZoneAlignment(self.data0, self.data1)
+
+    Each feed has zones of its own, made from its closed bars. NaN where there is no such zone, and until every feed
+    gave ``Params.memory`` bars. Resampling, and backtrader's way of putting feeds in step, take a bar's time for that
+    of its end: with bars stamped with their open (``CandleFeed``'s default) a longer one would be seen too early.
+
+    Params: as for ``LiquidationIndicator``, for all feeds. Raises TypeError for fewer than two feeds, and ValueError
+    for replayed feeds, whose last bar is unfinished.
+    """
+
+    _mindatas = 2
+    lines = ("support_alignment", "resistance_alignment")
+    params = ZONE_PARAMS
+    plotinfo: ClassVar[dict[str, Any]] = {"subplot": True, "plotyhlines": [0, 50, 100]}
+
+    def __init__(self, **unknown: Any) -> None:
+        refuse_unknown(self, unknown)
+        super().__init__()
+        if len(self.datas) < 2:
+            raise TypeError(f"ZoneAlignment needs two data feeds or more, got {len(self.datas)}")
+        if any(getattr(data, "replaying", 0) for data in self.datas):
+            raise ValueError("ZoneAlignment needs closed bars, a replayed feed shows unfinished ones: use resampledata")
+        self._params = params_of(self.p)
+        self._first, *self._others = [Follower(data, self._params, "ZoneAlignment") for data in self.datas]
+        self._zones = [np.zeros(0, ZONE)] * len(self._others)
+        self.addminperiod(self._params.memory)
+
+    def _take_others(self) -> None:
+        for at, other in enumerate(self._others):
+            if len(other.data) and other.take():
+                self._zones[at] = zones_of(other.engine.state, other.engine.params)
+
+    def prenext(self) -> None:
+        self._first.take()
+        self._take_others()
+
+    def next(self) -> None:
+        if self._first.take():
+            self._take_others()
+            aligned = self._aligned(self._first.engine.out)
+            self.lines.support_alignment[0], self.lines.resistance_alignment[0] = aligned
+
+    def _aligned(self, out: np.ndarray) -> tuple[float, float]:
+        if any(other.rows < self._params.memory for other in self._others):
+            return NAN, NAN
+        low_high = [(float(out[f"{kind}_low"][0]), float(out[f"{kind}_high"][0])) for kind in ("support", "resistance")]
+        support, resistance = (alignment(*edges, self._zones) if edges[0] == edges[0] else NAN for edges in low_high)
+        return support, resistance
+
+    def preonce(self, start: int, end: int) -> None:
+        pass  # once() goes through all bars
+
+    def oncestart(self, start: int, end: int) -> None:
+        pass  # likewise
+
+    def once(self, start: int, end: int) -> None:
+        if end <= 0:
+            return
+        ends = np.frombuffer(self.data.datetime.array, count=end)
+        seen = [np.searchsorted(np.frombuffer(one.datetime.array), ends, side="right") for one in self.datas[1:]]
+        bars = [other.read(0, int(counts[-1])) for other, counts in zip(self._others, seen, strict=True)]
+        support, resistance = (np.frombuffer(line.array) for line in self.lines)
+        row = 0
+        for _, signals in self._first.fold(end):
+            for at in range(len(signals)):
+                for k, other in enumerate(self._others):
+                    before, now = other.rows, int(seen[k][row])
+                    if now > before:
+                        engine = other.engine
+                        fold(engine.state, engine.params, bars[k][before:now], new_signals(now - before))
+                        self._zones[k] = zones_of(engine.state, engine.params)
+                if row >= start - 1:
+                    support[row], resistance[row] = self._aligned(signals[at : at + 1])
+                row += 1

@@ -1,0 +1,63 @@
+"""A sizer that stakes more on better zones."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from liquidator_core import fold, new_signals, new_state, zones_of
+
+from .engine import ZONE_PARAMS, Follower, params_of, refuse_unknown
+from .library import bt
+
+__all__ = ["QualitySizer"]
+
+
+class QualitySizer(bt.Sizer):
+    """Stakes ``share`` of the account's value, times the quality of the zone that is traded / 100.
+
+    cerebro.addsizer(QualitySizer, share=0.5)
+
+    The zone traded is that of the bar's ``fade``, where its side is the order's; else the nearest support for a buy,
+    the nearest resistance for a sale. Without such a zone the size is 0, and nothing is bought or sold. Quality sorts
+    zones by what is known of them; that better ones pay is not shown.
+
+    Params:
+
+      - ``share`` (default: ``0.5``): of the account's value, staked on a zone of quality 100
+      - ``zone_params`` and every field of Params, as for ``LiquidationIndicator``
+
+    A signal depends on the last ``Params.memory`` bars alone, so these are folded when an order is sized (about 1 ms)
+    and the strategy needs no indicator of zones. With ``exactbars=1`` something else has to keep so many bars. Raises
+    ValueError where fewer were kept.
+    """
+
+    params = (("share", 0.5), *ZONE_PARAMS)
+
+    def __init__(self, **unknown: Any) -> None:
+        refuse_unknown(self, unknown)
+        super().__init__()
+        if not self.p.share >= 0.0:
+            raise ValueError(f"share must not be below 0, got {self.p.share!r}")
+        self._params = params_of(self.p)
+
+    def _getsizing(self, comminfo: Any, cash: float, data: Any, isbuy: bool) -> float:
+        quality = self._quality(data, 1 if isbuy else -1)
+        if not quality > 0.0:
+            return 0.0
+        return self.p.share * quality / 100.0 * self.broker.getvalue() / data.close[0]
+
+    def _quality(self, data: Any, side: int) -> float:
+        """Quality of the zone to trade; NaN if there is none."""
+        bars = Follower(data, self._params, "QualitySizer").last(self._params.memory)
+        record = self._params.to_record()
+        state, out = new_state(record), new_signals(len(bars))
+        fold(state, record, bars, out)
+        last = out[-1]
+        if last["fade"] == side:
+            zones = zones_of(state, record)
+            touched = zones[(zones["low"] <= last["fade_high"]) & (zones["high"] >= last["fade_low"])]
+            if len(touched):
+                return float(touched["quality"][np.argmax(touched["usd"])])
+        return float(last["support_quality" if side > 0 else "resistance_quality"])

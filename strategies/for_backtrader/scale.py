@@ -1,0 +1,33 @@
+"""Scale: add to a position at every zone that holds on its side."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .base import is_filled
+from .fade import ZoneFade
+
+__all__ = ["ZoneScale"]
+
+
+class ZoneScale(ZoneFade):
+    """Fades zones, and adds at further ones in the direction of the position, each time with a stop of its own.
+
+    Every entry risks ``risk_share`` anew. Leaves all at once when the zone ahead is touched.
+
+    Params:
+
+      - ``max_adds`` (default: ``3``): how often a position is added to
+      - the others: see ``ZoneFade``
+    """
+
+    params = (("max_adds", 3),)
+
+    def __init__(self, **unknown: Any) -> None:
+        super().__init__(**unknown)
+        if self.p.max_adds != int(self.p.max_adds) or self.p.max_adds < 0:
+            raise ValueError(f"max_adds must be a whole number not below 0, got {self.p.max_adds!r}")
+
+    def may_enter(self, side: float) -> bool:
+        adds = sum(is_filled(entry) for entry, _ in self.entries) - 1
+        return not self.position or (side * self.position.size > 0 and adds < self.p.max_adds)

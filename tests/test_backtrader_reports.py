@@ -1,0 +1,330 @@
+"""What backtrader draws, sizes and reports: charts, ZoneMap, QualitySizer, ZoneReport, optimisation."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import backtrader as bt
+import matplotlib
+import numpy as np
+import pytest
+from backtrader_runs import LENGTH, MODES, PARAMS, folded, kit, observed, series
+from liquidator_integrations.for_backtrader import (
+    CandleFeed,
+    ForcedFlow,
+    LiquidationLevels,
+    LiquidationSignal,
+    LiquidationZones,
+    QualitySizer,
+    ZoneMap,
+    ZoneReport,
+)
+from liquidator_integrations.frames import bars_with_marks, marks_frame, marks_params, placebo_marks
+from liquidator_integrations.report import sample_bars
+from liquidator_strategies.for_backtrader import ZoneFade, ZoneJoin, run_fade
+
+from liquidator_core import fold, new_signals, new_state, zones_of
+
+matplotlib.use("Agg")  # before backtrader's charts, which would ask for a screen
+from matplotlib import pyplot
+
+
+def zones_after(bars, row, params=PARAMS):
+    record = params.to_record()
+    state = new_state(record)
+    fold(state, record, bars[: row + 1], new_signals(row + 1))
+    return zones_of(state, record)
+
+
+# Charts -----------------------------------------------------------------------------------------------------------
+
+
+class Drawn(bt.Strategy):
+    def __init__(self):
+        self.made = [make(self.data) for make in (LiquidationZones, LiquidationLevels, ForcedFlow)]
+
+
+def draw(path, strategy, observer=None):
+    """The figure of the last weeks of the sample, saved to path."""
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(CandleFeed(dataname=sample_bars()[-700:]))
+    cerebro.addstrategy(strategy)
+    if observer:
+        cerebro.addobserver(observer)
+    cerebro.run()
+    figure = cerebro.plot(iplot=False, volume=False, style="candle", start=480)[0][0]
+    figure.set_size_inches(12, 7)
+    figure.savefig(path, dpi=60)
+    pyplot.close("all")
+    return figure
+
+
+def share_of(path, colour):
+    """Share of the picture's pixels that a band of this colour tints."""
+    pixels = pyplot.imread(path)[:, :, :3]
+    red, green, blue = pixels[:, :, 0], pixels[:, :, 1], pixels[:, :, 2]
+    strong, weak = (green, red) if colour == "green" else (red, green)
+    return float(((strong - weak > 0.08) & (strong - blue > 0.08) & (strong > 0.5)).mean())
+
+
+def test_indicators_draw_bands(tmp_path):
+    figure = draw(tmp_path / "zones.png", Drawn)
+    legends = [axis.get_legend() for axis in figure.axes]
+    texts = [text.get_text() for legend in legends if legend for text in legend.get_texts()]
+    assert any(text.startswith("LiquidationZones (480 bars)\nsupport") for text in texts)
+    assert any(text.startswith("ForcedFlow") for text in texts)
+    for colour in ("green", "red"):
+        assert share_of(tmp_path / "zones.png", colour) > 0.01
+
+
+def test_the_observer_draws_bands_without_an_indicator(tmp_path):
+    draw(tmp_path / "bare.png", bt.Strategy)
+    draw(tmp_path / "map.png", bt.Strategy, ZoneMap)
+    for colour in ("green", "red"):
+        assert share_of(tmp_path / "map.png", colour) > share_of(tmp_path / "bare.png", colour) + 0.01
+
+
+@pytest.mark.parametrize("library", ["backtrader", "backtrader_next"])
+@pytest.mark.parametrize("mode", MODES)
+def test_the_observer_has_the_nearest_zones(library, mode):
+    parts = kit(library)
+    bars = series()
+
+    cerebro = parts.bt.Cerebro(stdstats=False, **MODES[mode])
+    cerebro.adddata(parts.lz.CandleFeed(dataname=bars))
+    cerebro.addobserver(parts.lz.ZoneMap, zone_params=PARAMS)
+    cerebro.addobserver(parts.bt.observers.Value)
+    cerebro.addstrategy(parts.bt.Strategy)
+    observers = cerebro.run()[0].observers
+    rows = np.transpose([line.array for line in observers.zonemap.lines])[:LENGTH]
+    if library == "backtrader_next" and mode == "runonce, preload":  # there it calls no observer, its own neither
+        assert np.isnan(rows).all()
+        assert np.isnan(observers.value.lines[0].array).all()
+        return
+    assert len(rows) == (LENGTH if mode != "exactbars 1" else 1)  # which keeps the last one
+    expected = np.full((LENGTH, 2, 3, 2), np.nan)
+    for row in range(PARAMS.memory - 1, LENGTH):
+        zones = zones_after(bars, row)
+        sides = zones[zones["price"] <= bars["close"][row]][::-1], zones[zones["price"] > bars["close"][row]]
+        for side, near in enumerate(sides):
+            for place, zone in enumerate(near[:3]):
+                expected[row, side, place] = zone["low"], zone["high"]
+    np.testing.assert_array_equal(rows, expected.reshape(LENGTH, 12)[-len(rows) :])
+    assert np.isfinite(expected[:, :, 2]).any()
+
+
+# The sizer --------------------------------------------------------------------------------------------------------
+
+
+class Buying(bt.Strategy):
+    """Trades each fade by the sizer's size, and every seventh bar without one."""
+
+    params = (("keep", 1),)
+
+    def __init__(self):
+        self.average = bt.ind.SMA(self.data, period=self.p.keep)
+        self.sizes = {}
+
+    def next(self):
+        row = len(self.data) - 1
+        for isbuy in (True, False):
+            self.sizes[row, isbuy] = self.getsizing(self.data, isbuy=isbuy)
+
+
+def expected_size(bars, row, isbuy, share):
+    signal = folded(bars)[row]
+    zones = zones_after(bars, row)
+    quality = signal["support_quality" if isbuy else "resistance_quality"]
+    if signal["fade"] == (1 if isbuy else -1):
+        near = [zone for zone in zones if zone["low"] <= signal["fade_high"] and zone["high"] >= signal["fade_low"]]
+        quality = max(near, key=lambda zone: zone["usd"])["quality"] if near else quality
+    return share * quality / 100 * 10_000.0 / bars["close"][row] if quality > 0 else 0.0
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_stake_is_the_zones_quality(mode):
+    bars = series(200)
+
+    def build(cerebro):
+        cerebro.adddata(CandleFeed(dataname=bars))
+        cerebro.addsizer(QualitySizer, share=0.4, zone_params=PARAMS)
+
+    sizes = kit().run(build, mode, strategy=Buying, keep=PARAMS.memory).sizes
+    assert len(sizes) == 2 * (200 - PARAMS.memory + 1)
+    assert list(sizes.values()) == [expected_size(bars, *place, 0.4) for place in sizes]
+    assert any(folded(bars)["fade"][PARAMS.memory :])
+    assert 0.0 in sizes.values()
+
+
+def test_wrong_sizers_are_refused():
+    def build(cerebro, **params):
+        cerebro.adddata(CandleFeed(dataname=series(200)))
+        cerebro.addsizer(QualitySizer, **params)
+
+    with pytest.raises(ValueError, match="QualitySizer needs the last 2 bars, backtrader kept 1: exactbars=1"):
+        kit().run(build, "exactbars 1", strategy=Buying)
+    with pytest.raises(TypeError, match="QualitySizer has no parameter 'shares': did you mean 'share'"):
+        kit().run(lambda cerebro: build(cerebro, shares=1.0), "neither", strategy=Buying)
+    with pytest.raises(ValueError, match=r"share must not be below 0, got -1\.0"):
+        kit().run(lambda cerebro: build(cerebro, share=-1.0), "neither", strategy=Buying)
+
+
+# The report -------------------------------------------------------------------------------------------------------
+
+
+def reported(strategy=ZoneFade, bars=None, params=PARAMS, mode="runonce, preload", given=(), **settings):
+    def build(cerebro):
+        cerebro.adddata(CandleFeed(dataname=series(1200, seed=7) if bars is None else bars))
+        cerebro.broker.setcommission(commission=0.0004, leverage=10.0)
+        cerebro.addanalyzer(ZoneReport, _name="report", **settings)
+        cerebro.addanalyzer(bt.analyzers.TradeAnalyzer, _name="trades")
+
+    return kit().run(build, mode, strategy=strategy, zone_params=params, **dict(given))
+
+
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "exactbars 1"])
+def test_each_zone_has_its_fate(mode):
+    """With zones of one mark each the marks' own counts are what became of the zones."""
+    bars = series(1200, seed=7)
+    params = dataclasses.replace(PARAMS, max_width_atr=0.0)
+    report = reported(bars=bars, params=params, mode=mode, placebo_runs=0).analyzers.report
+    marks = marks_frame(bars, params)
+    marks = marks[marks["row"] + marks["age"] >= params.memory - 1]
+    of_id = {
+        2 * time.value // 1_000_000 + (side == "short"): row
+        for row, (time, side) in enumerate(zip(marks["time"], marks["side"], strict=True))
+    }
+    zones = report.get_analysis()["zones"]
+    assert len(zones) > 50
+    for zone in zones:
+        mark = marks.iloc[of_id[zone["zone_id"]]]
+        assert (zone["side"], zone["low"], zone["high"], zone["usd"]) == (mark.side, mark.low, mark.high, mark.usd)
+        assert (zone["touches"], zone["holds"], zone["broken"]) == (mark.touches, mark.holds, abs(mark.broken))
+    assert sum(zone["broken"] for zone in zones) > 10
+    assert sum(zone["holds"] for zone in zones) > 10
+
+
+@pytest.mark.parametrize("strategy", [ZoneFade, ZoneJoin])
+def test_profits_belong_to_the_zones_that_were_traded(strategy):
+    run = reported(strategy, placebo_runs=0)
+    analysis = run.analyzers.report.get_analysis()
+    closed = run.analyzers.trades.get_analysis()
+    assert sum(zone["trades"] for zone in analysis["zones"]) + analysis["elsewhere"]["trades"] == closed.total.closed
+    profit = sum(zone["profit"] for zone in analysis["zones"]) + analysis["elsewhere"]["profit"]
+    assert profit == pytest.approx(closed.pnl.net.total, rel=1e-9)
+    assert analysis["real"]["trades"] >= (30 if strategy is ZoneFade else 5)
+    assert analysis["elsewhere"]["trades"] <= (0 if strategy is ZoneFade else closed.total.closed // 2)
+    value = run.broker.getvalue()
+    assert analysis["real"]["total_return"] == value / 10_000.0 - 1.0
+    assert analysis["placebo"] == []
+
+
+def test_a_trade_belongs_to_the_zone_that_it_faded():
+    bars = series(1200, seed=7)
+    rows = folded(bars)
+    report = reported(bars=bars, placebo_runs=0, given={"entry_bars": 0}).analyzers.report
+    trades = run_fade(bars, PARAMS, entry_bars=0).trades
+    place = {int(time): row for row, time in enumerate(bars["time"])}
+    profits = {}
+    for trade in trades:
+        row = place[trade.entry_ms] - 1
+        zones = zones_after(bars, row - 1)
+        touched = zones[(zones["low"] <= rows["fade_high"][row]) & (zones["high"] >= rows["fade_low"][row])]
+        zone_id = int(touched["zone_id"][touched["usd"].argmax()])
+        profits.setdefault(zone_id, []).append(trade.pnl)
+    found = {zone["zone_id"]: zone for zone in report.get_analysis()["zones"] if zone["trades"]}
+    assert {one: zone["trades"] for one, zone in found.items()} == {one: len(pnl) for one, pnl in profits.items()}
+    for zone_id, pnl in profits.items():
+        assert found[zone_id]["profit"] == pytest.approx(sum(pnl), rel=1e-9)
+
+
+def test_placebo_runs_are_the_strategy_on_placebo_marks():
+    bars = series(1200, seed=7)
+    run = reported(bars=bars, placebo_runs=2)
+    analysis = run.analyzers.report.get_analysis()
+    for seed, placebo in enumerate(analysis["placebo"]):
+        by_hand = run_fade(bars_with_marks(bars, placebo_marks(bars, PARAMS, seed)), marks_params(PARAMS))
+        assert placebo["total_return"] == by_hand.total_return
+        assert placebo["trades"] == len(by_hand.trades)
+        assert placebo["profit"] == pytest.approx(sum(trade.pnl for trade in by_hand.trades), rel=1e-9)
+        assert placebo["zones"] > 50
+    assert analysis["placebo"][0] != analysis["placebo"][1]
+    assert analysis["real"]["total_return"] == run_fade(bars, PARAMS).total_return
+    lines = run.analyzers.report.summary().splitlines()
+    assert lines[0].split() == ["zones", "touches", "holds", "broken", "trades", "return"]
+    assert lines[1].split()[0] == "real"
+    assert [line[:15] for line in lines[2:]] == ["placebo, seed 0", "placebo, seed 1"]
+    assert f"{analysis['placebo'][1]['total_return']:+.1%}" in lines[3]
+
+
+def test_placebo_runs_take_the_sizer_over():
+    class Sized(bt.Strategy):
+        params = (("zone_params", None),)
+
+        def __init__(self):
+            self.zones = LiquidationZones(self.data, zone_params=self.p.zone_params)
+
+        def next(self):
+            if self.zones.fade[0]:
+                (self.buy if self.zones.fade[0] > 0 else self.sell)()
+
+    def run(**sizing):
+        cerebro = bt.Cerebro(stdstats=False)
+        cerebro.adddata(CandleFeed(dataname=series(800, seed=7)))
+        cerebro.addstrategy(Sized, zone_params=PARAMS)
+        cerebro.addsizer(QualitySizer, zone_params=PARAMS, **sizing)
+        cerebro.addanalyzer(ZoneReport, placebo_runs=1)
+        return cerebro.run()[0].analyzers.zonereport.get_analysis()["placebo"][0]["total_return"]
+
+    assert run(share=0.0) == 0.0
+    assert abs(run(share=0.2)) > abs(run(share=0.1)) > 0.0
+
+
+def test_wrong_reports_are_refused():
+    with pytest.raises(ValueError, match="exactbars=1 keeps too few"):
+        reported(mode="exactbars 1", placebo_runs=0)
+    with pytest.raises(TypeError, match="ZoneReport has no parameter 'runs'"):
+        reported(runs=3)
+    for strategy, feeds, text in ((bt.Strategy, 1, "takes zone_params, Strategy does not"), (ZoneFade, 2, "has 2")):
+        cerebro = bt.Cerebro(stdstats=False)
+        for _ in range(feeds):
+            cerebro.adddata(CandleFeed(dataname=series()))
+        cerebro.addstrategy(strategy)
+        cerebro.addanalyzer(ZoneReport)
+        with pytest.raises((TypeError, ValueError), match=text):
+            cerebro.run()
+
+
+# Optimisation -----------------------------------------------------------------------------------------------------
+
+
+def test_optimisation_in_two_processes():
+    bars = observed(600)
+    choices = [20, 25, 30, 40]
+    cerebro = bt.Cerebro(stdstats=False, maxcpus=2)
+    cerebro.adddata(CandleFeed(dataname=bars))
+    cerebro.broker.setcommission(leverage=10.0)
+    cerebro.optstrategy(ZoneFade, zone_params=[PARAMS], zone_bars=choices)
+    cerebro.addanalyzer(ZoneReport, _name="report", placebo_runs=1)
+    found = [one.analyzers.report.get_analysis() for (one,) in cerebro.run()]
+    assert len(found) == 4
+    for zone_bars, analysis in zip(choices, found, strict=True):
+        params = dataclasses.replace(PARAMS, zone_bars=zone_bars)
+        alone = run_fade(bars, params, commission=0.0)
+        assert analysis["real"]["total_return"] == alone.total_return
+        assert analysis["real"]["trades"] == len(alone.trades) > 5
+        fakes = bars_with_marks(bars, placebo_marks(bars, params, 0))
+        assert (
+            analysis["placebo"][0]["total_return"] == run_fade(fakes, marks_params(params), commission=0.0).total_return
+        )
+    assert len({analysis["real"]["total_return"] for analysis in found}) > 1
+
+
+def test_a_signal_and_a_sizer_need_no_strategy():
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(CandleFeed(dataname=series(800, seed=7)))
+    cerebro.add_signal(bt.SIGNAL_LONGSHORT, LiquidationSignal, zone_params=PARAMS)
+    cerebro.addsizer(QualitySizer, zone_params=PARAMS)
+    cerebro.run()
+    sizes = {order.created.size for order in cerebro.broker.orders}
+    assert len(sizes) > 20
