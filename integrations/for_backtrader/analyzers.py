@@ -160,7 +160,7 @@ def _fates(
     for row in range(len(bars)):
         before = zones
         step(state, record, bars[row : row + 1], out)
-        if row + 1 < params.memory:
+        if row + 2 < params.memory:  # the first signal may speak of a zone of the row before
             continue
         zones = zones_of(state, record)
         seen.append(zones)

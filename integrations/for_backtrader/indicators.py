@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from array import array
 from typing import Any, ClassVar
 
 import numpy as np
@@ -132,17 +133,30 @@ class LiquidationIndicator(bt.Indicator):
             for field, target in targets:
                 target[write:last] = signals[field][write - first :]
 
-    # backtrader's own ways to these two cost several calls a line, and it goes them at every bar
+    # backtrader's own ways to these three take several calls a line, two of them at every bar
 
     def __len__(self) -> int:
         return self._lines[0].lencount
 
     def advance(self, size: int = 1) -> None:
         """Move on to the feed's bar, which once() has written."""
-        if self._lines[0].lencount < self._ticking.lencount:
+        length = self._lines[0].lencount
+        if length < self._ticking.lencount:
+            length += size
             for line in self._lines:
                 line._idx += size
-                line.lencount += size
+                line.lencount = length
+
+    def forward(self, value: float = NAN, size: int = 1) -> None:
+        """Make room for bars to come."""
+        if size == 1:
+            self.lines.forward(value, size)
+            return
+        room = array("d", [value]) * size
+        for line in self._lines:
+            line.array.extend(room)
+            line._idx += size
+            line.lencount += size
 
     def _stage1(self) -> None:
         """backtrader's last call to an indicator when a run ends (and its first, before there is anything to tell)."""
