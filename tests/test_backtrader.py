@@ -30,6 +30,7 @@ from liquidator_core.timeframes import alignment
 
 CASES = kit().cases
 LIBRARIES = ("backtrader", "backtrader_next")
+UTCNOW = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow")  # backtrader's, on Python 3.12 and later
 SHORT = pytest.mark.filterwarnings("ignore:.*fewer than Params.memory")
 
 
@@ -74,6 +75,7 @@ def test_a_step_at_every_call_fails_in_the_same_modes(mode):
         assert compare(witness, 1)[0] > 30
 
 
+@UTCNOW
 def test_feeds_out_of_step_with_exactbars_1():
     """backtrader fails there by itself: its own average raises, and without it bars are missing."""
 
@@ -149,6 +151,7 @@ def test_skipped_bars_are_counted_and_reported(mode, caplog):
     ]
 
 
+@UTCNOW
 @pytest.mark.parametrize("mode", MODES)
 def test_feeds_of_which_nothing_can_be_made_are_warned_of(mode):
     with pytest.warns(UserWarning, match=r"the feed has 60 bars, fewer than Params\.memory = 61: no line has a value"):

@@ -298,6 +298,8 @@ def test_wrong_reports_are_refused():
 # Optimisation -----------------------------------------------------------------------------------------------------
 
 
+# backtrader's own, on Python 3.12 and later
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork", "ignore:Pickle, copy, and deepcopy support will be")
 def test_optimisation_in_two_processes():
     bars = observed(600)
     choices = [20, 25, 30, 40]

@@ -143,8 +143,9 @@ class LiquidationIndicator(bt.Indicator):
         length = self._lines[0].lencount
         if length < self._ticking.lencount:
             length += size
+            at = length - 1
             for line in self._lines:
-                line._idx += size
+                line._idx = at
                 line.lencount = length
 
     def forward(self, value: float = NAN, size: int = 1) -> None:
