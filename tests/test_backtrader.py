@@ -24,6 +24,7 @@ from liquidator_integrations.for_backtrader import (
 )
 from liquidator_integrations.for_backtrader import engine as engine_module
 from liquidator_integrations.for_backtrader.engine import EXTRA, Engine, days_of, ms_of
+from liquidator_integrations.frames import bars_from_frame
 
 from liquidator_core import Params, fold, new_signals, new_state, zones_of
 from liquidator_core.timeframes import alignment
@@ -209,6 +210,8 @@ def test_a_subclass_picks_its_fields():
     class Wrong(LiquidationIndicator):
         lines = ("support", "suport_age")
 
+    with pytest.raises((TypeError, ValueError), match="LiquidationIndicator has no lines"):
+        with_indicator(lambda strategy: LiquidationIndicator(strategy.data))
     with pytest.raises(TypeError, match=r"Wrong: lines must be fields of SIGNAL \(support, .*\), got 'suport_age'"):
         with_indicator(lambda strategy: Wrong(strategy.data))
 
@@ -400,6 +403,20 @@ def test_frames_and_files_give_what_their_bars_give(tmp_path, form, mode):
     assert compare(run(kit().single(dataname), mode))[0] == 0
 
 
+@pytest.mark.parametrize("mode", ["runonce, preload", "neither"])
+@pytest.mark.parametrize(
+    "known",
+    [(), ("open_interest",), ("funding_rate",), ("taker_buy",), ("liq_long_usd", "liq_long_price"), ("liq_short_usd",)],
+)
+def test_any_subset_of_data_will_do(known, mode):
+    frame = frame_of(observed())[["open", "high", "low", "close", "volume", *known]]
+    expected = bars_from_frame(frame)
+    witness = run(kit().single(frame), mode)
+    assert seen_bars(witness.data, witness.seen[0]).tobytes() == expected.tobytes()
+    wrong, signals, _ = compare(witness)
+    assert (wrong, signals) == (0, LENGTH - PARAMS.memory + 1)
+
+
 def test_a_time_zone_is_for_show_and_dates_are_in_it():
     bars = observed()
     east = TwoHoursEast()
@@ -489,9 +506,11 @@ def resampled(bars, hours):
     return out
 
 
-@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "exactbars 1"])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("how", ["resampled", "feeds of their own"])
 def test_alignment_is_that_of_closed_bars(mode, how):
+    if (mode, how) == ("exactbars 1", "feeds of their own"):
+        pytest.skip("backtrader itself loses bars here: test_feeds_out_of_step_with_exactbars_1")
     start = series(1200, seed=21)
     start["time"] += -start["time"][0] % (24 * HOUR)
     others = [resampled(start, hours) for hours in (2, 4)]

@@ -280,6 +280,27 @@ def test_placebo_runs_take_the_sizer_over():
     assert abs(run(share=0.2)) > abs(run(share=0.1)) > 0.0
 
 
+def test_trades_that_follow_no_zone_are_counted_elsewhere():
+    class Early(bt.Strategy):
+        """Buys on its second bar, long before there are zones, and now and then."""
+
+        def next(self):
+            if len(self.data) % 50 == 2:
+                self.buy()
+            elif len(self.data) % 50 == 9:
+                self.close()
+
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(CandleFeed(dataname=series()))
+    cerebro.addstrategy(Early)
+    cerebro.addanalyzer(ZoneReport, placebo_runs=0, zone_params=PARAMS)
+    analysis = cerebro.run()[0].analyzers.zonereport.get_analysis()
+    trades = sum(zone["trades"] for zone in analysis["zones"])
+    assert analysis["elsewhere"]["trades"] + trades == LENGTH // 50
+    profit = analysis["elsewhere"]["profit"] + sum(zone["profit"] for zone in analysis["zones"])
+    assert analysis["real"]["total_return"] == pytest.approx(profit / 10_000.0, rel=1e-9)
+
+
 def test_wrong_reports_are_refused():
     with pytest.raises(ValueError, match="exactbars=1 keeps too few"):
         reported(mode="exactbars 1", placebo_runs=0)

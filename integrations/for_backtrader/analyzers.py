@@ -80,8 +80,8 @@ class ZoneReport(bt.Analyzer):
 
     def notify_trade(self, trade: bt.Trade) -> None:
         if trade.isclosed and trade.data is self.strategy.data:
-            placed = next(row[2] for row in self._filled if row[:2] == (trade.dtopen, trade.long))
-            self._trades.append((ms_of(placed), trade.pnlcomm))
+            placed = (row[2] for row in self._filled if row[:2] == (trade.dtopen, trade.long))
+            self._trades.append((ms_of(next(placed, np.nan)), trade.pnlcomm))
 
     def stop(self) -> None:
         strategy = self.strategy
@@ -167,9 +167,10 @@ def _fates(
         if out["broke"][0] or row == len(bars) - 1:
             marks = marks_of(state, record)
             broken.append(marks[marks["broken"] != 0])
-        if found := profits.get(int(bars["time"][row])):
+        if found := profits.pop(int(bars["time"][row]), None):
             zone_id = _traded(out[0], before, marks_of(state, record))
             traded += [(zone_id, profit) for profit in found]
+    traded += [(-1, profit) for left in profits.values() for profit in left]
     return _written(np.concatenate(seen), np.concatenate(broken), traded)
 
 

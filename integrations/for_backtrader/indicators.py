@@ -91,6 +91,8 @@ class LiquidationIndicator(bt.Indicator):
         self._params = params_of(self.p)
         name = type(self).__name__
         aliases = self.getlinealiases()
+        if not aliases:
+            raise TypeError(f"{name} has no lines: subclass it with some fields of SIGNAL")
         wrong = [alias for alias in aliases if self.renamed.get(alias, alias) not in SIGNAL.names]
         if wrong:
             raise TypeError(f"{name}: lines must be fields of SIGNAL ({', '.join(SIGNAL.names)}), got {wrong[0]!r}")
