@@ -7,7 +7,7 @@ from liquidator_strategies.for_backtrader import ZoneExit, ZoneFade, ZoneJoin, Z
 
 for strategy in (ZoneFade, ZoneJoin, ZoneScale, ZoneExit):
     cerebro = bt.Cerebro(stdstats=False)
-    cerebro.adddata(CandleFeed(dataname=sample_bars()[-4000:]))
+    cerebro.adddata(CandleFeed(dataname=sample_bars()[-3000:]))
     cerebro.broker.setcommission(commission=0.0004, leverage=10.0)
     cerebro.addstrategy(strategy)
     cerebro.addanalyzer(ZoneReport, placebo_runs=2)

@@ -14,7 +14,7 @@ from liquidator_integrations.for_backtrader import CandleFeed, LiquidationZones,
 from liquidator_integrations.report import sample_bars
 
 BARS = 100_000
-ROUNDS = 11
+ROUNDS = 7
 
 
 def hourly(rows: int) -> np.ndarray:
