@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
+import tempfile
+import webbrowser
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +21,10 @@ except ImportError as error:
     raise ImportError('charts need plotly: pip install "liquidator-core[charts]"') from error
 
 if TYPE_CHECKING:
+    from .frames import pd
     from .report import Report
+
+_LOG = logging.getLogger("liquidator")
 
 SUPPORT = "38, 166, 154"
 RESISTANCE = "239, 83, 80"
@@ -94,10 +101,81 @@ def save_chart(report: Report, path: str | os.PathLike[str], title: str = "Liqui
     """Write ``figure(report)`` as one HTML file that needs no network; whole or not at all. Returns its full path."""
     fig = figure(report)
     fig.update_layout(title={"text": title, "y": 0.985, "yanchor": "top"})
+    return write_html(fig, path)
+
+
+def write_html(fig: go.Figure, path: str | os.PathLike[str]) -> Path:
+    """Write a figure as one HTML file that needs no network; whole or not at all. Returns its full path."""
     target = Path(path).resolve()
     with replacing(target) as file:
         file.write(fig.to_html(include_plotlyjs=True, full_html=True).encode())
     return target
+
+
+def zones_figure(bars: np.ndarray, zones: pd.DataFrame, levels: pd.DataFrame, title: str) -> go.Figure:
+    """Candles (n,) BAR with the zones and levels of a ``Liquidator``, the stronger a zone the more solid."""
+    fig = go.Figure()
+    time = bars["time"].astype("M8[ms]")
+    fig.add_trace(
+        go.Candlestick(
+            x=time,
+            open=bars["open"],
+            high=bars["high"],
+            low=bars["low"],
+            close=bars["close"],
+            name="candles",
+            increasing_line_color=f"rgb({SUPPORT})",
+            decreasing_line_color=f"rgb({RESISTANCE})",
+            line_width=1,
+        )
+    )
+    step = time[-1] - time[-2] if len(time) > 1 else np.timedelta64(60_000, "ms")
+    end = time[-1] + 40 * step if len(time) else None
+    for zone in zones.itertuples():
+        colour = SUPPORT if zone.kind == "support" else RESISTANCE
+        start = zone.first_ts.tz_localize(None).to_datetime64()
+        fig.add_shape(
+            type="rect",
+            x0=start if len(time) == 0 else max(start, time[0]),
+            x1=start if end is None else end,
+            y0=zone.entry_low,
+            y1=zone.entry_high,
+            line={"width": 1, "color": f"rgb({colour})"},
+            fillcolor=f"rgba({colour}, {0.1 + zone.quality_score / 250:.3f})",
+            layer="below",
+        )
+        fig.add_annotation(
+            x=start if end is None else end,
+            y=zone.price_mean,
+            text=f"{zone.price_mean:.6g} · {zone.quality_label}",
+            showarrow=False,
+            xanchor="left",
+            font={"size": 10, "color": f"rgb({colour})"},
+        )
+    for level in levels.itertuples():
+        colour = SUPPORT if level.side == "short" else RESISTANCE
+        fig.add_hline(y=level.price, line={"width": 1.5, "dash": "dot", "color": f"rgb({colour})"}, opacity=0.7)
+    fig.update_xaxes(rangeslider_visible=False, showgrid=False)
+    if len(bars):
+        low, high = np.nanmin(bars["low"]), np.nanmax(bars["high"])
+        fig.update_yaxes(range=[low - 0.25 * (high - low), high + 0.25 * (high - low)])  # levels may lie far off
+    fig.update_layout(template="plotly_white", title=title, height=800, showlegend=False)
+    return fig
+
+
+def show(fig: go.Figure) -> bool:
+    """Show a figure in the notebook this runs in, else in a browser with windows; returns whether there was one.
+
+    Nothing is waited for: a browser gets a file, not a server that it would have to call.
+    """
+    if "ipykernel" in sys.modules:
+        fig.show()
+        return True
+    if sys.platform not in ("win32", "darwin") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        _LOG.info("no browser to show the chart in: give save_path to keep it")
+        return False
+    path = write_html(fig, Path(tempfile.mkdtemp(prefix="liquidator-")) / "chart.html")
+    return webbrowser.open(path.as_uri())
 
 
 def _add_band(fig: go.Figure, time: np.ndarray, signals: np.ndarray, kind: str, colour: str) -> None:

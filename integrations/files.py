@@ -19,6 +19,8 @@ ns    1e17 up to 1e20
 from __future__ import annotations
 
 import codecs
+import contextlib
+import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -107,10 +109,13 @@ _HEADERLESS = {  # n a number, b a truth value: the first row of a file without 
 }
 
 _MARKETS = ("symbol", "coin")
-_MAKER_NAMES = ("is_buyer_maker", "isbuyermaker", "m")
-_SIDES = {"b": 1, "buy": 1, "bid": 1, "1": 1, "+1": 1, "1.0": 1, "a": -1, "s": -1, "sell": -1, "ask": -1}
-_SIDES |= {"-1": -1, "-1.0": -1}
-_MAKER_SIDES = {"true": -1, "1": -1, "1.0": -1, "false": 1, "0": 1, "0.0": 1}
+MAKER_NAMES = ("is_buyer_maker", "isbuyermaker", "m")
+SIDES = {"b": 1, "buy": 1, "bid": 1, "1": 1, "+1": 1, "1.0": 1, "a": -1, "s": -1, "sell": -1, "ask": -1}
+SIDES |= {"-1": -1, "-1.0": -1}
+MAKER_SIDES = {"true": -1, "1": -1, "1.0": -1, "false": 1, "0": 1, "0.0": 1}
+
+#: Stands for the id of an event that has none.
+NO_ID = -1
 
 _UNITS = ("s", "ms", "us", "ns")
 _UNIT_EDGES = np.array([1e8, 1e11, 1e14, 1e17, 1e20])
@@ -348,7 +353,7 @@ _NUMBERS = {name for names in CANDLE_NAMES.values() for name in names}
 _NUMBERS |= {*TRADE_NAMES["price"], *TRADE_NAMES["size"]}
 _NUMBERS |= {name for names in LIQUIDATION_NAMES.values() for name in names}
 _TEXTS = {"side", "type", *_MARKETS}
-_READ = _NUMBERS | _TEXTS | {*CANDLE_TIMES, *TRADE_NAMES["time"], *_MAKER_NAMES}
+_READ = _NUMBERS | _TEXTS | {*CANDLE_TIMES, *TRADE_NAMES["time"], *MAKER_NAMES}
 
 
 def _csv_type(name: str) -> pa.DataType | None:
@@ -416,7 +421,7 @@ def trades_from_table(
         out = _translate_trades(_as_table(trades))
     if len(out) == 0:
         raise ValueError("no trades: the table has no rows")
-    _check_trades(out)
+    check_trades(out)
     if sort:
         return out[np.argsort(out["time"], kind="stable")]
     check_order(out["time"], repeats=True)
@@ -440,10 +445,10 @@ def _translate_trades(table: pa.Table) -> np.ndarray:
     out = np.zeros(table.num_rows, TRADE)
     if len(out) == 0:
         return out
-    out["time"] = _times(_whole(table, columns["time"]))
+    out["time"] = time_column(_whole(table, columns["time"]))
     for field in ("price", "size"):
-        out[field] = _numbers(_whole(table, columns[field]), field)
-    out["side"] = _sides(_whole(table, columns["side"]), columns["side"])
+        out[field] = number_column(_whole(table, columns[field]), field)
+    out["side"] = side_column(_whole(table, columns["side"]), columns["side"])
     return out
 
 
@@ -463,6 +468,78 @@ def _find(found: Sequence[str], field: str) -> str:
     return matches[0][1]
 
 
+def columns_of(data: Any) -> tuple[list[str], Callable[[str], pa.Array]]:
+    """(names, a function that gives the column of a name) of anything that holds columns or rows with names.
+
+    A frame (pandas, polars), a ``pyarrow.Table``, a structured array, a mapping of columns, or any iterable of
+    mappings, whose first one has every name. A pandas frame without a column ``time`` gives its DatetimeIndex as that.
+    Raises TypeError for anything else and, naming the row, for a column whose values are of no one type.
+    """
+    if isinstance(data, np.ndarray) and data.dtype.names:
+        names = list(data.dtype.names)
+        return names, lambda name: _array(np.ascontiguousarray(data[name]), name)
+    if isinstance(data, Mapping):
+        names = list(map(str, data))
+        return names, lambda name: _array(data[name], name)
+    if hasattr(data, "iloc"):
+        index = {"time": data.index} if data.index.dtype.kind == "M" and "time" not in data.columns else {}
+        names = [*map(str, data.columns), *index]
+        return names, lambda name: _array(index.get(name, data[name] if name in data.columns else None), name)
+    if isinstance(data, pa.Table) or hasattr(data, "__arrow_c_stream__"):
+        table = pa.table(data)
+        return table.column_names, lambda name: _in_one_piece(table[name])
+    if isinstance(data, (str, bytes)) or not hasattr(data, "__iter__"):
+        raise TypeError(f"expected rows with names, columns or a table, got {type(data).__name__}")
+    rows = list(data)
+    for row, values in enumerate(rows):
+        if not isinstance(values, Mapping):
+            raise TypeError(f"row {row}: found {values!r:.80}, allowed a mapping of names to values")
+    names = list(map(str, rows[0])) if rows else []
+    return names, lambda name: _array([values.get(name) for values in rows], name)
+
+
+def _array(values: Any, name: str) -> pa.Array:
+    try:
+        array = pa.array(values, from_pandas=True)
+    except (pa.ArrowException, TypeError, ValueError):
+        kinds = [type(value).__name__ for value in values]
+        row = next((row for row, kind in enumerate(kinds) if kind not in (kinds[0], "NoneType")), 0)
+        found = f"found {values[row]!r:.80}"
+        raise TypeError(f"row {row}, {name}: {found}, allowed one type throughout: row 0 has {kinds[0]}") from None
+    return _in_one_piece(array)
+
+
+def _in_one_piece(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def different_values(column: pa.Array) -> list[Any]:
+    """The different values of a column, in order of appearance."""
+    return [value for value in column.unique().to_pylist() if value is not None]
+
+
+def id_column(column: pa.Array) -> tuple[np.ndarray, bool]:
+    """(ids as int64, whether they are numbers, which have an order); missing ones are NO_ID.
+
+    Text that is no number is digested to 63 bits: two ids among a million share one with a chance below 1e-7.
+    """
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    numbers = pa.types.is_integer(column.type)
+    if _is_text(column.type) or pa.types.is_floating(column.type):
+        with contextlib.suppress(pa.ArrowException):
+            column, numbers = column.cast(pa.int64()), True
+    if numbers:
+        return column.cast(pa.int64()).fill_null(NO_ID).to_numpy(zero_copy_only=False), True
+    values = [NO_ID if value is None else digest_of(str(value)) for value in column.to_pylist()]
+    return np.array(values, np.int64), False
+
+
+def digest_of(text: str) -> int:
+    """63 bits of a text, the same in every process."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
 def _whole(table: pa.Table, name: str) -> pa.Array:
     """A column in one piece, dictionaries decoded."""
     column = table[name]
@@ -475,7 +552,8 @@ def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
-def _numbers(column: pa.Array, field: str) -> np.ndarray:
+def number_column(column: pa.Array, field: str) -> np.ndarray:
+    """A column of numbers, or of text that spells them, as float64; missing ones are NaN."""
     kind = column.type
     number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     if not (number or _is_text(kind) or pa.types.is_null(kind)):
@@ -487,7 +565,8 @@ def _numbers(column: pa.Array, field: str) -> np.ndarray:
         raise TypeError(describe_row(row, None, field, column[row].as_py(), "a number")) from None
 
 
-def _times(column: pa.Array) -> np.ndarray:
+def time_column(column: pa.Array) -> np.ndarray:
+    """A column of numbers in s, ms, us or ns, of timestamps or of ISO text as int64 ms; missing ones raise."""
     kind = column.type
     if column.null_count:
         fail_row(column.is_null().index(True).as_py(), None, "time", None, _TIME_ALLOWED)
@@ -520,15 +599,19 @@ def _text_times(column: pa.Array) -> pa.Array:
     raise ValueError("time: found text with and without a zone, allowed one form throughout")
 
 
-def _sides(column: pa.Array, name: str) -> np.ndarray:
-    maker = normal_name(name) in _MAKER_NAMES
-    meaning = _MAKER_SIDES if maker else _SIDES
+def side_column(column: pa.Array, name: str, meaning: Mapping[str, int] | None = None) -> np.ndarray:
+    """A column of sides as +1 (the aggressor bought) and -1; ``meaning`` stands in for the usual words."""
+    maker = meaning is None and normal_name(name) in MAKER_NAMES
     allowed = "true or false" if maker else "A, B, buy, sell, b, s, bid, ask, +1 or -1"
+    if meaning is None:
+        meaning = MAKER_SIDES if maker else SIDES
+    else:
+        allowed = ", ".join(meaning)
     if pa.types.is_boolean(column.type) and not maker:
         raise TypeError(f"side must be {allowed}, got a column of {column.type}")
     if pa.types.is_null(column.type):
         fail_row(0, None, "side", None, allowed)
-    coded = column.dictionary_encode()
+    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     values = coded.dictionary.to_pylist()
     codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
     signs = np.array([meaning.get(str(value).strip().lower(), 0) for value in values] + [0], np.int64)
@@ -539,7 +622,8 @@ def _sides(column: pa.Array, name: str) -> np.ndarray:
     return sides
 
 
-def _check_trades(trades: np.ndarray) -> None:
+def check_trades(trades: np.ndarray) -> None:
+    """Raise ValueError for a price, size or side in (n,) TRADE that is none."""
     for field in ("price", "size"):
         values = trades[field]
         bad = ~((values > 0.0) & (values < np.inf))

@@ -31,6 +31,7 @@ from liquidator_core import BAR, SIGNAL, Params, fold, new_signals, new_state
 from liquidator_core.layout import LEVEL, LONG, MARK, SHORT, ZONE
 from liquidator_core.levels import levels_of
 from liquidator_core.step import average_true_ranges
+from liquidator_core.timeframes import TIMEFRAMES, bar_spans, timeframe_ms, to_timeframe
 from liquidator_core.zones import marks_of, zones_of
 
 from .files import (
@@ -46,6 +47,7 @@ from .files import (
     ms_from_numbers,
     normal_name,
 )
+from .zone_table import COLUMNS
 
 Candles: TypeAlias = Any  # see the module's text
 OnBad: TypeAlias = Literal["raise", "skip"]
@@ -496,6 +498,166 @@ def _category(codes: np.ndarray, categories: list[str], ordered: bool = False) -
 
 def _kind(prices: np.ndarray, close: float) -> pd.Categorical:
     return _category(np.where(np.isnan(close), -1, prices > close), _KINDS)
+
+
+# The Liquidator's frames --------------------------------------------------------------------------------------------
+
+
+def zone_rows_to_frame(rows: Sequence[Mapping[str, Any]], more: Mapping[str, Any] | None = None) -> pd.DataFrame:
+    """Rows of ``zone_table.COLUMNS`` as a frame of these columns and types, whatever the number of rows.
+
+    more   further columns, name -> (kind, what it is), as in ``COLUMNS``
+    """
+    columns: dict[str, Any] = {}
+    for name, (kind, _) in {**COLUMNS, **(more or {})}.items():
+        values = [row[name] for row in rows]
+        if isinstance(kind, tuple):
+            codes = np.array([kind.index(value) for value in values], np.int64)
+            columns[name] = _category(codes, list(kind), name == "quality_label")
+        elif kind == "time":
+            columns[name] = _datetimes(np.array(values, "M8[ms]").astype(np.int64))
+        elif kind == "object":
+            columns[name] = pd.Series(values, dtype=object)
+        else:
+            columns[name] = np.array(values, {"float": np.float64, "int": np.int64, "bool": np.bool_}[kind])
+    return pd.DataFrame(columns)
+
+
+def zone_dicts(zones: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows of a frame of zones as plain mappings."""
+    return zones.to_dict("records")
+
+
+def check_zones(zones: Any) -> pd.DataFrame:
+    """Raise unless ``zones`` is a frame of zones, as from ``Liquidator.compute_zones``."""
+    if not isinstance(zones, pd.DataFrame):
+        raise TypeError(f"zones must be a frame as from compute_zones(), got {type(zones).__name__}")
+    missing = [name for name in ("price_mean", "total_usd") if name not in zones.columns]
+    if missing:
+        raise ValueError(f"zones lack {', '.join(missing)}: found columns {', '.join(map(repr, zones.columns))}")
+    return zones
+
+
+def grid_frame(usd: np.ndarray, price: np.ndarray, time_ms: np.ndarray) -> pd.DataFrame:
+    """(p, t) USD as a frame, its index the prices and its columns the times (UTC)."""
+    return pd.DataFrame(usd, index=pd.Index(price, name="price"), columns=_datetimes(time_ms))
+
+
+def alignment_columns(
+    candles: Candles, timeframes: Sequence[str], params: Params | None = None, on_bad: OnBad = "raise"
+) -> pd.DataFrame:
+    """How far higher timeframes agree with the nearest zones of every candle, as a strategy could know it.
+
+    candles     as for ``bars_from_frame``, of one timeframe that fits into all the others
+    timeframes  higher ones, at least one
+    params      of every timeframe; defaults if None
+
+    Returns float64 columns ``support_alignment`` and ``resistance_alignment`` of the candles' length and index, 0 to
+    100: the share of the timeframes with a live zone that overlaps that of the row's signal, as of their last bar that
+    had closed when the candle did. NaN where there is no such zone, and until every timeframe has had ``params.memory``
+    bars.
+    A row depends on the last ``memory + 2`` bars of the longest timeframe. Raises as ``bars_from_frame`` and
+    ``liquidator_core.timeframes.to_timeframe``. Cost: that of ``fold`` and some 30 us a bar of each timeframe.
+    """
+    bars, params = _bars(candles, params, None, on_bad)
+    if isinstance(timeframes, str) or len(timeframes) == 0:
+        raise ValueError(f"timeframes must be at least one of {', '.join(TIMEFRAMES)} in a list, got {timeframes!r}")
+    step = int(np.diff(bars["time"]).min()) if len(bars) > 1 else 0
+    record = params.to_record()
+    signals = new_signals(len(bars))
+    fold(new_state(record), record, bars, signals)
+    overlapping = {kind: np.zeros(len(bars)) for kind in _KINDS}
+    for timeframe in timeframes:
+        if timeframe_ms(timeframe) <= step:
+            raise ValueError(f"timeframes must be longer than the candles' {step} ms, got {timeframe}")
+        _count_overlaps(bars, step, timeframe, params, signals, overlapping)
+    index = candles.index if isinstance(candles, pd.DataFrame) else None
+    columns = {
+        f"{kind}_alignment": np.where(np.isnan(signals[kind]), np.nan, 100.0 * overlapping[kind] / len(timeframes))
+        for kind in _KINDS
+    }
+    return pd.DataFrame(columns, index=index)
+
+
+def _count_overlaps(
+    bars: np.ndarray, step: int, timeframe: str, params: Params, signals: np.ndarray, overlapping: Columns
+) -> None:
+    """Add 1 on every row whose nearest zone overlaps one of a timeframe, NaN where that is not warm."""
+    higher = to_timeframe(bars, timeframe)
+    _, end = bar_spans(higher["time"], timeframe)
+    edges = np.r_[np.searchsorted(bars["time"] + step, end), len(bars)]  # rows from which each bar is the last closed
+    record = params.to_record()
+    state = new_state(record)
+    out = new_signals(1)
+    warm_from = len(bars)
+    for place in range(len(higher)):
+        fold(state, record, higher[place : place + 1], out)
+        if place + 1 < params.memory:
+            continue
+        rows = slice(int(edges[place]), int(edges[place + 1]))
+        warm_from = min(warm_from, rows.start)
+        zones = zones_of(state, record)
+        for kind in _KINDS:
+            low, high = signals[f"{kind}_low"][rows, None], signals[f"{kind}_high"][rows, None]
+            overlapping[kind][rows] += ((zones["low"] <= high) & (zones["high"] >= low)).any(axis=1)
+    for kind in _KINDS:
+        overlapping[kind][:warm_from] = np.nan
+
+
+# Indicators -------------------------------------------------------------------------------------------------------
+
+
+def compute_atr(candles: pd.DataFrame, per: int = 14) -> pd.Series:
+    """Wilder's average true range of columns high, low and close, equal to TA-Lib's ATR.
+
+    The first value stands on row ``per``: the mean of the true ranges of rows 1 to ``per``; from then on
+    ``(previous * (per - 1) + true range) / per`` (Wilder 1978). A row with a NaN has none and leaves the average as it
+    was, as if it were not there. Returns float64 with the candles' index; NaN before. Raises ValueError for missing
+    columns and a ``per`` that is no whole number from 2 on.
+    """
+    if isinstance(per, bool) or not isinstance(per, (int, np.integer)) or per < 2:
+        raise ValueError(f"per must be a whole number of bars, 2 or more, got {per!r}")
+    high, low, close = (_price_column(candles, name) for name in ("high", "low", "close"))
+    out = np.full(len(candles), np.nan)
+    good = np.flatnonzero(~(np.isnan(high) | np.isnan(low) | np.isnan(close)))
+    high, low, close = high[good], low[good], close[good]
+    if len(good) > per:
+        ranges = np.maximum(high[1:], close[:-1]) - np.minimum(low[1:], close[:-1])
+        value = float(ranges[:per].mean())
+        out[good[per]] = value
+        for row, true_range in zip(good[per + 1 :], ranges[per:].tolist(), strict=True):
+            value = (value * (per - 1) + true_range) / per
+            out[row] = value
+    return pd.Series(out, index=candles.index, name="atr")
+
+
+def compute_vwap(
+    candles: pd.DataFrame, period: int | None = None, price_col: str = "close", vol_col: str = "volume"
+) -> pd.Series:
+    """Volume-weighted average price: ``sum(price * volume) / sum(volume)``, of all rows so far or the last ``period``.
+
+    A row whose price or volume is NaN counts for nothing. Returns float64 with the candles' index; NaN where there was
+    no volume. Raises ValueError for missing columns and a ``period`` that is no whole number from 1 on.
+    """
+    if period is not None and (isinstance(period, bool) or not isinstance(period, (int, np.integer)) or period < 1):
+        raise ValueError(f"period must be None or a whole number of bars, 1 or more, got {period!r}")
+    price, volume = _price_column(candles, price_col), _price_column(candles, vol_col)
+    known = ~(np.isnan(price) | np.isnan(volume))
+    weight = pd.Series(np.where(known, volume, 0.0))
+    value = pd.Series(np.where(known, price * volume, 0.0))
+    if period is None:
+        weight, value = weight.cumsum(), value.cumsum()
+    else:
+        weight, value = (some.rolling(period, min_periods=1).sum() for some in (weight, value))
+    return pd.Series((value / weight.where(weight > 0.0)).to_numpy(), index=candles.index, name="vwap")
+
+
+def _price_column(candles: pd.DataFrame, name: str) -> np.ndarray:
+    if not isinstance(candles, pd.DataFrame):
+        raise TypeError(f"candles must be a pandas frame, got {type(candles).__name__}")
+    if name not in candles.columns:
+        raise ValueError(f"missing column {name!r}: found {', '.join(map(repr, candles.columns)) or 'none'}")
+    return _numbers(candles[name], name)
 
 
 # The yardstick ----------------------------------------------------------------------------------------------------

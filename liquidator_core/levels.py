@@ -78,7 +78,7 @@ def nearest_level(s: Record, p: Record, side: int, log_close: float) -> tuple[fl
 
 
 @kernel
-def _levels(state: np.ndarray, params: np.ndarray, out: np.ndarray) -> int:
+def _levels(state: np.ndarray, params: np.ndarray, least: float, out: np.ndarray) -> int:
     s = state[0]
     p = params[0]
     count = 0
@@ -91,7 +91,7 @@ def _levels(state: np.ndarray, params: np.ndarray, out: np.ndarray) -> int:
             continue
         for distance in range(p.level_reach):
             lots = lots_of_cell(s, side, close_bin, distance)
-            if lots >= p.level_share * total:
+            if lots > 0 and lots >= least * total:
                 level = out[count]
                 level.side = side
                 level.share = lots / total
@@ -101,12 +101,14 @@ def _levels(state: np.ndarray, params: np.ndarray, out: np.ndarray) -> int:
     return count
 
 
-def levels_of(state: np.ndarray, params: Params | np.ndarray) -> np.ndarray:
+def levels_of(state: np.ndarray, params: Params | np.ndarray, least_share: float | None = None) -> np.ndarray:
     """Every level as of the last bar: (n,) LEVEL, upwards by price. Nothing is changed. Cost: O(level_reach).
 
-    ``params`` are those of the state, or their record; others raise ValueError.
+    ``params`` are those of the state, or their record; others raise ValueError. ``least_share`` stands in for their
+    ``level_share``: with 0 every cell that holds anything is given.
     """
     out = np.zeros(2 * MAX_CELLS, LEVEL)
     state, record, out = kernel_views(*attach_state(state, params), out)
-    count = _levels(state, record, out)
+    least = float(record["level_share"][0]) if least_share is None else float(least_share)
+    count = _levels(state, record, least, out)
     return out[:count][np.argsort(out["price"][:count], kind="stable")]

@@ -15,7 +15,7 @@ TAPE = np.dtype(
     [
         ("trades", "i8"),  # seen, counted up to large_trades
         ("now", "i8"),  # place of the next one among the last
-        ("started", "i8"),  # 1 once a bar is open
+        ("started", "i8"),  # 0 before the first trade, 1 once the open bar has one, 2 while it has none
         ("usd", "f8", (2 * SIZES[0],)),  # of the last trades, kept twice
         ("bar", BAR),  # the bar that is still open
     ],
@@ -88,8 +88,10 @@ def _fold_trades(tape: np.ndarray, params: np.ndarray, trades: np.ndarray, bars:
     for i in range(len(trades)):
         trade = trades[i]
         if t.started == 0:
-            t.started = 1
             _start(bar, trade.time - trade.time % p.tape_ms, trade.price)
+        elif t.started == 2 and trade.time < bar.time + p.tape_ms:
+            _start(bar, bar.time, trade.price)
+        t.started = 1
         while trade.time >= bar.time + p.tape_ms:
             if made == len(bars):
                 return i, made
@@ -120,6 +122,32 @@ def fold_trades(tape: np.ndarray, params: np.ndarray, trades: np.ndarray, bars: 
         raise TypeError("fold_trades takes new_tape(), Params(...).to_record(), a TRADE array and a BAR array")
     used, made = _fold_trades(*kernel_views(tape, params, trades, bars))
     return int(used), int(made)
+
+
+@kernel
+def _close_bars(tape: np.ndarray, params: np.ndarray, until: int, bars: np.ndarray) -> int:
+    t = tape[0]
+    p = params[0]
+    bar = t.bar
+    made = 0
+    while t.started != 0 and made < len(bars) and bar.time + p.tape_ms <= until:
+        bars[made] = bar
+        made += 1
+        _start(bar, bar.time + p.tape_ms, bar.close)
+        t.started = 2
+    return made
+
+
+def close_bars(tape: np.ndarray, params: np.ndarray, until: int, bars: np.ndarray) -> int:
+    """Close the bars that end at or before ``until``, in ms, though no trade came to close them; returns how many.
+
+    Arguments are those of ``fold_trades``, whose trades must all be earlier than ``until``; flat bars of no volume fill
+    the intervals without trades. Later trades, folded then, give the bars that they would have given without this.
+    """
+    if tape.dtype != TAPE or params.dtype != PARAMS or bars.dtype != BAR:
+        raise TypeError("close_bars takes new_tape(), Params(...).to_record(), a time in ms and a BAR array")
+    tape, params, bars = kernel_views(tape, params, bars)
+    return int(_close_bars(tape, params, until, bars))
 
 
 def bars_from_trades(trades: np.ndarray, params: Params | None = None) -> np.ndarray:

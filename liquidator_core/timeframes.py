@@ -88,21 +88,22 @@ def _add_flow(usd: float, price: float, more_usd: float, more_price: float) -> t
     return usd + more_usd, price + (more_price - price) * (more_usd / (usd + more_usd))
 
 
-def to_timeframe(bars: np.ndarray, timeframe: str) -> np.ndarray:
+def to_timeframe(bars: np.ndarray, timeframe: str, step_ms: int | None = None) -> np.ndarray:
     """Merge (n,) BAR of a lower timeframe into the closed bars of a higher one.
 
-    The first bar is left out if it starts before the first row, the last unless the rows reach its end (a row is taken
-    to last as long as the shortest step between rows). Volumes and flows add up, open interest and funding are the last
+    The first bar is left out if it starts before the first row, the last unless the rows reach its end. A row lasts
+    ``step_ms``, if None as long as the shortest step between rows. Volumes and flows add up, open interest and funding are the last
     ones; rows without prices add none. Raises ValueError for times that do not rise and for rows that do not fit into
     the higher bars (8h into 12h, weeks into months).
     """
     timeframe_ms(timeframe)
-    if len(bars) < 2:
+    if len(bars) < (2 if step_ms is None else 1):
         return np.zeros(0, BAR)
     time = bars["time"]
-    step = int(np.diff(time).min())
-    if step <= 0:
-        row = int(np.argmax(np.diff(time) <= 0)) + 1
+    steps = np.diff(time)
+    step = int(steps.min()) if step_ms is None else step_ms
+    if (steps <= 0).any():
+        row = int(np.argmax(steps <= 0)) + 1
         raise ValueError(f"row {row}: time is {time[row]} after {time[row - 1]} ms, allowed are times that rise")
     start, end = bar_spans(time, timeframe)
     if (time + step > end).any():

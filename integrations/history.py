@@ -1,0 +1,572 @@
+"""What happened to one coin: trades, candles and feeds in, closed bars out, each a function of event time alone.
+
+Trades are kept in a queue until their bar closes; then they are folded, in order of (time, venue, id, arrival), so that
+neither chunks nor the order of sources show in a bar. Two ways of closing:
+
+- ``streaming``: a bar closes when event time passes its end by ``lateness_ms``, and never changes again. What comes
+  later is counted in ``late``, not applied.
+- otherwise (batch): a bar closes as event time passes its end, and is made anew when older data arrive. For that the
+  trades of the last ``keep_ms`` of event time are kept; older ones live on as their bars, and what comes for these is
+  late.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from liquidator_core import BAR, TRADE
+from liquidator_core.layout import LONG, SHORT
+from liquidator_core.params import Params
+from liquidator_core.tape import TAPE, close_bars, fold_trades, new_tape
+
+from .files import NO_ID, moment
+from .ingest import LIQUIDATION, One, Trades
+
+_LOG = logging.getLogger("liquidator")
+_MOST_BARS = 20_000_000
+STREAMED_ROWS = 50_000  # bars that streaming keeps at least: a month of minutes, the open bar of the longest timeframe
+_ID_MEMORY_MS = 600_000  # a reconnect delivers again what is not older than this
+_ORDER = np.dtype([("venue", "i8"), ("rank", "i8")])
+_ROUNDING_MS = 1000
+_KEPT_IDS = 1000  # pushed ids that are looked up one by one before they join the rest
+
+
+class Rows:
+    """Closed bars in order of time; rows are added behind, cut off behind, and dropped in front.
+
+    ``first`` is the position of the first row that is still there, ``epoch`` changes whenever rows are cut off: what
+    was worked out from them no longer holds.
+    """
+
+    def __init__(self, bars: np.ndarray | None = None, first: int = 0) -> None:
+        self._room = np.zeros(64, BAR) if bars is None else bars
+        self._length = 0 if bars is None else len(bars)
+        self.first = first
+        self.epoch = 0
+
+    @property
+    def bars(self) -> np.ndarray:
+        """(n,) BAR, the very memory: not to be changed."""
+        return self._room[: self._length]
+
+    @property
+    def end(self) -> int:
+        """Position behind the last row."""
+        return self.first + self._length
+
+    def append(self, bars: np.ndarray) -> None:
+        """Add rows later than all others."""
+        length = self._length + len(bars)
+        if length > len(self._room):
+            room = np.zeros(max(length, 2 * len(self._room)), BAR)
+            room[: self._length] = self.bars
+            self._room = room
+        self._room[self._length : length] = bars
+        self._length = length
+
+    def cut(self, time: int) -> None:
+        """Take away the rows from a time on."""
+        keep = int(np.searchsorted(self.bars["time"], time))
+        if keep < self._length:
+            self._length = keep
+            self.epoch += 1
+
+    def drop(self, keep: int) -> None:
+        """Forget all but the last ``keep`` rows, once there are twice as many."""
+        if self._length > 2 * keep:
+            self.first += self._length - keep
+            self._room = self.bars[-keep:].copy()
+            self._length = keep
+
+
+class Queue(NamedTuple):
+    """Trades with what orders those of one time."""
+
+    trades: np.ndarray  # (n,) TRADE
+    order: np.ndarray | None  # (n,) _ORDER; None: all of one venue, in order of arrival
+
+
+class Seen:
+    """Ids of one venue's events, so that what is delivered twice counts once."""
+
+    def __init__(self, times: np.ndarray | None = None, ids: np.ndarray | None = None) -> None:
+        self.times = np.zeros(0, np.int64) if times is None else times  # in order
+        self.ids = np.zeros(0, np.int64) if ids is None else ids
+        self._recent: dict[int, int] = {}
+
+    def is_new(self, time: int, ident: int) -> bool:
+        """Whether an event was not seen before; it is from now on."""
+        if ident in self._recent:
+            return False
+        near = len(self.times) > 0 and time < self.times[-1] + _ROUNDING_MS
+        if near and not self._are_new(np.array([time]), np.array([ident]))[0]:
+            return False
+        self._recent[ident] = time
+        if len(self._recent) > _KEPT_IDS:
+            self.settle()
+        return True
+
+    def new(self, times: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """Which of many events are neither seen before nor repeated among themselves, (n,) bool; all are seen now."""
+        self.settle()
+        known = ids != NO_ID
+        fresh = self._are_new(times, ids)
+        if not (np.diff(ids) > 0).all():
+            first = np.zeros(len(ids), np.bool_)
+            first[np.unique(ids, return_index=True)[1]] = True
+            fresh &= first
+        fresh |= ~known
+        self._add(times[fresh & known], ids[fresh & known])
+        return fresh
+
+    def settle(self) -> None:
+        """Let what came one by one join the rest."""
+        recent, self._recent = self._recent, {}
+        if recent:
+            self._add(np.array(list(recent.values())), np.array(list(recent)))
+
+    def forget(self, before: int) -> None:
+        """Let go of events before a time."""
+        self.settle()
+        start = int(np.searchsorted(self.times, before))
+        if start > len(self.times) // 2:
+            self.times, self.ids = self.times[start:].copy(), self.ids[start:].copy()
+
+    def _are_new(self, times: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """One event has one time, give or take its rounding, so that only ids of the same span are compared."""
+        low, high = np.searchsorted(self.times, [times.min() - _ROUNDING_MS, times.max() + _ROUNDING_MS])
+        return ~np.isin(ids, self.ids[low:high])
+
+    def _add(self, times: np.ndarray, ids: np.ndarray) -> None:
+        in_order = len(times) < 2 or bool((np.diff(times) >= 0).all())
+        behind = len(times) == 0 or len(self.times) == 0 or times.min() >= self.times[-1]
+        self.times, self.ids = np.concatenate([self.times, times]), np.concatenate([self.ids, ids])
+        if not (in_order and behind):
+            order = np.argsort(self.times, kind="stable")
+            self.times, self.ids = self.times[order], self.ids[order]
+
+
+class History:
+    """One coin's closed bars (``rows``) and what they are made of.
+
+    params       ``tape_ms`` is the length of a bar, ``large_*`` what a large trade is
+    lateness_ms  how far a stream's events may come out of order
+    keep_ms      for how long batch keeps trades; None: for ever
+    feed_bars    bars for which a liquidation feed counts as on after its last event
+    """
+
+    def __init__(
+        self, params: Params, streaming: bool, lateness_ms: int, keep_ms: int | None, feed_bars: int | None = None
+    ) -> None:
+        self.record = params.to_record()
+        self.step = params.tape_ms
+        self.streaming = streaming
+        self.lateness_ms = lateness_ms if streaming else 0
+        self.keep_ms = keep_ms
+        self.feed_bars = params.flow_bars if feed_bars is None else feed_bars
+        self.rows = Rows()
+        self.clock = 0  # the latest event time, ms
+        self.closed = 0  # bars that end here or before are closed, ms
+        self.late = {"trades": 0, "liquidations": 0, "rates": 0, "candles": 0}
+        self.repeated = 0
+        self.venues: list[str] = []
+        self.liquidations = np.zeros(0, LIQUIDATION)
+        self.candles = np.zeros(0, BAR)
+        self.rates = {name: (np.zeros(0, np.int64), np.zeros(0)) for name in ("funding_rate", "open_interest")}
+        self._tape = new_tape()
+        self._traded = Rows()  # bars of the trades alone
+        self._queue: list[Queue] = []
+        self._pushed: list[tuple[int, float, float, int, int, int]] = []
+        self._kept: list[Queue] = []  # batch: closed trades since the base
+        self._base = self._tape.copy()  # batch: the tape before the first of these
+        self._base_time = 0
+        self._seen: dict[str, Seen] = {}
+        self._made = 0  # rows that end here or before are as they should be, ms
+
+    # What comes in ---------------------------------------------------------------------------------------------------
+
+    def code_of(self, venue: str) -> int:
+        """The number that stands for a venue."""
+        if venue not in self.venues:
+            self.venues.append(venue)
+        return self.venues.index(venue)
+
+    def add_trades(self, some: Trades) -> None:
+        """Queue one venue's trades; see the module's text for when they count."""
+        trades, ids = some.trades, some.ids
+        self._check_span(trades["time"])
+        if ids is not None:
+            new = self._seen_at("trade", some.venue).new(trades["time"], ids)
+            if not new.all():
+                self.repeated += int((~new).sum())
+                trades, ids = trades[new], ids[new]
+        time = trades["time"]
+        if len(trades) == 0:
+            return
+        if self.streaming:
+            ahead = np.maximum.accumulate(np.concatenate([[self.clock], time[:-1]]))
+            closed = np.maximum((ahead - self.lateness_ms) // self.step * self.step, self.closed)
+        else:
+            closed = np.full(1, self._base_time)
+        late = time < closed
+        if late.any():
+            self._count_late("trades", int(late.sum()), int(time[late.argmax()]))
+            trades, time = trades[~late], time[~late]
+            ids = None if ids is None else ids[~late]
+            if len(trades) == 0:
+                return
+        rank = ids if ids is not None and some.ordered else None
+        code = self.code_of(some.venue)
+        order = None
+        if code or rank is not None:
+            order = np.zeros(len(trades), _ORDER)
+            order["venue"] = code
+            order["rank"] = 0 if rank is None else rank
+        earliest = int(time.min())
+        if earliest < self.closed:
+            self._reopen(earliest)
+        self._queue.append(Queue(trades, order))
+        self.clock = max(self.clock, int(time.max()))
+
+    def push(self, one: One, venue: str) -> None:
+        """Queue one trade."""
+        time = one.time
+        if one.id != NO_ID and not self._seen_at("trade", venue).is_new(time, one.id):
+            self.repeated += 1
+            return
+        if time < self.closed:
+            if self.streaming or time < self._base_time:
+                self._count_late("trades", 1, time)
+                return
+            self._reopen(time)
+        if time > self.clock:
+            if time - self.clock > self.step:
+                self._check_span(np.array([time]))
+            self.clock = time
+        rank = one.id if one.ordered else 0
+        self._pushed.append((time, one.price, one.size, one.side, self.code_of(venue), rank))
+
+    def add_liquidations(self, some: np.ndarray) -> np.ndarray:
+        """Add (n,) LIQUIDATION; returns those that count: not repeated, not late."""
+        if len(some) == 0:
+            return some
+        self._check_span(some["time"])
+        keep = np.ones(len(some), np.bool_)
+        for code in np.unique(some["venue"]):
+            mine = np.flatnonzero(some["venue"] == code)
+            keep[mine] = self._seen_at("liquidation", self.venues[code]).new(some["time"][mine], some["id"][mine])
+        self.repeated += int((~keep).sum())
+        late = keep & (some["time"] < (self.closed if self.streaming else 0))
+        if late.any():
+            self._count_late("liquidations", int(late.sum()), int(some["time"][late.argmax()]))
+        some = some[keep & ~late]
+        if len(some):
+            everything = np.concatenate([self.liquidations, some])
+            names = np.argsort(np.argsort(self.venues))
+            keys = ("usd", "price", "id")
+            order = np.lexsort((*(everything[key] for key in keys), names[everything["venue"]], everything["time"]))
+            self.liquidations = everything[order]
+            self.clock = max(self.clock, int(some["time"].max()))
+            self._change(int(some["time"].min()))
+        return some
+
+    def add_rates(self, series: dict[str, tuple[np.ndarray, np.ndarray]]) -> None:
+        """Add readings of ``funding_rate`` and ``open_interest``: (times in order, values)."""
+        for name, (time, value) in series.items():
+            late = time <= (self.closed if self.streaming else 0)
+            if late.any():
+                self._count_late("rates", int(late.sum()), int(time[late.argmax()]))
+            time, value = time[~late], value[~late]
+            if len(time) == 0:
+                continue
+            old_time, old_value = self.rates[name]
+            all_time, all_value = np.concatenate([old_time, time]), np.concatenate([old_value, value])
+            order = np.argsort(all_time, kind="stable")
+            last = np.r_[np.diff(all_time[order]) > 0, True]
+            self.rates[name] = all_time[order][last], all_value[order][last]
+            self._change(int(time[0]) - 1)
+
+    def add_candles(self, candles: np.ndarray) -> None:
+        """Add closed candles, (n,) BAR of the length of a bar, in order of time."""
+        late = candles["time"] < (self.closed if self.streaming else 0)
+        if late.any():
+            self._count_late("candles", int(late.sum()), int(candles["time"][0]))
+        candles = candles[~late]
+        if len(candles) == 0:
+            return
+        self._check_span(candles["time"])
+        everything = np.concatenate([self.candles, candles])
+        order = np.argsort(everything["time"], kind="stable")
+        last = np.r_[np.diff(everything["time"][order]) > 0, True]
+        self.candles = everything[order][last]
+        self.clock = max(self.clock, int(candles["time"][-1]) + self.step)
+        self._change(int(candles["time"][0]))
+
+    def _seen_at(self, what: str, venue: str) -> Seen:
+        return self._seen.setdefault(f"{what} {venue}", Seen())
+
+    def _check_span(self, time: np.ndarray) -> None:
+        if len(time) == 0:
+            return
+        first, last = int(time.min()), int(time.max())
+        if self.clock:
+            first, last = min(first, self.clock), max(last, self.clock)
+        if (last - first) // self.step > _MOST_BARS:
+            raise ValueError(
+                f"time: found {moment(int(time.min()))} to {moment(int(time.max()))}, which with what is known makes "
+                f"more than {_MOST_BARS:,} bars of {self.step} ms: a wrong time, usually"
+            )
+
+    def _count_late(self, what: str, count: int, time: int) -> None:
+        if self.late[what] == 0:
+            _LOG.warning("%s came after their bar was closed and are not applied, the first of %s", what, moment(time))
+        self.late[what] += count
+
+    # Bars ------------------------------------------------------------------------------------------------------------
+
+    @property
+    def due(self) -> int:
+        """Event time from which on another bar is to be closed, ms."""
+        return self.closed + self.step + self.lateness_ms
+
+    def settle(self) -> None:
+        """Close the bars that event time has passed and make what changed anew. Cost: that of what came since."""
+        until = (self.clock - self.lateness_ms) // self.step * self.step
+        if len(self.candles):
+            until = max(until, int(self.candles["time"][-1]) + self.step)  # a candle is closed when it comes
+        if until > self.closed:
+            self._close(until)
+        if self._made < self.closed:
+            self.rows.cut(self._made)
+            self.rows.append(self._made_from(self._made))
+            self._made = self.closed
+            self._forget()
+
+    def _change(self, time: int) -> None:
+        """Have the bars from a time on made anew; in streaming none that is closed."""
+        if not self.streaming:
+            self._made = min(self._made, time // self.step * self.step)
+
+    def _reopen(self, time: int) -> None:
+        """Batch: take closed trades back into the queue, since older ones have come."""
+        self._change(time)
+        self._queue[:0] = self._kept
+        self._kept = []
+        self._tape = self._base.copy()
+        self._traded.cut(self._base_time)
+        self.closed = self._base_time
+
+    def _close(self, until: int) -> None:
+        everything = self._sorted()
+        count = int(np.searchsorted(everything.trades["time"], until))
+        closing, rest = _part(everything, slice(None, count)), _part(everything, slice(count, None))
+        self._queue = [_copy(rest)] if len(rest.trades) else []
+        self._traded.append(self._fold(self._tape, closing.trades, until))
+        self.closed = until
+        if not self.streaming and count:
+            self._kept.append(closing)
+            self._rebase()
+
+    def _fold(self, tape: np.ndarray, trades: np.ndarray, until: int) -> np.ndarray:
+        """The bars up to ``until`` that trades before it complete; the tape is advanced."""
+        started = (
+            int(tape["bar"]["time"][0]) if tape["started"][0] else int(trades["time"][0]) if len(trades) else until
+        )
+        bars = np.zeros(max(0, (until - started) // self.step + 1), BAR)
+        _, made = fold_trades(tape, self.record, trades, bars)
+        made += close_bars(tape, self.record, until, bars[made:])
+        return bars[:made]
+
+    def _rebase(self) -> None:
+        """Batch: let go of trades older than ``keep_ms``, a quarter of it at a time."""
+        if self.keep_ms is None:
+            return
+        oldest = (self.clock - self.keep_ms) // self.step * self.step
+        if oldest - max(self._base_time, int(self._kept[0].trades["time"][0])) < self.keep_ms // 4:
+            return
+        old = []
+        for i, queue in enumerate(self._kept):
+            count = int(np.searchsorted(queue.trades["time"], oldest))
+            old.append(queue.trades[:count])
+            self._kept[i] = _part(queue, slice(count, None))
+        self._fold(self._base, np.concatenate(old), oldest)
+        self._base_time = oldest
+        self._kept = [_copy(queue) for queue in self._kept if len(queue.trades)]
+
+    def _sorted(self) -> Queue:
+        """Everything in the queue by (time, venue, id, arrival)."""
+        if self._pushed:
+            columns = list(zip(*self._pushed, strict=True))
+            trades = np.zeros(len(self._pushed), TRADE)
+            for name, values in zip(TRADE.names or (), columns, strict=False):
+                trades[name] = values
+            order = np.zeros(len(trades), _ORDER)
+            order["venue"], order["rank"] = columns[4], columns[5]
+            plain = not (order["venue"].any() or order["rank"].any())
+            self._queue.append(Queue(trades, None if plain else order))
+            self._pushed = []
+        if not self._queue:
+            return Queue(np.zeros(0, TRADE), None)
+        trades = self._queue[0].trades if len(self._queue) == 1 else np.concatenate([q.trades for q in self._queue])
+        if all(queue.order is None for queue in self._queue):
+            time = np.ascontiguousarray(trades["time"])
+            if (time[1:] >= time[:-1]).all():
+                return Queue(trades, None)
+            return Queue(trades[np.argsort(time, kind="stable")], None)
+        order = np.concatenate([np.zeros(len(q.trades), _ORDER) if q.order is None else q.order for q in self._queue])
+        names = np.argsort(np.argsort(self.venues))
+        places = np.lexsort((order["rank"], names[order["venue"]], trades["time"]))
+        return Queue(trades[places], order[places])
+
+    def _made_from(self, start: int) -> np.ndarray:
+        """The bars from ``start`` to the last closed one, of trades, candles and feeds."""
+        traded = self._traded.bars
+        traded = traded[np.searchsorted(traded["time"], start) :]
+        candles = self.candles
+        candles = candles[np.searchsorted(candles["time"], start) :]
+        candles = candles[candles["time"] + self.step <= self.closed]
+        time = np.union1d(traded["time"], candles["time"])
+        bars = np.zeros(len(time), BAR)
+        for name in BAR.names or ():
+            bars[name] = np.nan if name != "time" else time
+        bars[np.searchsorted(time, traded["time"])] = traded
+        places = np.searchsorted(time, candles["time"])
+        for name in BAR.names or ():
+            values = candles[name]
+            if name.startswith(("large_", "liq_")) or name in ("open_interest", "funding_rate"):
+                values = np.where(np.isnan(values), bars[name][places], values)
+            bars[name][places] = values
+        self._add_rates_to(bars)
+        self._add_liquidations_to(bars)
+        return bars
+
+    def _add_rates_to(self, bars: np.ndarray) -> None:
+        """Funding: the last reading up to a bar's end. Open interest: the last one in the bar, at its end or before."""
+        end = bars["time"] + self.step
+        for name, (time, value) in self.rates.items():
+            if len(time) == 0:
+                continue
+            last = np.searchsorted(time, end, side="right") - 1
+            known = last >= 0
+            if name == "open_interest":
+                known &= time[last] > bars["time"]
+            bars[name][known] = value[last[known]]
+
+    def _add_liquidations_to(self, bars: np.ndarray) -> None:
+        """USD and mean price of each side; 0 where the feed is on and has none."""
+        some = self.liquidations
+        if len(some) == 0 or len(bars) == 0:
+            return
+        start = some["time"] // self.step * self.step
+        last = np.searchsorted(start, bars["time"], side="right") - 1
+        on = (last >= 0) & (bars["time"] - start[last] <= self.feed_bars * self.step)
+        row = np.searchsorted(bars["time"], start)
+        row = np.where((row < len(bars)) & (bars["time"][np.minimum(row, len(bars) - 1)] == start), row, -1)
+        for side, name in ((LONG, "long"), (SHORT, "short")):
+            mine = (some["side"] == side) & (row >= 0)
+            usd, usd_price = np.zeros(len(bars)), np.zeros(len(bars))
+            np.add.at(usd, row[mine], some["usd"][mine])
+            np.add.at(usd_price, row[mine], (some["usd"] * some["price"])[mine])
+            there = usd > 0.0
+            bars[f"liq_{name}_usd"][on] = usd[on]
+            bars[f"liq_{name}_price"][there] = usd_price[there] / usd[there]
+
+    def _forget(self) -> None:
+        if not self.streaming:
+            for seen in self._seen.values():
+                seen.forget(self._base_time)
+            return
+        self.rows.drop(STREAMED_ROWS)
+        self._traded.drop(1)
+        oldest = self.closed - _ID_MEMORY_MS - self.lateness_ms
+        for seen in self._seen.values():
+            seen.forget(oldest)
+        span = STREAMED_ROWS * self.step
+        if len(self.liquidations) and self.liquidations["time"][0] < self.closed - 2 * span:
+            self.liquidations = self.liquidations[self.liquidations["time"] >= self.closed - span]
+        self.candles = self.candles[self.candles["time"] >= self.closed]
+        for name, (time, value) in self.rates.items():
+            start = max(0, int(np.searchsorted(time, self.closed - self.step)) - 1)
+            self.rates[name] = time[start:], value[start:]
+
+    # Save and load ---------------------------------------------------------------------------------------------------
+
+    def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Everything but the settings, as named arrays."""
+        queue, kept = self._sorted(), _joined(self._kept)
+        self._queue = [queue] if len(queue.trades) else []
+        yield "rows", self.rows.bars
+        yield "traded", self._traded.bars
+        yield "candles", self.candles
+        yield "liquidations", self.liquidations
+        yield "tape", self._tape
+        yield "base", self._base
+        for name, part in (("queue", queue), ("kept", kept)):
+            yield f"{name}_trades", part.trades
+            if part.order is not None:
+                yield f"{name}_order", part.order
+        for name, (time, value) in self.rates.items():
+            yield f"{name}_time", time
+            yield f"{name}_value", value
+        for place, seen in enumerate(self._seen.values()):
+            seen.settle()
+            yield f"seen_{place}_time", seen.times
+            yield f"seen_{place}_id", seen.ids
+
+    def numbers(self) -> dict[str, Any]:
+        """What ``arrays`` leaves out, as JSON values."""
+        return {
+            "clock": self.clock,
+            "closed": self.closed,
+            "base_time": self._base_time,
+            "made": self._made,
+            "first": self.rows.first,
+            "late": self.late,
+            "repeated": self.repeated,
+            "venues": self.venues,
+            "seen": list(self._seen),
+        }
+
+    def restore(self, numbers: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
+        """Take over what ``numbers`` and ``arrays`` gave; raises KeyError for what is missing."""
+        self.clock, self.closed = numbers["clock"], numbers["closed"]
+        self._base_time, self._made = numbers["base_time"], numbers["made"]
+        self.late, self.repeated = dict(numbers["late"]), numbers["repeated"]
+        self.venues = list(numbers["venues"])
+        self.rows = Rows(arrays["rows"].view(BAR), numbers["first"])
+        self._traded = Rows(arrays["traded"].view(BAR))
+        self.candles, self.liquidations = arrays["candles"].view(BAR), arrays["liquidations"].view(LIQUIDATION)
+        self._tape, self._base = arrays["tape"].view(TAPE), arrays["base"].view(TAPE)
+        queues = []
+        for name in ("queue", "kept"):
+            trades, order = arrays[f"{name}_trades"].view(TRADE), arrays.get(f"{name}_order")
+            queues.append([Queue(trades, order)] if len(trades) else [])
+        self._queue, self._kept = queues
+        self.rates = {name: (arrays[f"{name}_time"], arrays[f"{name}_value"]) for name in self.rates}
+        self._seen = {
+            name: Seen(arrays[f"seen_{place}_time"], arrays[f"seen_{place}_id"])
+            for place, name in enumerate(numbers["seen"])
+        }
+
+
+def _part(queue: Queue, rows: slice) -> Queue:
+    return Queue(queue.trades[rows], None if queue.order is None else queue.order[rows])
+
+
+def _copy(queue: Queue) -> Queue:
+    return Queue(queue.trades.copy(), None if queue.order is None else queue.order.copy())
+
+
+def _joined(queues: list[Queue]) -> Queue:
+    """Several parts in order as one."""
+    if not queues:
+        return Queue(np.zeros(0, TRADE), None)
+    trades = np.concatenate([queue.trades for queue in queues])
+    if all(queue.order is None for queue in queues):
+        return Queue(trades, None)
+    parts = [np.zeros(len(q.trades), _ORDER) if q.order is None else q.order for q in queues]
+    return Queue(trades, np.concatenate(parts))

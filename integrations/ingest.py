@@ -1,0 +1,497 @@
+"""Trades, liquidations, funding and open interest as venues and people write them, in; checked arrays out.
+
+Everything goes by names (``NAMES``), compared as ``files.normal_name`` writes them; where a venue uses a name otherwise
+than the rest, ``VENUES`` says so. A trade's side is always that of the aggressor: +1 it bought, -1 it sold.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from liquidator_core import TRADE
+from liquidator_core.layout import LONG, SHORT
+
+from .files import (
+    MAKER_NAMES,
+    MAKER_SIDES,
+    NO_ID,
+    SIDES,
+    check_ms,
+    check_trades,
+    columns_of,
+    different_values,
+    digest_of,
+    fail_row,
+    id_column,
+    ms_from_numbers,
+    normal_name,
+    number_column,
+    side_column,
+    time_column,
+)
+
+Events: TypeAlias = (
+    Any  # rows with names, columns, a frame, an Arrow table, a structured array; see ``files.columns_of``
+)
+
+_TIMES = (
+    *("timestampms", "timestamp_ms", "create_time_ms", "trade_time_ms", "time", "timestamp", "ts", "transact_time"),
+    *("T", "createdat", "created_at", "createtime", "create_time", "t", "datetime", "date"),
+)
+
+#: Accepted names of each field of a trade. Of several times, sides or ids the first named here is read.
+NAMES: dict[str, tuple[str, ...]] = {
+    "time": _TIMES,
+    "price": ("price", "px", "p", "rate", "trade_price"),
+    "size": ("size", "sz", "amount", "qty", "quantity", "q", "v", "volume", "trade_volume"),
+    "side": ("side", *MAKER_NAMES, "direction", "takerside", "taker_side", "S", "s", "ask_bid", "type"),
+    "id": ("id", "tid", "trade_id", "tradeid", "execid", "sequence", "sequential_id"),
+    "venue": ("venue", "exchange"),
+    "coin": ("coin",),
+    "market": ("symbol", "market", "instid", "instrument_name", "product_id"),
+}
+
+_LIQUIDATIONS: dict[str, tuple[str, ...]] = {
+    "time": _TIMES,
+    "price": ("price", "px", "p", "ap", "bkpx", "bankruptcy_price"),
+    "side": ("side", "posside", "pos_side", "S", "direction", "dir"),
+    "usd": ("value_usd", "usd_value", "usd", "usdvalue", "value", "notional", "quotevalue", "quote_value"),
+    "size": ("size", "sz", "quantity", "qty", "q", "v", "amount", "basevalue", "base_value"),
+    "id": NAMES["id"],
+    "venue": NAMES["venue"],
+    "coin": NAMES["coin"],
+    "market": NAMES["market"],
+}
+
+_RATES: dict[str, tuple[str, ...]] = {
+    "time": (*_TIMES, "fundingtime", "funding_time"),
+    "funding_rate": ("funding_rate", "fundingrate", "funding", "lastfundingrate", "rate"),
+    "open_interest": ("open_interest", "openinterest", "openinterestamount", "sumopeninterest", "oi"),
+    "coin": ("coin", "symbol"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Venue:
+    """What sets a venue's trades apart from the usual.
+
+    names    names that go before the usual ones, a field
+    columns  the places of a trade that comes as a list
+    sides    what its words for a side mean
+    signed   the side is the sign of the size
+    inverse  sizes are in units of the quote currency, unless the market's name holds this text
+    """
+
+    names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    columns: tuple[str, ...] = ()
+    sides: Mapping[str, int] | None = None
+    signed: bool = False
+    inverse: str = ""
+
+
+_USUAL = Venue()
+_RESTING = {word: -sign for word, sign in SIDES.items()}  # the side of the order that rested
+
+#: Venues whose trades differ from the usual; any other name is a venue of the usual kind.
+VENUES: dict[str, Venue] = {
+    "binance": Venue(names={"id": ("a", "t")}),
+    "bitfinex": Venue(columns=("id", "time", "size", "price"), signed=True),
+    "bitmex": Venue(names={"size": ("homenotional",), "id": ("trdmatchid",)}),
+    "bitstamp": Venue(sides={"0": 1, "1": -1, "buy": 1, "sell": -1}),
+    "bybit": Venue(names={"id": ("i",)}),
+    "coinbase": Venue(sides=_RESTING),
+    "cryptocom": Venue(names={"id": ("d",)}),
+    "deribit": Venue(inverse="_"),
+    "gate": Venue(signed=True),
+    "kraken": Venue(columns=("price", "size", "time", "side", "order", "misc", "id")),
+    "mexc": Venue(names={"time": ("t",), "side": ("isbuyermaker", "T")}, sides={"1": 1, "2": -1, "buy": 1, "sell": -1}),
+    "phemex": Venue(columns=("time", "side", "price", "size")),
+    "poloniex": Venue(names={"size": ("quantity",)}),
+}
+VENUES["gateio"] = VENUES["gate"]
+VENUES["crypto.com"] = VENUES["cryptocom"]
+
+#: Whose long or short a liquidation's "buy" or "sell" closes: the closing order's side, but for these the position's.
+_POSITION_SIDED = ("bybit",)
+_DISPUTED = ("gate", "gateio", "bitfinex")
+ENVELOPES = ("result", "data", "list", "trades", "tick", "events", "deals", "d")
+
+
+class Trades(NamedTuple):
+    """One venue's trades of one call, checked: as they came, in any order of time."""
+
+    venue: str
+    trades: np.ndarray  # (n,) TRADE
+    ids: np.ndarray | None  # (n,) int64, NO_ID where unknown; None if there are none
+    ordered: bool  # whether ids are numbers, so that their order is that of the trades
+
+
+LIQUIDATION = np.dtype(
+    [("time", "i8"), ("price", "f8"), ("usd", "f8"), ("side", "i8"), ("venue", "i8"), ("id", "i8")], align=True
+)
+
+
+def read_trades(data: Events, coin: str, venue: str = "") -> list[Trades]:
+    """Translate public trades, checked; one ``Trades`` for each venue in them.
+
+    data    see ``files.columns_of``; also one trade alone, what a venue's API returns around it, and, for a venue
+            whose trades are lists, these lists
+    coin    what a column of that name must hold
+    venue   of all of them, unless a column says it
+
+    Raises TypeError or ValueError naming row, field, what was found and what is allowed. Nothing is left out, ``data``
+    is not changed. Cost: a few passes.
+    """
+    kind = VENUES.get(venue.lower(), _USUAL)
+    names, column = columns_of(_as_rows(data, kind, venue))
+    if not names:
+        return []
+    found = _find(names, NAMES, kind)
+    if "coin" in found:
+        _check_coin(column(found["coin"]), coin)
+    if "market" in found:
+        _check_market(column(found["market"]), found["market"])
+    if "venue" in found and not venue:
+        return _read_venues(data, coin, column(found["venue"]).to_pylist())
+    out = np.zeros(len(first := column(_needed(found, names, NAMES, "time"))), TRADE)
+    if len(out) == 0:
+        return []
+    out["time"] = time_column(first)
+    for name in ("price", "size"):
+        out[name] = number_column(column(_needed(found, names, NAMES, name)), name)
+    if kind.signed and ("side" not in found or (out["size"] < 0.0).any()):
+        out["side"] = np.sign(out["size"])
+        out["size"] = np.abs(out["size"])
+    else:
+        name = _needed(found, names, NAMES, "side")
+        out["side"] = side_column(column(name), name, None if normal_name(name) in MAKER_NAMES else kind.sides)
+    if kind.inverse and _is_inverse(kind, column(found["market"])[0].as_py() if "market" in found else ""):
+        out["size"] /= out["price"]
+    check_trades(out)
+    ids, ordered = id_column(column(found["id"])) if "id" in found else (None, False)
+    return [Trades(venue, out, ids, ordered)]
+
+
+def _read_venues(data: Events, coin: str, venues: Sequence[Any]) -> list[Trades]:
+    """Trades of several venues, a venue at a time, each by its own rules."""
+    names, column = columns_of(data)
+    keep = [name for name in names if normal_name(name) not in NAMES["venue"]]
+    different = dict.fromkeys(venues)
+    if len(different) == 1:
+        return read_trades({name: column(name) for name in keep}, coin, str(venues[0]))
+    parts = []
+    for venue in different:
+        if venue is None or str(venue) == "":
+            fail_row(venues.index(venue), None, "venue", venue, "the name of a venue in every row")
+        mine = np.array([other == venue for other in venues])
+        parts += read_trades({name: column(name).filter(mine) for name in keep}, coin, str(venue))
+    return parts
+
+
+def _as_rows(data: Events, kind: Venue, venue: str) -> Events:
+    """What a venue's API returned without what it is wrapped in."""
+    if isinstance(data, (np.ndarray, str, bytes)) or hasattr(data, "iloc") or hasattr(data, "__arrow_c_stream__"):
+        return data
+    if isinstance(data, Mapping):
+        if not data or any(_is_column(value) for value in data.values()):
+            inner = next((data[name] for name in ENVELOPES if _is_envelope(data.get(name))), None)
+            lists = [value for value in data.values() if _is_column(value)]
+            if inner is None and len(lists) == 1 and lists[0] and _is_column(lists[0][0]):  # kraken: {pair: [[...]]}
+                inner = lists[0]
+            return data if inner is None else _as_rows(inner, kind, venue)
+        inner = next((data[name] for name in ENVELOPES if isinstance(data.get(name), Mapping)), None)
+        return [data] if inner is None else _as_rows(inner, kind, venue)
+    rows = list(data) if hasattr(data, "__iter__") else data
+    if isinstance(rows, list) and rows and isinstance(rows[0], (list, tuple)):
+        return _named(rows, kind, venue)
+    if isinstance(rows, list) and rows and isinstance(rows[0], Mapping) and _is_envelope(rows[0].get("data")):
+        return [trade for row in rows for trade in row["data"]]  # htx: [{"data": [...]}, ...]
+    return rows
+
+
+def _is_column(value: Any) -> bool:
+    return hasattr(value, "__len__") and not isinstance(value, (str, bytes, Mapping))
+
+
+def _is_envelope(value: Any) -> bool:
+    return isinstance(value, Mapping) or (
+        _is_column(value) and len(value) > 0 and isinstance(value[0], (Mapping, list))
+    )
+
+
+def _named(rows: list[Any], kind: Venue, venue: str) -> list[dict[str, Any]]:
+    if not kind.columns:
+        known = ", ".join(sorted(name for name, one in VENUES.items() if one.columns))
+        raise TypeError(f"trades as lists must be of a venue whose columns are known ({known}), got venue {venue!r}")
+    for row, values in enumerate(rows):
+        if not isinstance(values, (list, tuple)) or len(values) < 4:
+            raise TypeError(f"row {row}: found {values!r:.80}, allowed [{', '.join(kind.columns)}]")
+    return [dict(zip(kind.columns, values, strict=False)) for values in rows]
+
+
+def _find(names: Sequence[str], wanted: Mapping[str, Sequence[str]], kind: Venue = _USUAL) -> dict[str, str]:
+    """The name of each wanted field that is there."""
+    normal: dict[str, list[str]] = {}
+    for name in names:
+        normal.setdefault(normal_name(name), []).append(name)
+    found = {}
+    for target, accepted in wanted.items():
+        own = [name for name in kind.names.get(target, ()) if name in normal]
+        there = [name for one in own[:1] or accepted for name in normal.get(one, [])]
+        if target in ("price", "size", "usd") and len(there) > 1:
+            raise ValueError(f"columns {' and '.join(map(repr, there))} both mean {target}: keep one")
+        if there:
+            found[target] = there[0]
+    return found
+
+
+def _is_inverse(kind: Venue, market: object) -> bool:
+    return bool(kind.inverse) and kind.inverse not in str(market)
+
+
+def _needed(found: Mapping[str, str], names: Sequence[str], wanted: Mapping[str, Sequence[str]], target: str) -> str:
+    if target not in found:
+        raise ValueError(
+            f"missing column for {target}: found {', '.join(map(repr, names)) or 'none'}; "
+            f"accepted names (any case): {', '.join(wanted[target])}"
+        )
+    return found[target]
+
+
+def _check_coin(column: Any, coin: str) -> None:
+    other = [value for value in different_values(column) if str(value).upper() != coin.upper()]
+    if other:
+        values = column.to_pylist()
+        more = sum(value in other for value in values) - 1
+        fail_row(values.index(other[0]), None, "coin", other[0], f"{coin!r}: one Liquidator a coin", more)
+
+
+def _check_market(column: Any, name: str) -> None:
+    markets = different_values(column)
+    if len(markets) > 1:
+        raise ValueError(
+            f"column {name!r} holds several markets ({', '.join(map(str, markets[:5]))}): pass one of them"
+        )
+
+
+# One trade ------------------------------------------------------------------------------------------------------------
+
+
+class One(NamedTuple):
+    """One trade, checked."""
+
+    time: int
+    price: float
+    size: float
+    side: int
+    id: int  # NO_ID if unknown
+    ordered: bool
+
+
+class Reader(NamedTuple):
+    """How trades with the same names are read, and where they say their venue and coin ("" if they do not)."""
+
+    read: Callable[[Mapping[str, Any]], One]
+    venue_name: str
+    coin_name: str
+
+
+def reader_of(names: Sequence[str], venue: str) -> Reader:
+    """What reads one trade with these names, at a few microseconds a call: for ``Liquidator.push``."""
+    kind = VENUES.get(venue.lower(), _USUAL)
+    found = _find(names, NAMES, kind)
+    time_name, price_name, size_name = (_needed(found, names, NAMES, name) for name in ("time", "price", "size"))
+    id_name = found.get("id", "")
+    signed = kind.signed and "side" not in found
+    side_name = "" if signed else _needed(found, names, NAMES, "side")
+    maker = normal_name(side_name) in MAKER_NAMES
+    meaning = MAKER_SIDES if maker else kind.sides or SIDES
+    market_name = found.get("market", "")
+    allowed = ", ".join(meaning)
+
+    def read(trade: Mapping[str, Any]) -> One:
+        time = trade[time_name]
+        if type(time) is not int or not 100_000_000_000 <= time < 100_000_000_000_000:
+            time = ms_of(time)
+        price = _number(trade[price_name], "price")
+        size = _number(trade[size_name], "size")
+        if signed:
+            side = 1 if size > 0.0 else -1
+            size = abs(size)
+        else:
+            word = trade[side_name]
+            side = meaning.get(word, 0) if type(word) is str else 0
+            if side == 0 and not (type(word) is bool and not maker):
+                side = meaning.get(str(word).strip().lower(), 0)
+            if side == 0:
+                raise ValueError(f"side: found {word!r}, allowed {allowed}")
+        if not 0.0 < price < math.inf:
+            raise ValueError(f"price: found {price!r}, allowed a finite number above 0")
+        if not 0.0 < size < math.inf:
+            raise ValueError(f"size: found {size!r}, allowed a finite number above 0")
+        if kind.inverse and _is_inverse(kind, trade.get(market_name, "")):
+            size /= price
+        ident = trade[id_name] if id_name else None
+        if ident is None:
+            return One(time, price, size, side, NO_ID, False)
+        if type(ident) is int:
+            return One(time, price, size, side, ident, True)
+        text = str(ident)
+        if text.isdecimal():
+            return One(time, price, size, side, int(text), True)
+        return One(time, price, size, side, digest_of(text), False)
+
+    return Reader(read, found.get("venue", ""), found.get("coin", ""))
+
+
+def rows_of(data: Events, venue: str) -> list[Mapping[str, Any]]:
+    """The rows of whatever ``read_trades`` takes, to be read one by one."""
+    rows = _as_rows(data, VENUES.get(venue.lower(), _USUAL), venue)
+    if isinstance(rows, list) and all(isinstance(row, Mapping) for row in rows):
+        return rows
+    names, column = columns_of(rows)
+    values = [column(name).to_pylist() for name in names]
+    return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+
+
+def _number(value: Any, name: str) -> float:
+    if isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name}: found {value!r}, allowed a number")
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name}: found {value!r}, allowed a number") from None
+
+
+def ms_of(value: Any) -> int:
+    """A time of whatever form as ms."""
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            try:
+                value = datetime.fromisoformat(value)
+            except ValueError:
+                raise ValueError(f"time: found {value!r}, allowed a number or ISO 8601 text") from None
+    if isinstance(value, np.datetime64):
+        value = int(value.astype("M8[ms]").astype(np.int64))
+    if isinstance(value, datetime):
+        value = value if value.tzinfo else value.replace(tzinfo=UTC)
+        value = round(value.timestamp() * 1000)
+        check_ms(np.array([value]))
+        return value
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"time: found {value!r}, allowed a number, a datetime or ISO 8601 text")
+    return int(ms_from_numbers(np.array([value]))[0])
+
+
+# Other feeds ----------------------------------------------------------------------------------------------------------
+
+
+def read_liquidations(data: Events, coin: str, code_of: Callable[[str], int], venue: str = "") -> np.ndarray:
+    """Translate observed liquidations into (n,) LIQUIDATION, as they came, checked.
+
+    data      as for ``read_trades``: time, price, side, and its USD or its size in base units; venue, id
+    code_of   gives the number that stands for a venue's name
+
+    ``side``: ``long`` or ``short`` is who was liquidated. ``buy``, ``sell``, ``A`` and ``B`` are the closing order's,
+    but for bybit, which gives the position's; gate's and bitfinex's are disputed and refused: say long or short. Errors
+    as for ``read_trades``.
+    """
+    names, column = columns_of(_as_rows(data, _USUAL, venue))
+    if not names:
+        return np.zeros(0, LIQUIDATION)
+    found = _find(names, _LIQUIDATIONS)
+    if "coin" in found:
+        _check_coin(column(found["coin"]), coin)
+    if "market" in found and "venue" not in found:
+        _check_market(column(found["market"]), found["market"])
+    time = time_column(column(_needed(found, names, _LIQUIDATIONS, "time")))
+    out = np.zeros(len(time), LIQUIDATION)
+    out["time"] = time
+    out["price"] = number_column(column(_needed(found, names, _LIQUIDATIONS, "price")), "price")
+    if "usd" in found:
+        out["usd"] = number_column(column(found["usd"]), "usd")
+    else:
+        out["usd"] = out["price"] * number_column(column(_needed(found, names, _LIQUIDATIONS, "size")), "size")
+    for name in ("price", "usd"):
+        _check_positive(name, out[name], time)
+    words = column(_needed(found, names, _LIQUIDATIONS, "side")).to_pylist()
+    said = column(found["venue"]).to_pylist() if "venue" in found else [None] * len(out)
+    venues = [str(name or venue) for name in said]
+    out["side"] = [_who(word, venues[row].lower(), row) for row, word in enumerate(words)]
+    out["venue"] = [code_of(name) for name in venues]
+    out["id"] = id_column(column(found["id"]))[0] if "id" in found else NO_ID
+    return out
+
+
+def _who(word: Any, venue: str, row: int) -> int:
+    """LONG or SHORT: who was liquidated."""
+    text = str(word).strip().lower()
+    if text in ("long", "short"):
+        return LONG if text == "long" else SHORT
+    sign = SIDES.get(text, 0) if not isinstance(word, bool) else 0
+    if sign == 0:
+        fail_row(row, None, "side", word, "long or short (who was liquidated), or buy or sell (the closing order)")
+    if venue in _DISPUTED:
+        fail_row(row, None, "side", word, f"long or short: what {venue} means by its sides is disputed")
+    return LONG if (sign > 0) == (venue in _POSITION_SIDED) else SHORT
+
+
+def _check_positive(name: str, values: np.ndarray, time: np.ndarray) -> None:
+    bad = ~((values > 0.0) & (values < np.inf))
+    if bad.any():
+        row = int(bad.argmax())
+        fail_row(row, int(time[row]), name, values[row], "a finite number above 0", int(bad.sum()) - 1)
+
+
+def read_rates(data: Events, coin: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Funding rates and open interest as time series: field -> (times in ms, values), in order of time.
+
+    data   rows, columns or a frame with a time and ``funding_rate``, ``open_interest`` (base units) or both; NaN is
+           unknown. Also ``{coin: {"funding_rate": ..., "open_interest": ..., "timestamp": ...}}``, of which this coin's
+           is taken. Of several readings of one time the last given counts.
+
+    Errors as for ``read_trades``: a reading without a time is one, since its time decides which bars it belongs to.
+    """
+    if isinstance(data, Mapping) and data and all(isinstance(value, Mapping) for value in data.values()):
+        mine = [value for name, value in data.items() if str(name).upper() == coin.upper()]
+        if not mine:
+            raise ValueError(f"no reading of {coin!r}: found {', '.join(map(repr, data))}")
+        data = mine
+    elif isinstance(data, Mapping) and not any(_is_column(value) for value in data.values()):
+        data = [data]
+    names, column = columns_of(data)
+    if not names:
+        return {}
+    found = _find(names, _RATES)
+    if not found.keys() & {"funding_rate", "open_interest"}:
+        raise ValueError(
+            f"neither funding_rate nor open_interest: found {', '.join(map(repr, names))}; accepted names (any case): "
+            f"{', '.join((*_RATES['funding_rate'], *_RATES['open_interest']))}"
+        )
+    if "coin" in found and normal_name(found["coin"]) == "coin":
+        _check_coin(column(found["coin"]), coin)
+    elif "coin" in found:
+        _check_market(column(found["coin"]), found["coin"])
+    time = time_column(column(_needed(found, names, _RATES, "time")))
+    order = np.argsort(time, kind="stable")
+    series = {}
+    for name in ("funding_rate", "open_interest"):
+        if name not in found:
+            continue
+        values = number_column(column(found[name]), name)
+        bad = np.isinf(values) | ((values < 0.0) if name == "open_interest" else False)
+        if bad.any():
+            row = int(bad.argmax())
+            allowed = "a finite number" if name == "funding_rate" else "a finite number not below 0"
+            fail_row(row, int(time[row]), name, values[row], f"{allowed}, or NaN (unknown)", int(bad.sum()) - 1)
+        known = order[~np.isnan(values[order])]
+        series[name] = time[known], values[known]
+    return series
