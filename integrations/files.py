@@ -501,12 +501,23 @@ def columns_of(data: Any) -> tuple[list[str], Callable[[str], pa.Array]]:
 def _array(values: Any, name: str) -> pa.Array:
     try:
         array = pa.array(values, from_pandas=True)
-    except (pa.ArrowException, TypeError, ValueError):
+        objects = isinstance(values, list) or getattr(getattr(values, "dtype", None), "kind", "") == "O"
+        number = pa.types.is_integer(array.type) or pa.types.is_floating(array.type)
+        mixed = objects and number and True in map(_is_bool, values)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        mixed = True
+    if mixed:
+        values = list(values)
         kinds = [type(value).__name__ for value in values]
-        row = next((row for row, kind in enumerate(kinds) if kind not in (kinds[0], "NoneType")), 0)
+        other = (row for row, kind in enumerate(kinds) if kind not in (kinds[0], "NoneType"))
+        row = next(other, max(range(len(kinds)), key=lambda row: len(str(values[row]))))  # else one that is too large
         found = f"found {values[row]!r:.80}"
-        raise TypeError(f"row {row}, {name}: {found}, allowed one type throughout: row 0 has {kinds[0]}") from None
+        raise TypeError(f"row {row}, {name}: {found}, allowed one type throughout: row 0 has {kinds[0]}")
     return _in_one_piece(array)
+
+
+def _is_bool(value: object) -> bool:
+    return value is True or value is False
 
 
 def _in_one_piece(column: pa.Array | pa.ChunkedArray) -> pa.Array:

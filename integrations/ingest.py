@@ -388,7 +388,10 @@ def ms_of(value: Any) -> int:
         return value
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"time: found {value!r}, allowed a number, a datetime or ISO 8601 text")
-    return int(ms_from_numbers(np.array([value]))[0])
+    try:
+        return int(ms_from_numbers(np.array([value]))[0])
+    except ValueError as error:
+        raise ValueError(str(error).removeprefix("row 0, ")) from None
 
 
 # Other feeds ----------------------------------------------------------------------------------------------------------

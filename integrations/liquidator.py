@@ -12,6 +12,7 @@ import json
 import logging
 import math
 import os
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
@@ -610,26 +611,38 @@ class Liquidator:
         candles    to draw; None: the bars of ``timeframe``
         show       open it in a browser or notebook if there is one; nothing waits for it
         save_path  write it there as one HTML file that needs no network
-        export     "tradingview": return a Pine script of these zones rather than the figure
+        export     "tradingview": return a Pine script of these zones and the levels rather than the figure, or, if
+                   there is no zone, one that finds its own on the chart
 
-        Needs plotly: pip install "liquidator-core[charts]".
+        Figures need plotly: pip install "liquidator-core[charts]".
         """
         if export is not None:
             _one_of("export", export, ("tradingview",))
+        zones = self.compute_zones() if zones is None else frames.check_zones(zones)
+        script = self._pine(zones) if export else None
+        if script is not None and not show and save_path is None:
+            return script
         from . import charts
 
-        zones = self.compute_zones() if zones is None else frames.check_zones(zones)
         bars = self.bars(self.timeframe) if candles is None else frames.bars_from_frame(candles, self.on_bad)
         made = charts.zones_figure(bars, zones, self.levels(), f"{self.coin} {self.timeframe}: liquidation zones")
         if save_path is not None:
             charts.write_html(made, save_path)
         if show:
             charts.show(made)
-        if export is None:
-            return made
+        return made if script is None else script
+
+    def _pine(self, zones: pd.DataFrame) -> str:
         from .pine import to_pine
 
-        return to_pine(self._params_for(self.timeframe, self.window_minutes), form="snapshot", zones=zones)
+        params = self._params_for(self.timeframe, self.window_minutes)
+        if len(zones) == 0:
+            return to_pine(params, symbol=self.coin)
+        names = {"entry_low": "low", "entry_high": "high", "total_usd": "usd", "quality_score": "quality"}
+        as_of = f"{zones.attrs['as_of']} UTC" if zones.attrs.get("as_of") is not None else ""
+        return to_pine(
+            params, "snapshot", zones.rename(columns=names), self.levels(), symbol=self.coin, as_of=as_of
+        )
 
     # Later -----------------------------------------------------------------------------------------------------------
 
@@ -673,12 +686,10 @@ class Liquidator:
         Raises ValueError for a file that is damaged, of another kind or of another schema.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                about = json.loads(file["about"].tobytes())
-                arrays = {name: file[name] for name in file.files if name != "about"}
-        except (ValueError, KeyError, EOFError, OSError) as error:
-            if isinstance(error, FileNotFoundError):
-                raise
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as saved:
+                about = json.loads(saved["about"].tobytes())
+                arrays = {name: saved[name] for name in saved.files if name != "about"}
+        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
             raise ValueError(f"{path}: not a file that Liquidator.save wrote, or damaged: {error}") from None
         if about.get("schema") != SCHEMA or about.get("arrays") != sorted(arrays):
             raise ValueError(f"{path}: of schema {about.get('schema')}, allowed {SCHEMA}, or incomplete")

@@ -92,9 +92,9 @@ def to_timeframe(bars: np.ndarray, timeframe: str, step_ms: int | None = None) -
     """Merge (n,) BAR of a lower timeframe into the closed bars of a higher one.
 
     The first bar is left out if it starts before the first row, the last unless the rows reach its end. A row lasts
-    ``step_ms``, if None as long as the shortest step between rows. Volumes and flows add up, open interest and funding are the last
-    ones; rows without prices add none. Raises ValueError for times that do not rise and for rows that do not fit into
-    the higher bars (8h into 12h, weeks into months).
+    ``step_ms``, if None as long as the shortest step between rows. Volumes and flows add up, open interest and funding
+    are the last ones; rows without prices add none. Raises ValueError for times that do not rise and for rows that do
+    not fit into the higher bars (8h into 12h, weeks into months).
     """
     timeframe_ms(timeframe)
     if len(bars) < (2 if step_ms is None else 1):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from liquidator_core import BAR, TRADE, Params
-from liquidator_core.tape import bars_from_trades, fold_trades, new_tape
+from liquidator_core.tape import bars_from_trades, close_bars, fold_trades, new_tape
 
 PARAMS = Params(tape_ms=1000, large_trades=7, large_mult=4.0)
 
@@ -105,3 +105,38 @@ def test_bad_rows_are_named(field, value, says):
     trades[field][50] = value
     with pytest.raises(ValueError, match=says):
         bars_from_trades(trades, PARAMS)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_bars_closed_by_the_clock_are_those_that_trades_would_close(seed):
+    trades = made_trades(1500, seed, step=900)
+    whole = bars_from_trades(trades, PARAMS)
+    assert (whole["volume"] == 0).any()
+    record = PARAMS.to_record()
+    tape = new_tape()
+    assert close_bars(tape, record, int(trades["time"][-1]), np.zeros(9, BAR)) == 0  # no trade, no bar
+    got = []
+    edges = np.unique(np.random.default_rng(seed).choice(whole["time"], 200))
+    first = 0
+    for until in edges.tolist():
+        room = np.zeros(len(whole) + 1, BAR)
+        last = int(np.searchsorted(trades["time"], until))
+        used, made = fold_trades(tape, record, trades[first:last], room)
+        assert used == last - first
+        made += close_bars(tape, record, until, room[made:])
+        assert close_bars(tape, record, until, room) == 0
+        got.append(room[:made].copy())
+        first = last
+    got = np.concatenate(got)
+    assert got.tobytes() == whole[: len(got)].tobytes()
+    assert got["time"][-1] + PARAMS.tape_ms == edges[-1]
+
+
+def test_closing_stops_where_there_is_no_room():
+    trades = made_trades(10, 1, step=10)
+    record, tape, room = PARAMS.to_record(), new_tape(), np.zeros(2, BAR)
+    fold_trades(tape, record, trades, room)
+    until = int(trades["time"][-1]) + 5000
+    assert [close_bars(tape, record, until, room) for _ in range(4)] == [2, 2, 1, 0]
+    with pytest.raises(TypeError, match="close_bars takes"):
+        close_bars(tape, record, until, np.zeros(3))

@@ -114,6 +114,14 @@ def test_prefix_law_holds_for_closed_bars():
         assert part.tobytes() == whole[: len(part)].tobytes()
 
 
+def test_the_length_of_a_row_may_be_given():
+    bars = walk(13, HOUR, ms(2024, 1, 10))[[0, 1, 2, 3, 9]]  # a hole, which says nothing of how long a row is
+    assert to_timeframe(bars, "4h", HOUR).tobytes() == to_timeframe(bars, "4h").tobytes()
+    assert len(to_timeframe(bars[:1], "1h", HOUR)) == 1
+    assert len(to_timeframe(bars[[0, 4]], "4h", HOUR)) == 1
+    assert len(to_timeframe(bars[:1], "1h")) == 0
+
+
 def test_rows_without_prices_add_none():
     bars = walk(8, HOUR, ms(2024, 1, 10, 0))
     for name in ("open", "high", "low", "close"):

@@ -1,0 +1,78 @@
+"""Speed beside liquidator-indicator 0.1.2, which this project sets out to surpass, as ratios within one run.
+
+The older package runs in a virtual environment of its own: the one that OLDER_PACKAGE_VENV names, else one that is made
+for the run. Both packages take turns, each measurement in a process of its own (older_worker.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+import pytest
+
+WORKER = Path(__file__).with_name("older_worker.py")
+TURNS = 3
+# case -> (rounds of ours in a turn, of theirs, what it is)
+CASES = {
+    "str": (5, 2, "1M trades, str sides: ingest and zones"),
+    "category": (5, 2, "1M trades, categorical sides: ingest and zones"),
+    "object": (5, 2, "1M trades, object sides: ingest and zones"),
+    "push": (20_000, 4, "one trade pushed onto 1M, bars that close included"),
+    "update": (2000, 4, "one trade and the frame of zones onto 1M"),
+    "timeframes": (5, 2, "zones of 15 timeframes at 200k trades"),
+    "import": (1, 1, "import of the Liquidator"),
+}
+
+
+@pytest.fixture(scope="module")
+def older_python(tmp_path_factory) -> Path:
+    if given := os.environ.get("OLDER_PACKAGE_VENV"):
+        return Path(given) / "bin" / "python"
+    place = tmp_path_factory.mktemp("older")
+    venv.create(place, with_pip=True)
+    python = place / "bin" / "python"
+    done = subprocess.run(
+        [python, "-m", "pip", "install", "--quiet", "liquidator-indicator==0.1.2"], capture_output=True, text=True
+    )
+    if done.returncode:
+        pytest.skip(f"liquidator-indicator 0.1.2 cannot be installed: {done.stderr.strip()[-300:]}")
+    return python
+
+
+def measure(python: Path | str, package: str, case: str, rounds: int) -> dict[str, float]:
+    command = [python, WORKER, package, case, str(rounds)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def turns(older_python: Path, case: str, rounds: tuple[int, int]) -> tuple[dict[str, float], dict[str, float]]:
+    """Medians of (ours, theirs), measured in turns."""
+    ours, theirs = [], []
+    for _ in range(TURNS):
+        ours.append(measure(sys.executable, "liquidator_integrations", case, rounds[0]))
+        theirs.append(measure(older_python, "liquidator_indicator", case, rounds[1]))
+    return tuple({name: statistics.median(one[name] for one in some) for name in some[0]} for some in (ours, theirs))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_beside_the_older_package(benchmark, tell, older_python, case):
+    *rounds, what = CASES[case]
+    ours, theirs = benchmark.pedantic(turns, (older_python, case, tuple(rounds)), rounds=1)
+    ratio = theirs["seconds"] / ours["seconds"]
+    tell(f"{what}: {_time(ours['seconds'])}, 0.1.2 {_time(theirs['seconds'])}: {ratio:,.1f} times as fast")
+
+
+def test_memory_beside_the_older_package(benchmark, tell, older_python):
+    ours, theirs = benchmark.pedantic(turns, (older_python, "memory", (1, 1)), rounds=1)
+    for name, what in (("added", "added by ingest and zones"), ("peak", "of the whole process")):
+        tell(f"peak memory at 1M trades, {what}: {ours[name]:.0f} MB = {ours[name] / theirs[name]:.2f} of 0.1.2's")
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds * 1e6:.1f} us" if seconds < 1e-3 else f"{seconds * 1e3:.1f} ms"
