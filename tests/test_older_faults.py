@@ -7,6 +7,7 @@ import logging
 import math
 import os
 import pickle
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -207,10 +208,11 @@ def test_a_script_of_cheap_zones_keeps_their_prices(capsys):
     script = made.plot(zones, show=False, export="tradingview")
     assert isinstance(script, str)
     assert capsys.readouterr().out == ""
+    numbers = np.array([float(number) for number in re.findall(r"\d+\.\d+(?:e-?\d+)?", script)])
     for zone in zones.itertuples():
-        assert zone.entry_low != zone.entry_high
-        assert f"{zone.entry_low:.6g}" in script
-        assert f"{zone.entry_high:.6g}" in script
+        assert zone.entry_low < zone.entry_high
+        for price in (zone.entry_low, zone.entry_high):
+            assert np.isclose(numbers, price, rtol=1e-9).any()
 
 
 @pytest.mark.parametrize("power", [-3, 3, 6])
