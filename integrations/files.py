@@ -228,9 +228,9 @@ def read_liquidations(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndar
     path = Path(path)
     table = _checked_table(path, _liquidation_columns)
     columns = _liquidation_columns(path, table.column_names)
-    time = _times(_whole(table, columns["time"]))
+    time = time_column(_whole(table, columns["time"]))
     check_order(time, repeats=False)
-    usd = np.stack([_numbers(_whole(table, columns[field]), field) for field in LIQUIDATION_NAMES])
+    usd = np.stack([number_column(_whole(table, columns[field]), field) for field in LIQUIDATION_NAMES])
     for field, values in zip(LIQUIDATION_NAMES, usd, strict=True):
         bad = np.flatnonzero(~((values >= 0.0) & (values < np.inf)))
         if len(bad):
