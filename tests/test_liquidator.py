@@ -29,7 +29,7 @@ from liquidator_core.tape import bars_from_trades
 from liquidator_core.timeframes import TIMEFRAMES, bar_spans, to_timeframe
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
-SMALL = made_bars.small_params()
+SMALL = made_bars.small_params(zone_bars=60, event_mult=2.0, break_atr=2.0)
 MINUTE = 60_000
 START = made_bars.START
 

@@ -93,7 +93,7 @@ def names_of(section: str) -> dict[str, str]:
 def filled() -> Liquidator:
     trades = made_bars.random_trades(2500, 0)
     trades["side"] |= 1
-    made = Liquidator(params=made_bars.small_params(), mode="streaming")
+    made = Liquidator(params=made_bars.small_params(zone_bars=60, event_mult=2.0, break_atr=2.0), mode="streaming")
     made.ingest_trades(trades)
     return made
 

@@ -24,7 +24,7 @@ from liquidator_core.zones import marks_of
 
 NO_CLOCK = ("liquidator.py", "history.py", "ingest.py", "zone_table.py", "cascade.py", "frames.py", "files.py")
 CLOCKS = {"now", "utcnow", "today", "time_ns", "monotonic", "perf_counter", "localtime", "gmtime"}
-SMALL = made_bars.small_params()
+SMALL = made_bars.small_params(zone_bars=60, event_mult=2.0, break_atr=2.0)
 MINUTE = 60_000
 
 
