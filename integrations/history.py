@@ -31,46 +31,66 @@ _MOST_BARS = 20_000_000
 STREAMED_ROWS = 50_000  # bars that streaming keeps at least: a month of minutes, the open bar of the longest timeframe
 _ID_MEMORY_MS = 600_000  # a reconnect delivers again what is not older than this
 _ORDER = np.dtype([("venue", "i8"), ("rank", "i8")])
+_SEEN = np.dtype([("time", "i8"), ("id", "i8")])
+_READING = np.dtype([("time", "i8"), ("value", "f8")])
 _ROUNDING_MS = 1000
+_PUSHED = 4096  # pushed trades that are held one by one before they join the queue
 _KEPT_IDS = 1000  # pushed ids that are looked up one by one before they join the rest
 
 
 class Rows:
-    """Closed bars in order of time; rows are added behind, cut off behind, and dropped in front.
+    """Rows of a structured array in order of ``time``; added behind or in between, cut off behind, dropped in front.
 
-    ``first`` is the position of the first row that is still there, ``epoch`` changes whenever rows are cut off: what
-    was worked out from them no longer holds.
+    ``first`` is the position of the first row that is still there, ``epoch`` changes whenever rows are cut off or put
+    in between: what was worked out from them no longer holds.
     """
 
-    def __init__(self, bars: np.ndarray | None = None, first: int = 0) -> None:
-        self._room = np.zeros(64, BAR) if bars is None else bars
-        self._length = 0 if bars is None else len(bars)
+    def __init__(self, rows: np.ndarray, first: int = 0) -> None:
+        self._room = rows
+        self._length = len(rows)
         self.first = first
         self.epoch = 0
 
     @property
-    def bars(self) -> np.ndarray:
-        """(n,) BAR, the very memory: not to be changed."""
+    def rows(self) -> np.ndarray:
+        """(n,) rows, the very memory: not to be changed."""
         return self._room[: self._length]
+
+    @property
+    def time(self) -> np.ndarray:
+        """(n,) int64 ms."""
+        return self.rows["time"]
 
     @property
     def end(self) -> int:
         """Position behind the last row."""
         return self.first + self._length
 
-    def append(self, bars: np.ndarray) -> None:
-        """Add rows later than all others."""
-        length = self._length + len(bars)
+    def append(self, rows: np.ndarray) -> None:
+        """Add rows that are not earlier than any other. Cost: theirs, on average."""
+        length = self._length + len(rows)
         if length > len(self._room):
-            room = np.zeros(max(length, 2 * len(self._room)), BAR)
-            room[: self._length] = self.bars
+            room = np.zeros(max(length, 2 * len(self._room), 64), self._room.dtype)
+            room[: self._length] = self.rows
             self._room = room
-        self._room[self._length : length] = bars
+        self._room[self._length : length] = rows
         self._length = length
+
+    def put(self, rows: np.ndarray, unique: bool = True) -> None:
+        """Add rows in order of time; ``unique``: of one time the last given stays. Cost: theirs, if they are later."""
+        if len(rows) == 0:
+            return
+        last = self.time[-1] if self._length else -1
+        if rows["time"][0] <= last - (not unique):
+            rows = np.concatenate([self.rows, rows])
+            rows = rows[np.argsort(rows["time"], kind="stable")]
+            self._length = 0
+            self.epoch += 1
+        self.append(rows[np.r_[np.diff(rows["time"]) > 0, True]] if unique else rows)
 
     def cut(self, time: int) -> None:
         """Take away the rows from a time on."""
-        keep = int(np.searchsorted(self.bars["time"], time))
+        keep = int(np.searchsorted(self.time, time))
         if keep < self._length:
             self._length = keep
             self.epoch += 1
@@ -79,8 +99,14 @@ class Rows:
         """Forget all but the last ``keep`` rows, once there are twice as many."""
         if self._length > 2 * keep:
             self.first += self._length - keep
-            self._room = self.bars[-keep:].copy()
+            self._room = self.rows[-keep:].copy() if keep else self._room[:0]
             self._length = keep
+
+    def drop_before(self, time: int) -> None:
+        """Forget the rows before a time, once they are half of all."""
+        early = int(np.searchsorted(self.time, time))
+        if 2 * early >= self._length:
+            self.drop(self._length - early)
 
 
 class Queue(NamedTuple):
@@ -93,16 +119,16 @@ class Queue(NamedTuple):
 class Seen:
     """Ids of one venue's events, so that what is delivered twice counts once."""
 
-    def __init__(self, times: np.ndarray | None = None, ids: np.ndarray | None = None) -> None:
-        self.times = np.zeros(0, np.int64) if times is None else times  # in order
-        self.ids = np.zeros(0, np.int64) if ids is None else ids
+    def __init__(self, events: np.ndarray | None = None) -> None:
+        self.events = Rows(np.zeros(0, _SEEN) if events is None else events)
         self._recent: dict[int, int] = {}
 
     def is_new(self, time: int, ident: int) -> bool:
         """Whether an event was not seen before; it is from now on."""
         if ident in self._recent:
             return False
-        near = len(self.times) > 0 and time < self.times[-1] + _ROUNDING_MS
+        known = self.events.time
+        near = len(known) > 0 and time < known[-1] + _ROUNDING_MS
         if near and not self._are_new(np.array([time]), np.array([ident]))[0]:
             return False
         self._recent[ident] = time
@@ -119,35 +145,24 @@ class Seen:
             first = np.zeros(len(ids), np.bool_)
             first[np.unique(ids, return_index=True)[1]] = True
             fresh &= first
-        fresh |= ~known
         self._add(times[fresh & known], ids[fresh & known])
-        return fresh
+        return fresh | ~known
 
     def settle(self) -> None:
         """Let what came one by one join the rest."""
         recent, self._recent = self._recent, {}
-        if recent:
-            self._add(np.array(list(recent.values())), np.array(list(recent)))
-
-    def forget(self, before: int) -> None:
-        """Let go of events before a time."""
-        self.settle()
-        start = int(np.searchsorted(self.times, before))
-        if start > len(self.times) // 2:
-            self.times, self.ids = self.times[start:].copy(), self.ids[start:].copy()
+        self._add(np.array(list(recent.values()), np.int64), np.array(list(recent), np.int64))
 
     def _are_new(self, times: np.ndarray, ids: np.ndarray) -> np.ndarray:
         """One event has one time, give or take its rounding, so that only ids of the same span are compared."""
-        low, high = np.searchsorted(self.times, [times.min() - _ROUNDING_MS, times.max() + _ROUNDING_MS])
-        return ~np.isin(ids, self.ids[low:high])
+        span = [times.min() - _ROUNDING_MS, times.max() + _ROUNDING_MS]
+        low, high = np.searchsorted(self.events.time, span)
+        return ~np.isin(ids, self.events.rows["id"][low:high])
 
     def _add(self, times: np.ndarray, ids: np.ndarray) -> None:
-        in_order = len(times) < 2 or bool((np.diff(times) >= 0).all())
-        behind = len(times) == 0 or len(self.times) == 0 or times.min() >= self.times[-1]
-        self.times, self.ids = np.concatenate([self.times, times]), np.concatenate([self.ids, ids])
-        if not (in_order and behind):
-            order = np.argsort(self.times, kind="stable")
-            self.times, self.ids = self.times[order], self.ids[order]
+        events = np.zeros(len(times), _SEEN)
+        events["time"], events["id"] = times, ids
+        self.events.put(events[np.argsort(times, kind="stable")], unique=False)
 
 
 class History:
@@ -168,17 +183,17 @@ class History:
         self.lateness_ms = lateness_ms if streaming else 0
         self.keep_ms = keep_ms
         self.feed_bars = params.flow_bars if feed_bars is None else feed_bars
-        self.rows = Rows()
+        self.rows = Rows(np.zeros(0, BAR))
         self.clock = 0  # the latest event time, ms
         self.closed = 0  # bars that end here or before are closed, ms
         self.late = {"trades": 0, "liquidations": 0, "rates": 0, "candles": 0}
         self.repeated = 0
         self.venues: list[str] = []
-        self.liquidations = np.zeros(0, LIQUIDATION)
-        self.candles = np.zeros(0, BAR)
-        self.rates = {name: (np.zeros(0, np.int64), np.zeros(0)) for name in ("funding_rate", "open_interest")}
+        self.liquidations = Rows(np.zeros(0, LIQUIDATION))
+        self.candles = Rows(np.zeros(0, BAR))
+        self.rates = {name: Rows(np.zeros(0, _READING)) for name in ("funding_rate", "open_interest")}
         self._tape = new_tape()
-        self._traded = Rows()  # bars of the trades alone
+        self._traded = Rows(np.zeros(0, BAR))  # bars of the trades alone
         self._queue: list[Queue] = []
         self._pushed: list[tuple[int, float, float, int, int, int]] = []
         self._kept: list[Queue] = []  # batch: closed trades since the base
@@ -229,6 +244,7 @@ class History:
         earliest = int(time.min())
         if earliest < self.closed:
             self._reopen(earliest)
+        self._queue_pushed()  # these arrived before
         self._queue.append(Queue(trades, order))
         self.clock = max(self.clock, int(time.max()))
 
@@ -249,6 +265,8 @@ class History:
             self.clock = time
         rank = one.id if one.ordered else 0
         self._pushed.append((time, one.price, one.size, one.side, self.code_of(venue), rank))
+        if len(self._pushed) >= _PUSHED:
+            self._queue_pushed()
 
     def add_liquidations(self, some: np.ndarray) -> np.ndarray:
         """Add (n,) LIQUIDATION; returns those that count: not repeated, not late."""
@@ -265,11 +283,7 @@ class History:
             self._count_late("liquidations", int(late.sum()), int(some["time"][late.argmax()]))
         some = some[keep & ~late]
         if len(some):
-            everything = np.concatenate([self.liquidations, some])
-            names = np.argsort(np.argsort(self.venues))
-            keys = ("usd", "price", "id")
-            order = np.lexsort((*(everything[key] for key in keys), names[everything["venue"]], everything["time"]))
-            self.liquidations = everything[order]
+            self.liquidations.put(some[np.argsort(some["time"], kind="stable")], unique=False)
             self.clock = max(self.clock, int(some["time"].max()))
             self._change(int(some["time"].min()))
         return some
@@ -280,15 +294,12 @@ class History:
             late = time <= (self.closed if self.streaming else 0)
             if late.any():
                 self._count_late("rates", int(late.sum()), int(time[late.argmax()]))
-            time, value = time[~late], value[~late]
-            if len(time) == 0:
-                continue
-            old_time, old_value = self.rates[name]
-            all_time, all_value = np.concatenate([old_time, time]), np.concatenate([old_value, value])
-            order = np.argsort(all_time, kind="stable")
-            last = np.r_[np.diff(all_time[order]) > 0, True]
-            self.rates[name] = all_time[order][last], all_value[order][last]
-            self._change(int(time[0]) - 1)
+            readings = np.zeros(len(time), _READING)
+            readings["time"], readings["value"] = time, value
+            readings = readings[~late]
+            if len(readings):
+                self.rates[name].put(readings)
+                self._change(int(readings["time"][0]) - 1)
 
     def add_candles(self, candles: np.ndarray) -> None:
         """Add closed candles, (n,) BAR of the length of a bar, in order of time."""
@@ -296,15 +307,11 @@ class History:
         if late.any():
             self._count_late("candles", int(late.sum()), int(candles["time"][0]))
         candles = candles[~late]
-        if len(candles) == 0:
-            return
-        self._check_span(candles["time"])
-        everything = np.concatenate([self.candles, candles])
-        order = np.argsort(everything["time"], kind="stable")
-        last = np.r_[np.diff(everything["time"][order]) > 0, True]
-        self.candles = everything[order][last]
-        self.clock = max(self.clock, int(candles["time"][-1]) + self.step)
-        self._change(int(candles["time"][0]))
+        if len(candles):
+            self._check_span(candles["time"])
+            self.candles.put(candles)
+            self.clock = max(self.clock, int(candles["time"][-1]) + self.step)
+            self._change(int(candles["time"][0]))
 
     def _seen_at(self, what: str, venue: str) -> Seen:
         return self._seen.setdefault(f"{what} {venue}", Seen())
@@ -336,8 +343,8 @@ class History:
     def settle(self) -> None:
         """Close the bars that event time has passed and make what changed anew. Cost: that of what came since."""
         until = (self.clock - self.lateness_ms) // self.step * self.step
-        if len(self.candles):
-            until = max(until, int(self.candles["time"][-1]) + self.step)  # a candle is closed when it comes
+        if len(self.candles.rows):
+            until = max(until, int(self.candles.time[-1]) + self.step)  # a candle is closed when it comes
         if until > self.closed:
             self._close(until)
         if self._made < self.closed:
@@ -399,16 +406,7 @@ class History:
 
     def _sorted(self) -> Queue:
         """Everything in the queue by (time, venue, id, arrival)."""
-        if self._pushed:
-            columns = list(zip(*self._pushed, strict=True))
-            trades = np.zeros(len(self._pushed), TRADE)
-            for name, values in zip(TRADE.names or (), columns, strict=False):
-                trades[name] = values
-            order = np.zeros(len(trades), _ORDER)
-            order["venue"], order["rank"] = columns[4], columns[5]
-            plain = not (order["venue"].any() or order["rank"].any())
-            self._queue.append(Queue(trades, None if plain else order))
-            self._pushed = []
+        self._queue_pushed()
         if not self._queue:
             return Queue(np.zeros(0, TRADE), None)
         trades = self._queue[0].trades if len(self._queue) == 1 else np.concatenate([q.trades for q in self._queue])
@@ -422,12 +420,24 @@ class History:
         places = np.lexsort((order["rank"], names[order["venue"]], trades["time"]))
         return Queue(trades[places], order[places])
 
+    def _queue_pushed(self) -> None:
+        """Let what was pushed one by one join the queue."""
+        if not self._pushed:
+            return
+        columns = list(zip(*self._pushed, strict=True))
+        self._pushed = []
+        trades = np.zeros(len(columns[0]), TRADE)
+        for name, values in zip(TRADE.names or (), columns, strict=False):
+            trades[name] = values
+        order = np.zeros(len(trades), _ORDER)
+        order["venue"], order["rank"] = columns[4:]
+        plain = not (order["venue"].any() or order["rank"].any())
+        self._queue.append(Queue(trades, None if plain else order))
+
     def _made_from(self, start: int) -> np.ndarray:
         """The bars from ``start`` to the last closed one, of trades, candles and feeds."""
-        traded = self._traded.bars
-        traded = traded[np.searchsorted(traded["time"], start) :]
-        candles = self.candles
-        candles = candles[np.searchsorted(candles["time"], start) :]
+        traded = self._traded.rows[np.searchsorted(self._traded.time, start) :]
+        candles = self.candles.rows[np.searchsorted(self.candles.time, start) :]
         candles = candles[candles["time"] + self.step <= self.closed]
         time = np.union1d(traded["time"], candles["time"])
         bars = np.zeros(len(time), BAR)
@@ -447,7 +457,8 @@ class History:
     def _add_rates_to(self, bars: np.ndarray) -> None:
         """Funding: the last reading up to a bar's end. Open interest: the last one in the bar, at its end or before."""
         end = bars["time"] + self.step
-        for name, (time, value) in self.rates.items():
+        for name, readings in self.rates.items():
+            time, value = readings.time, readings.rows["value"]
             if len(time) == 0:
                 continue
             last = np.searchsorted(time, end, side="right") - 1
@@ -458,8 +469,14 @@ class History:
 
     def _add_liquidations_to(self, bars: np.ndarray) -> None:
         """USD and mean price of each side; 0 where the feed is on and has none."""
-        some = self.liquidations
-        if len(some) == 0 or len(bars) == 0:
+        if len(bars) == 0 or len(self.liquidations.rows) == 0:
+            return
+        first = int(bars["time"][0]) - self.feed_bars * self.step
+        some = self.liquidations.rows[np.searchsorted(self.liquidations.time, first) :]
+        names = np.argsort(np.argsort(self.venues))
+        keys = (some["usd"], some["price"], some["id"], names[some["venue"]], some["time"])
+        some = some[np.lexsort(keys)]  # so that the order of feeds does not show in the sums
+        if len(some) == 0:
             return
         start = some["time"] // self.step * self.step
         last = np.searchsorted(start, bars["time"], side="right") - 1
@@ -476,22 +493,19 @@ class History:
             bars[f"liq_{name}_price"][there] = usd_price[there] / usd[there]
 
     def _forget(self) -> None:
-        if not self.streaming:
-            for seen in self._seen.values():
-                seen.forget(self._base_time)
-            return
-        self.rows.drop(STREAMED_ROWS)
-        self._traded.drop(1)
-        oldest = self.closed - _ID_MEMORY_MS - self.lateness_ms
+        oldest = self.closed - _ID_MEMORY_MS - self.lateness_ms if self.streaming else self._base_time
         for seen in self._seen.values():
-            seen.forget(oldest)
-        span = STREAMED_ROWS * self.step
-        if len(self.liquidations) and self.liquidations["time"][0] < self.closed - 2 * span:
-            self.liquidations = self.liquidations[self.liquidations["time"] >= self.closed - span]
-        self.candles = self.candles[self.candles["time"] >= self.closed]
-        for name, (time, value) in self.rates.items():
-            start = max(0, int(np.searchsorted(time, self.closed - self.step)) - 1)
-            self.rates[name] = time[start:], value[start:]
+            seen.settle()
+            seen.events.drop_before(oldest)
+        if self.streaming:
+            self.rows.drop(STREAMED_ROWS)
+            self.liquidations.drop_before(self.closed - STREAMED_ROWS * self.step)
+            self._traded.drop_before(self.closed)
+            self.candles.drop_before(self.closed)
+            for readings in self.rates.values():
+                known = readings.time[: np.searchsorted(readings.time, self.closed, side="right")]
+                if len(known):
+                    readings.drop_before(int(known[-1]))
 
     # Save and load ---------------------------------------------------------------------------------------------------
 
@@ -499,23 +513,21 @@ class History:
         """Everything but the settings, as named arrays."""
         queue, kept = self._sorted(), _joined(self._kept)
         self._queue = [queue] if len(queue.trades) else []
-        yield "rows", self.rows.bars
-        yield "traded", self._traded.bars
-        yield "candles", self.candles
-        yield "liquidations", self.liquidations
+        yield "rows", self.rows.rows
+        yield "traded", self._traded.rows
+        yield "candles", self.candles.rows
+        yield "liquidations", self.liquidations.rows
         yield "tape", self._tape
         yield "base", self._base
         for name, part in (("queue", queue), ("kept", kept)):
             yield f"{name}_trades", part.trades
             if part.order is not None:
                 yield f"{name}_order", part.order
-        for name, (time, value) in self.rates.items():
-            yield f"{name}_time", time
-            yield f"{name}_value", value
+        for name, readings in self.rates.items():
+            yield name, readings.rows
         for place, seen in enumerate(self._seen.values()):
             seen.settle()
-            yield f"seen_{place}_time", seen.times
-            yield f"seen_{place}_id", seen.ids
+            yield f"seen_{place}", seen.events.rows
 
     def numbers(self) -> dict[str, Any]:
         """What ``arrays`` leaves out, as JSON values."""
@@ -539,18 +551,16 @@ class History:
         self.venues = list(numbers["venues"])
         self.rows = Rows(arrays["rows"].view(BAR), numbers["first"])
         self._traded = Rows(arrays["traded"].view(BAR))
-        self.candles, self.liquidations = arrays["candles"].view(BAR), arrays["liquidations"].view(LIQUIDATION)
+        self.candles = Rows(arrays["candles"].view(BAR))
+        self.liquidations = Rows(arrays["liquidations"].view(LIQUIDATION))
         self._tape, self._base = arrays["tape"].view(TAPE), arrays["base"].view(TAPE)
         queues = []
         for name in ("queue", "kept"):
             trades, order = arrays[f"{name}_trades"].view(TRADE), arrays.get(f"{name}_order")
             queues.append([Queue(trades, order)] if len(trades) else [])
         self._queue, self._kept = queues
-        self.rates = {name: (arrays[f"{name}_time"], arrays[f"{name}_value"]) for name in self.rates}
-        self._seen = {
-            name: Seen(arrays[f"seen_{place}_time"], arrays[f"seen_{place}_id"])
-            for place, name in enumerate(numbers["seen"])
-        }
+        self.rates = {name: Rows(arrays[name]) for name in self.rates}
+        self._seen = {name: Seen(arrays[f"seen_{place}"]) for place, name in enumerate(numbers["seen"])}
 
 
 def _part(queue: Queue, rows: slice) -> Queue:

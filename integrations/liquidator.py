@@ -62,7 +62,7 @@ class _Higher:
     """The closed bars of a timeframe above the base, made as base bars come."""
 
     def __init__(self, timeframe: str, step: int) -> None:
-        self.rows = Rows()
+        self.rows = Rows(np.zeros(0, BAR))
         self._timeframe = timeframe
         self._step = step
         self._epoch = 0
@@ -72,7 +72,7 @@ class _Higher:
         """Take over saved rows; ``base`` are the base's."""
         self.rows = Rows(bars, first)
         if len(bars):
-            self._from = base.first + int(np.searchsorted(base.bars["time"], bars["time"][-1]))
+            self._from = base.first + int(np.searchsorted(base.rows["time"], bars["time"][-1]))
 
     def update(self, base: Rows) -> Rows:
         """Its rows, up to date with the base. Cost: that of the base bars since."""
@@ -80,12 +80,12 @@ class _Higher:
             self._epoch, self._from = base.epoch, 0
             self.rows.cut(0)
         first = max(0, self._from - base.first)
-        made = to_timeframe(base.bars[first:], self._timeframe, self._step)
-        last = self.rows.bars["time"][-1] if len(self.rows.bars) else -1
+        made = to_timeframe(base.rows[first:], self._timeframe, self._step)
+        last = self.rows.rows["time"][-1] if len(self.rows.rows) else -1
         made = made[made["time"] > last]
         if len(made):
             self.rows.append(made)
-            self._from = base.first + int(np.searchsorted(base.bars["time"], made["time"][-1]))
+            self._from = base.first + int(np.searchsorted(base.rows["time"], made["time"][-1]))
         return self.rows
 
 
@@ -105,7 +105,7 @@ class _Engine:
         if self._epoch != rows.epoch or not max(rows.first, end - self.params.memory) <= self._at <= end:
             self._epoch, self._at = rows.epoch, max(rows.first, end - self.params.memory)
             self.state = new_state(self.record)
-        bars = rows.bars[self._at - rows.first : end - rows.first]
+        bars = rows.rows[self._at - rows.first : end - rows.first]
         fold(self.state, self.record, bars, new_signals(len(bars)))
         self._at = end
         return self
@@ -196,7 +196,7 @@ class Liquidator:
 
     def __repr__(self) -> str:
         bars = self._history.rows
-        last = f", last {moment(int(bars.bars['time'][-1]))}" if len(bars.bars) else ""
+        last = f", last {moment(int(bars.rows['time'][-1]))}" if len(bars.rows) else ""
         return f"<Liquidator {self.coin} {self.mode}, {bars.end} bars of {self.bar}{last}>"
 
     @classmethod
@@ -335,7 +335,7 @@ class Liquidator:
 
     def bars(self, timeframe: str | None = None) -> np.ndarray:
         """The closed bars of a timeframe: (n,) BAR, a copy, for ``frames.signal_columns`` and every other adapter."""
-        return self._rows(self._timeframe(timeframe or self.bar)).bars.copy()
+        return self._rows(self._timeframe(timeframe or self.bar)).rows.copy()
 
     # Zones -----------------------------------------------------------------------------------------------------------
 
@@ -363,7 +363,7 @@ class Liquidator:
         _above("pct_merge", merge)
         params = self._params_for(self.timeframe, window)
         rows = self._rows(self.timeframe)
-        key = (params.digest, merge, use_atr, least, as_of, rows.epoch, rows.end, len(self._history.liquidations))
+        key = (params.digest, merge, use_atr, least, as_of, rows.epoch, rows.end, len(self._history.liquidations.rows))
         if self._last is None or self._last[0] != key:
             context = self._context(self.timeframe, params, merge, as_of)
             told = [zone for zone in zone_rows(context, use_atr) if zone["quality_score"] >= least]
@@ -447,7 +447,7 @@ class Liquidator:
     def _sweeps(self, price: np.ndarray, current: float) -> Iterator[tuple[float, float]]:
         engine = self._engine(self.timeframe).advance(rows := self._rows(self.timeframe))
         close = float(engine.state["close"][0])
-        impact = cascade.price_impact(rows.bars[-engine.params.memory :])
+        impact = cascade.price_impact(rows.rows[-engine.params.memory :])
         cells = levels_of(engine.state, engine.record, 0.0)
         for at, side in zip(price, cascade.sides_of(price, current), strict=True):
             yield cascade.sweep(cells, close, int(side), float(at), impact if close > 0.0 else math.nan)
@@ -500,7 +500,7 @@ class Liquidator:
         usd = np.zeros((high - low, len(columns)))
         for place, (cell, column) in enumerate(zip(cells, columns, strict=True)):
             np.add.at(usd[:, place], cell - low, column["usd"])
-        time = rows.bars["time"][len(rows.bars) - len(columns) :]
+        time = rows.rows["time"][len(rows.rows) - len(columns) :]
         return frames.grid_frame(usd, np.exp((np.arange(low, high) + 0.5) * width), time)
 
     # Events ----------------------------------------------------------------------------------------------------------
@@ -573,7 +573,8 @@ class Liquidator:
         if base.end - self._caught_up >= _CATCH_UP:
             self._caught_up = base.end
             for name in self.timeframes:
-                self._rows(name).drop(_HIGHER_ROWS) if name != self.bar else None
+                if name != self.bar:
+                    self._rows(name).drop(_HIGHER_ROWS)
 
     def _tell_changes(self, before: Context, after: Context) -> None:
         old = {int(zone["zone_id"]): zone for zone in before.zones}
@@ -640,9 +641,7 @@ class Liquidator:
             return to_pine(params, symbol=self.coin)
         names = {"entry_low": "low", "entry_high": "high", "total_usd": "usd", "quality_score": "quality"}
         as_of = f"{zones.attrs['as_of']} UTC" if zones.attrs.get("as_of") is not None else ""
-        return to_pine(
-            params, "snapshot", zones.rename(columns=names), self.levels(), symbol=self.coin, as_of=as_of
-        )
+        return to_pine(params, "snapshot", zones.rename(columns=names), self.levels(), symbol=self.coin, as_of=as_of)
 
     # Later -----------------------------------------------------------------------------------------------------------
 
@@ -673,7 +672,7 @@ class Liquidator:
         }
         arrays = dict(self._history.arrays())
         for name, higher in self._higher.items():
-            arrays[f"higher {name}"] = higher.update(self._history.rows).bars
+            arrays[f"higher {name}"] = higher.update(self._history.rows).rows
             about["higher"][name] = higher.rows.first
         about["arrays"] = sorted(arrays)
         with replacing(path) as file:
@@ -772,11 +771,11 @@ class Liquidator:
         """What zones are told from: as of the last row, of a time, or of the row before a position."""
         rows = self._rows(timeframe)
         if as_of is not None:
-            closed_by = bar_spans(rows.bars["time"], timeframe)[1]
+            closed_by = bar_spans(rows.rows["time"], timeframe)[1]
             end = rows.first + int(np.searchsorted(closed_by, ms_of(as_of), side="right"))
             if rows.first and end - rows.first < params.memory:
                 raise ValueError(
-                    f"as_of {as_of!r} lies before what streaming keeps, from {moment(rows.bars['time'][0])} on"
+                    f"as_of {as_of!r} lies before what streaming keeps, from {moment(rows.rows['time'][0])} on"
                 )
         engine = (self._engine(timeframe, params) if as_of is None else _Engine(params)).advance(rows, end)
         end = rows.end if end is None else end
@@ -790,9 +789,9 @@ class Liquidator:
         return Context(
             zones_of(engine.state, engine.record),
             marks,
-            rows.bars[: end - rows.first],
+            rows.rows[: end - rows.first],
             timeframe,
-            self._history.liquidations,
+            self._history.liquidations.rows,
             self._history.venues,
             float(engine.state["close"][0]),
             end,

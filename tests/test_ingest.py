@@ -314,7 +314,7 @@ class TestLiquidations:
         made = Liquidator()
         with pytest.raises(ValueError, match=says):
             made.ingest_liquidations([good, {**good, **change}])
-        assert len(made._history.liquidations) == 0
+        assert len(made._history.liquidations.rows) == 0
 
     def test_missing_columns(self):
         for name in ("timestamp", "side", "price"):
@@ -339,8 +339,8 @@ class TestRates:
         rates = {"time": [T, T, T + 1], "funding_rate": [1.0, 2.0, math.nan], "open_interest": [math.nan, 7.0, 8.0]}
         made = Liquidator()
         made.ingest_funding_rates(rates)
-        assert made._history.rates["funding_rate"][1].tolist() == [2.0]
-        assert made._history.rates["open_interest"][1].tolist() == [7.0, 8.0]
+        assert made._history.rates["funding_rate"].rows["value"].tolist() == [2.0]
+        assert made._history.rates["open_interest"].rows["value"].tolist() == [7.0, 8.0]
 
     @pytest.mark.parametrize(
         ("data", "says"),

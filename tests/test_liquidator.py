@@ -100,6 +100,18 @@ class TestLaws:
             assert_same(filled(trades, mode=mode), pushed)
             assert len(pushed.compute_zones()) > 0
 
+    def test_pushing_now_and_then_changes_nothing(self):
+        trades = trades_of(900)
+        trades["time"] = trades["time"] // 30_000 * 30_000  # many of one time: they count in order of arrival
+        for mode in ("batch", "streaming"):
+            mixed = small(mode=mode)
+            for part in np.split(trades, [1, 2, 40, 41, 43, 44, 200, 201, 600, 601]):
+                if len(part) == 1:
+                    mixed.push(dicts_of(part)[0])
+                else:
+                    mixed.ingest_trades(table_of(part))
+            assert_same(filled(trades, mode=mode), mixed)
+
     @settings(max_examples=15)
     @given(st.integers(0, 3), st.permutations(range(3)), st.integers(1, 4))
     def test_the_order_of_sources_changes_nothing(self, seed, order, pieces):
@@ -627,8 +639,8 @@ class TestStreaming:
             made.ingest_trades([{**row, "id": place + i} for i, row in enumerate(rows[place : place + 100])])
             made.ingest_liquidations(liquidations[place : place + 100])
             assert len(made._history.rows._room) <= 1300
-            assert len(made._history.liquidations) <= 1500
-            assert all(len(seen.ids) < 300 for seen in made._history._seen.values())
+            assert len(made._history.liquidations.rows) <= 1500
+            assert all(len(seen.events.rows) < 300 for seen in made._history._seen.values())
         monkeypatch.undo()
         for place in range(0, len(rows), 100):
             whole.ingest_trades(rows[place : place + 100])
@@ -1114,7 +1126,7 @@ def test_bars_are_those_of_the_tape():
     expected = bars_from_trades(trades, made.params)
     assert made.bars().tobytes() == expected.tobytes()
     assert made.bars().dtype is BAR
-    assert History(SMALL, False, 0, None).rows.bars.dtype is BAR
+    assert History(SMALL, False, 0, None).rows.rows.dtype is BAR
 
 
 def test_every_form_of_data_gives_the_same():
