@@ -260,3 +260,16 @@ def test_flow_of_many_cohorts_is_their_sum():
     story = [(close,) * 4 for close in closes] + [(100.0, 100.0, 60.0, 60.0)]
     out, _, _ = run(story, [*masses, 0.0], params)
     assert out["long_flow_usd"][-1] == pytest.approx(math.fsum(masses * closes * 0.9 / 0.996), rel=1e-13)
+
+
+def test_every_cell_of_the_ledger_adds_up_to_it(real_bars):
+    record = Params().to_record()
+    state = new_state(record)
+    fold(state, record, real_bars[:700], new_signals(700))
+    cells, levels = levels_of(state, record, 0.0), levels_of(state, record)
+    assert len(cells) > len(levels) > 0
+    for side in (0, 1):
+        assert cells["share"][cells["side"] == side].sum() == pytest.approx(1.0)
+    heavy = cells[cells["share"] >= record["level_share"][0]]
+    assert heavy.tobytes() == levels.tobytes()
+    assert (cells["usd"] > 0.0).all()

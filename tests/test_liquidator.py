@@ -279,7 +279,8 @@ class TestTwin:
     def test_zones_of_real_trades_are_those_of_the_naive_twin(self):
         table = pq.read_table(SHARED / "hyperliquid_btc_trades_3d.parquet").slice(0, 150_000)
         trades = read_trades(table, "BTC")[0].trades
-        assert self.check(trades, made_bars.small_params(event_mult=3.0)) > 0
+        params = made_bars.small_params(event_mult=3.0, zone_bars=200, break_atr=2.0)
+        assert self.check(trades, params) > 1
 
 
 class TestZones:

@@ -16,10 +16,10 @@ SHOWN = re.findall(r"```python\n(.*?)```\n\n```\n(.*?)```", README, flags=re.DOT
 
 
 def test_there_is_something_to_check():
-    assert len(SHOWN) == 2
+    assert len(SHOWN) == 3
 
 
-@pytest.mark.parametrize(("code", "output"), SHOWN, ids=["first steps", "backtest"])
+@pytest.mark.parametrize(("code", "output"), SHOWN, ids=["first steps", "backtest", "Liquidator"])
 def test_code_prints_what_stands_below_it(code, output):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == output
