@@ -53,9 +53,8 @@ Callback = Callable[..., object]
 _QUALITIES = {"weak": -math.inf, "medium": LABEL_EDGES[0], "strong": LABEL_EDGES[1]}
 _EVENTS = ("zone_formed", "zone_updated", "zone_broken", "zone_touched", "zone_held", "liquidation")
 _LONGEST = TIMEFRAMES[:12]  # of bars made from trades: up to a day
-_HIGHER_ROWS = 3 * SIZES[-1] + 2  # bars of a higher timeframe that streaming keeps: the longest memory
 _CATCH_UP = 10_000  # base bars after which streaming brings every higher timeframe up to date
-_MOST_ENGINES = 64
+_MOST_ENGINES = 24
 
 
 class _Higher:
@@ -130,8 +129,8 @@ class Liquidator:
     lateness_ms         streaming: a bar closes when event time passes its end by this
     on_bad              ``raise``, or ``skip``: a trade with a bad value is left out, counted and logged
 
-    Raises ValueError or TypeError for a value that is not allowed. Memory: batch 32 to 48 bytes a trade kept and 136 a
-    bar; streaming about 20 MB at most, and the trades of the open bar.
+    Raises ValueError or TypeError for a value that is not allowed. Memory: batch 32 bytes a trade kept, 32 more if it
+    has an id, and 136 a bar; streaming some tens of MB, however long it runs, and the trades of the open bar.
     """
 
     def __init__(
@@ -158,9 +157,6 @@ class Liquidator:
         _one_of("mode", mode, ("batch", "streaming"))
         _one_of("on_bad", on_bad, ("raise", "skip"))
         _one_of("bar", bar, _LONGEST)
-        _above("cutoff_hours", cutoff_hours)
-        _above("pct_merge", pct_merge)
-        _above("window_minutes", window_minutes)
         if isinstance(lateness_ms, bool) or not isinstance(lateness_ms, int) or not 0 <= lateness_ms <= 3_600_000:
             raise ValueError(f"lateness_ms must be a whole number from 0 to 3,600,000, got {lateness_ms!r}")
         if not isinstance(coin, str) or not coin:
@@ -168,9 +164,9 @@ class Liquidator:
         self.coin = coin
         self.mode = mode
         self.bar = bar
-        self.pct_merge = pct_merge
-        self.window_minutes = window_minutes
-        self.cutoff_hours = cutoff_hours
+        self.pct_merge = _above("pct_merge", pct_merge)
+        self.window_minutes = _above("window_minutes", window_minutes)
+        self.cutoff_hours = _above("cutoff_hours", cutoff_hours)
         self.lateness_ms = lateness_ms
         self.on_bad = on_bad
         self.timeframe = self._timeframe(timeframe or bar)
@@ -181,7 +177,7 @@ class Liquidator:
         if liq_size_threshold is not None:
             changes["large_usd"] = liq_size_threshold
         self.params = dataclasses.replace(params or Params(), **changes)
-        keep_ms = None if cutoff_hours is None else max(1, int(cutoff_hours * 3_600_000))
+        keep_ms = None if self.cutoff_hours is None else max(1, int(self.cutoff_hours * 3_600_000))
         self._params_for(self.timeframe, window_minutes)
         self._history = History(self.params, mode == "streaming", lateness_ms, keep_ms)
         self._higher: dict[str, _Higher] = {}
@@ -359,8 +355,7 @@ class Liquidator:
         """
         least = self._least_quality(min_quality)
         window = self.window_minutes if window_minutes is None else window_minutes
-        merge = self.pct_merge if pct_merge is None else pct_merge
-        _above("pct_merge", merge)
+        merge = self.pct_merge if pct_merge is None else _above("pct_merge", pct_merge)
         params = self._params_for(self.timeframe, window)
         rows = self._rows(self.timeframe)
         key = (params.digest, merge, use_atr, least, as_of, rows.epoch, rows.end, len(self._history.liquidations.rows))
@@ -388,8 +383,7 @@ class Liquidator:
         with ``warm`` False.
         """
         least = self._least_quality(min_quality)
-        merge = self.pct_merge if pct_merge is None else pct_merge
-        _above("pct_merge", merge)
+        merge = self.pct_merge if pct_merge is None else _above("pct_merge", pct_merge)
         names = self.timeframes if timeframes is None else self._timeframes(timeframes)
         contexts = {
             name: self._context(name, self._params_for(name, self.window_minutes), merge, as_of) for name in names
@@ -572,9 +566,10 @@ class Liquidator:
         base = self._history.rows
         if base.end - self._caught_up >= _CATCH_UP:
             self._caught_up = base.end
+            longest_memory = self.params.memory - self.params.zone_bars + SIZES[-1]  # of whatever window_minutes
             for name in self.timeframes:
                 if name != self.bar:
-                    self._rows(name).drop(_HIGHER_ROWS)
+                    self._rows(name).drop(longest_memory)
 
     def _tell_changes(self, before: Context, after: Context) -> None:
         old = {int(zone["zone_id"]): zone for zone in before.zones}
@@ -732,12 +727,13 @@ class Liquidator:
         return tuple(dict.fromkeys(self._timeframe(name) for name in names))
 
     def _params_for(self, timeframe: str, window_minutes: float | None) -> Params:
-        if window_minutes is None:
+        window = _above("window_minutes", window_minutes)
+        if window is None:
             return self.params
-        bars = math.ceil(window_minutes * 60_000 / timeframe_ms(timeframe)) if 0 < window_minutes < math.inf else 0
-        if not 1 <= bars <= SIZES[-1]:
+        bars = math.ceil(window * 60_000 / timeframe_ms(timeframe))
+        if bars > SIZES[-1]:
             raise ValueError(
-                f"window_minutes must make 1 to {SIZES[-1]} bars of {timeframe}, got {window_minutes!r}: "
+                f"window_minutes must make at most {SIZES[-1]} bars of {timeframe}, got {window_minutes!r}: "
                 "for more choose a longer timeframe"
             )
         return dataclasses.replace(self.params, zone_bars=bars)
@@ -835,14 +831,15 @@ def _one_of(name: str, value: str, allowed: Sequence[str]) -> str:
     return value
 
 
-def _above(name: str, value: float | None) -> None:
-    """Raise unless a value is None or a finite number above 0."""
+def _above(name: str, value: float | None) -> float | None:
+    """The value, which must be None or a finite number above 0."""
     if value is None:
-        return
+        return None
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} must be a number, got {value!r}")
     if not 0.0 < value < math.inf:
         raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
+    return float(value)
 
 
 def _columns_of(zones: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

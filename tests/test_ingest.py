@@ -369,7 +369,7 @@ BAD_ARGUMENTS = [
     ({"pct_merge": -1}, ValueError, "pct_merge must be a finite number above 0, got -1"),
     ({"pct_merge": "x"}, TypeError, "pct_merge must be a number, got 'x'"),
     ({"window_minutes": 0}, ValueError, "window_minutes must be a finite number above 0, got 0"),
-    ({"window_minutes": 5000}, ValueError, "window_minutes must make 1 to 4096 bars of 1m, got 5000"),
+    ({"window_minutes": 5000}, ValueError, "window_minutes must make at most 4096 bars of 1m, got 5000"),
     ({"zone_vol_mult": 0}, ValueError, "zone_atr must lie in"),
     ({"liq_size_threshold": -1}, ValueError, "large_usd must lie in"),
     ({"lateness_ms": -1}, ValueError, "lateness_ms must be a whole number from 0"),
@@ -390,7 +390,7 @@ def test_bad_arguments(options, error, says):
     [
         (lambda made: made.compute_zones(min_quality="good"), ValueError, "min_quality must be one of weak, medium"),
         (lambda made: made.compute_zones(pct_merge=0), ValueError, "pct_merge must be a finite number above 0"),
-        (lambda made: made.compute_zones(window_minutes=math.nan), ValueError, "window_minutes must make 1 to 4096"),
+        (lambda made: made.compute_zones(window_minutes=math.nan), ValueError, "window_minutes must be"),
         (lambda made: made.compute_zones(as_of="then"), ValueError, "time: found 'then', allowed"),
         (lambda made: made.compute_zones(as_of=5), ValueError, "time: found 5, allowed a time from 1973"),
         (lambda made: made.get_nearest_zone(-1), ValueError, "price must be a finite number above 0, got -1"),

@@ -1,27 +1,25 @@
-"""One measurement of one package, in a process and an environment of its own; prints JSON. See test_older_package.py.
-
-python older_worker.py PACKAGE CASE ROUNDS
-    PACKAGE  liquidator_integrations or liquidator_indicator
-    CASE     str, category, object: seconds for ingest and zones of 1,000,000 trades, with sides of that type
-             memory: peak MB of the process after that, and what of it ingest and zones added
-             push: seconds for one trade pushed onto 1,000,000; update: the same with the frame of zones
-             timeframes: seconds for the zones of 15 timeframes at 200,000 trades
-             import: seconds to import the Liquidator
-"""
+"""One measurement of one package, in an environment of its own; prints JSON. See test_older_package.py."""
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
 import resource
 import statistics
-import sys
 import time
 
 MILLION = 1_000_000
+CASES = {
+    "sides": "seconds for ingest and zones of 1,000,000 trades, with sides of three types",
+    "stream": "seconds for one trade pushed onto 1,000,000, and for that with the frame of zones",
+    "timeframes": "seconds for the zones of 15 timeframes at 200,000 trades",
+    "memory": "peak MB of the process after ingest and zones of 1,000,000 trades, and what of it these added",
+    "import": "seconds to import the Liquidator",
+}
 
 
-def trades_of(count: int, sides: str):
+def trades_of(count: int, sides: str = "str"):
     """A day of trades up to now, since the older package forgets what is older."""
     import numpy as np
     import pandas as pd
@@ -37,9 +35,7 @@ def trades_of(count: int, sides: str):
             "coin": "BTC",
         }
     )
-    if sides != "str":
-        frame = frame.astype({"side": sides, "coin": sides})
-    return frame
+    return frame.astype({"side": sides, "coin": sides})
 
 
 def next_trades(frame, count: int) -> list[dict]:
@@ -61,50 +57,62 @@ def peak_mb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def main(package: str, case: str, rounds: int) -> dict:
+def ingest_and_zones(make, frame):
+    made = make("BTC")
+    made.ingest_trades(frame)
+    made.compute_zones(window_minutes=1440)
+    return made
+
+
+def stream(make, ours: bool, rounds: int) -> dict[str, float]:
+    frame = trades_of(MILLION)
+    made = make("BTC", mode="streaming")
+    made.ingest_trades(frame)
+    made.update_incremental(next_trades(frame, 1))
+    more = next_trades(frame, 2 * rounds + 1)[1:]
+    updates = more[:rounds]
+    update = timed(lambda: [made.update_incremental([trade]) for trade in updates]) / rounds
+    if not ours:
+        return {"push": update, "update": update}  # it has no other way
+    pushes = more[rounds:]
+    return {"push": timed(lambda: [made.push(trade) for trade in pushes]) / rounds, "update": update}
+
+
+def measure(package: str, case: str, rounds: int) -> dict[str, float]:
     start = time.perf_counter()
     make = importlib.import_module(package).Liquidator
     if case == "import":
-        return {"seconds": time.perf_counter() - start}
-    ours = package == "liquidator_integrations"
-    small = make("BTC")
-    small.ingest_trades(trades_of(3000, "str"))
-    small.compute_zones(window_minutes=1440)  # compile, or load what was compiled
-    if case in ("push", "update"):
-        frame = trades_of(MILLION, "str")
-        made = make("BTC", mode="streaming")
-        made.ingest_trades(frame)
-        made.compute_zones()
-        more = next_trades(frame, rounds)
-        one_by_one = made.push if ours and case == "push" else lambda trade: made.update_incremental([trade])
-        one_by_one(more[0])
-        return {"seconds": timed(lambda: [one_by_one(trade) for trade in more[1:]]) / (rounds - 1)}
+        return {"import": time.perf_counter() - start}
+    ingest_and_zones(make, trades_of(3000))  # compile, or load what was compiled
+    if case == "stream":
+        return stream(make, package == "liquidator_integrations", rounds)
     if case == "timeframes":
-        frame = trades_of(200_000, "str")
+        frame = trades_of(200_000)
         seconds = []
         for _ in range(rounds):
             made = make("BTC")
             made.ingest_trades(frame)
             seconds.append(timed(made.compute_multi_timeframe_zones))
-        return {"seconds": statistics.median(seconds)}
+        return {"timeframes": statistics.median(seconds)}
     if case == "memory":
-        frame = trades_of(MILLION, "str")
+        frame = trades_of(MILLION)
         before = peak_mb()
-        made = make("BTC")
-        made.ingest_trades(frame)
-        made.compute_zones(window_minutes=1440)
+        ingest_and_zones(make, frame)
         return {"peak": peak_mb(), "added": peak_mb() - before}
-    frame = trades_of(MILLION, case)
-    ingest, zones = [], []
-    for _ in range(rounds):
-        made = make("BTC")
-        ingest.append(timed(lambda: made.ingest_trades(frame)))  # noqa: B023  (called at once)
-        zones.append(timed(lambda: made.compute_zones(window_minutes=1440)))  # noqa: B023
-    seconds = [one + other for one, other in zip(ingest, zones, strict=True)]
-    return {
-        name: statistics.median(some) for name, some in (("seconds", seconds), ("ingest", ingest), ("zones", zones))
-    }
+    result = {}
+    for sides in ("str", "category", "object"):
+        frame = trades_of(MILLION, sides)
+        result[sides] = statistics.median(timed(lambda: ingest_and_zones(make, frame)) for _ in range(rounds))  # noqa: B023
+    return result
 
 
 if __name__ == "__main__":
-    print(json.dumps(main(sys.argv[1], sys.argv[2], int(sys.argv[3]))))
+    cases = "\n".join(f"  {name:12}{what}" for name, what in CASES.items())
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog=f"cases:\n{cases}", formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("package", choices=("liquidator_integrations", "liquidator_indicator"))
+    parser.add_argument("case", choices=CASES)
+    parser.add_argument("rounds", type=int)
+    asked = parser.parse_args()
+    print(json.dumps(measure(asked.package, asked.case, asked.rounds)))
