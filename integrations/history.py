@@ -171,18 +171,17 @@ class History:
     params       ``tape_ms`` is the length of a bar, ``large_*`` what a large trade is
     lateness_ms  how far a stream's events may come out of order
     keep_ms      for how long batch keeps trades; None: for ever
-    feed_bars    bars for which a liquidation feed counts as on after its last event
+
+    A liquidation feed counts as on from its first event until ``flow_bars`` bars after its last.
     """
 
-    def __init__(
-        self, params: Params, streaming: bool, lateness_ms: int, keep_ms: int | None, feed_bars: int | None = None
-    ) -> None:
+    def __init__(self, params: Params, streaming: bool, lateness_ms: int, keep_ms: int | None) -> None:
         self.record = params.to_record()
         self.step = params.tape_ms
         self.streaming = streaming
         self.lateness_ms = lateness_ms if streaming else 0
         self.keep_ms = keep_ms
-        self.feed_bars = params.flow_bars if feed_bars is None else feed_bars
+        self.feed_bars = params.flow_bars
         self.rows = Rows(np.zeros(0, BAR))
         self.clock = 0  # the latest event time, ms
         self.closed = 0  # bars that end here or before are closed, ms
@@ -210,10 +209,15 @@ class History:
             self.venues.append(venue)
         return self.venues.index(venue)
 
-    def add_trades(self, some: Trades) -> None:
-        """Queue one venue's trades; see the module's text for when they count."""
+    def add_trades(self, parts: list[Trades]) -> None:
+        """Queue trades, a part a venue; see the module's text for when they count."""
+        if parts:
+            self._check_span(np.concatenate([part.trades["time"] for part in parts]))
+        for part in parts:
+            self._add_part(part)
+
+    def _add_part(self, some: Trades) -> None:
         trades, ids = some.trades, some.ids
-        self._check_span(trades["time"])
         if ids is not None:
             new = self._seen_at("trade", some.venue).new(trades["time"], ids)
             if not new.all():
@@ -251,6 +255,8 @@ class History:
     def push(self, one: One, venue: str) -> None:
         """Queue one trade."""
         time = one.time
+        if abs(time - self.clock) > self.step:
+            self._check_span(np.array([time]))
         if one.id != NO_ID and not self._seen_at("trade", venue).is_new(time, one.id):
             self.repeated += 1
             return
@@ -259,10 +265,7 @@ class History:
                 self._count_late("trades", 1, time)
                 return
             self._reopen(time)
-        if time > self.clock:
-            if time - self.clock > self.step:
-                self._check_span(np.array([time]))
-            self.clock = time
+        self.clock = max(self.clock, time)
         rank = one.id if one.ordered else 0
         self._pushed.append((time, one.price, one.size, one.side, self.code_of(venue), rank))
         if len(self._pushed) >= _PUSHED:
@@ -314,11 +317,12 @@ class History:
             self._change(int(candles["time"][0]))
 
     def _seen_at(self, what: str, venue: str) -> Seen:
-        return self._seen.setdefault(f"{what} {venue}", Seen())
+        key = f"{what} {venue}"
+        if key not in self._seen:
+            self._seen[key] = Seen()
+        return self._seen[key]
 
     def _check_span(self, time: np.ndarray) -> None:
-        if len(time) == 0:
-            return
         first, last = int(time.min()), int(time.max())
         if self.clock:
             first, last = min(first, self.clock), max(last, self.clock)

@@ -126,7 +126,7 @@ ENVELOPES = ("result", "data", "list", "trades", "tick", "events", "deals", "d")
 class Trades(NamedTuple):
     """One venue's trades of one call, checked: as they came, in any order of time."""
 
-    venue: str
+    venue: str  # in lower case
     trades: np.ndarray  # (n,) TRADE
     ids: np.ndarray | None  # (n,) int64, NO_ID where unknown; None if there are none
     ordered: bool  # whether ids are numbers, so that their order is that of the trades
@@ -175,7 +175,7 @@ def read_trades(data: Events, coin: str, venue: str = "") -> list[Trades]:
         out["size"] /= out["price"]
     check_trades(out)
     ids, ordered = id_column(column(found["id"])) if "id" in found else (None, False)
-    return [Trades(venue, out, ids, ordered)]
+    return [Trades(venue.lower(), out, ids, ordered)]
 
 
 def _read_venues(data: Events, coin: str, venues: Sequence[Any]) -> list[Trades]:
@@ -427,8 +427,8 @@ def read_liquidations(data: Events, coin: str, code_of: Callable[[str], int], ve
         _check_positive(name, out[name], time)
     words = column(_needed(found, names, _LIQUIDATIONS, "side")).to_pylist()
     said = column(found["venue"]).to_pylist() if "venue" in found else [None] * len(out)
-    venues = [str(name or venue) for name in said]
-    out["side"] = [_who(word, venues[row].lower(), row) for row, word in enumerate(words)]
+    venues = [str(name or venue).lower() for name in said]
+    out["side"] = [_who(word, venues[row], row) for row, word in enumerate(words)]
     out["venue"] = [code_of(name) for name in venues]
     out["id"] = id_column(column(found["id"]))[0] if "id" in found else NO_ID
     return out

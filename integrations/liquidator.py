@@ -234,8 +234,7 @@ class Liquidator:
             for trade in rows_of(data, venue):
                 self.push(trade, venue)
             return
-        for some in parts:
-            self._history.add_trades(some)
+        self._history.add_trades(parts)
         if self.mode == "streaming":
             self._advance()
 
@@ -710,7 +709,7 @@ class Liquidator:
             raise ValueError(f"coin: found {trade[reader.coin_name]!r}, allowed {self.coin!r}: one Liquidator a coin")
         if reader.venue_name and not venue and trade[reader.venue_name]:
             return self._read_one(trade, str(trade[reader.venue_name]))
-        return reader.read(trade), venue
+        return reader.read(trade), venue.lower()
 
     def _timeframe(self, name: str) -> str:
         step, length = timeframe_ms(self.bar), timeframe_ms(name)

@@ -247,10 +247,13 @@ class TestBadTrades:
         for time in (T + 10**13, 10**11 + 1):
             with pytest.raises(ValueError, match="makes more than 20,000,000 bars of 60000 ms"):
                 made.ingest_trades([{**GOOD, "time": T}, {**GOOD, "time": time}])
-            if time > T:
-                with pytest.raises(ValueError, match="makes more than"):
-                    made.push({**GOOD, "time": time})
+            with pytest.raises(ValueError, match="makes more than"):
+                made.push({**GOOD, "time": time, "id": 5})
+        with pytest.raises(ValueError, match="makes more than"):
+            made.ingest_trades([{**GOOD, "venue": "x"}, {**GOOD, "venue": "y", "time": T + 10**13}])
+        made.push({**GOOD, "id": 5})
         assert len(made.bars()) == 0
+        assert len(made._history._sorted().trades) == 2
 
     def test_other_things_are_refused(self):
         for data in (3, None, "trades", b"x", object()):

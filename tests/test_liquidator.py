@@ -677,6 +677,13 @@ class TestStreaming:
         made.push({"time": START + 2 * MINUTE, "price": 1.0, "size": 1.0, "side": "A"})
         assert made.bars()["volume"][0] == 2.0
 
+    def test_a_venue_is_one_however_it_is_spelt(self):
+        made = small(mode="streaming")
+        trade = {"time": START, "price": 1.0, "size": 1.0, "side": "A", "id": 7}
+        made.ingest_trades([trade, trade], venue="OKX")
+        made.push({**trade, "exchange": "okx"})
+        assert made.counts["repeated"] == 2
+
     def test_equal_fills_without_ids_all_count(self):
         made = small()
         fill = {"time": START, "price": 100.0, "size": 1.0, "side": "B"}
