@@ -482,6 +482,9 @@ def columns_of(data: Any) -> tuple[list[str], Callable[[str], pa.Array]]:
         names = list(map(str, data))
         return names, lambda name: _array(data[name], name)
     if hasattr(data, "iloc"):
+        if not data.columns.is_unique:
+            twice = data.columns[data.columns.duplicated()]
+            raise ValueError(f"columns come twice: {', '.join(map(repr, twice))}: keep one of each")
         index = {"time": data.index} if data.index.dtype.kind == "M" and "time" not in data.columns else {}
         names = [*map(str, data.columns), *index]
         return names, lambda name: _array(index.get(name, data[name] if name in data.columns else None), name)

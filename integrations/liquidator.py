@@ -159,6 +159,8 @@ class Liquidator:
         _one_of("bar", bar, _LONGEST)
         if isinstance(lateness_ms, bool) or not isinstance(lateness_ms, int) or not 0 <= lateness_ms <= 3_600_000:
             raise ValueError(f"lateness_ms must be a whole number from 0 to 3,600,000, got {lateness_ms!r}")
+        if not isinstance(params, Params | None):
+            raise TypeError(f"params must be Params or None, got {type(params).__name__}")
         if not isinstance(coin, str) or not coin:
             raise ValueError(f"coin must be a name, got {coin!r}")
         self.coin = coin

@@ -269,6 +269,8 @@ class TestBadTrades:
             Liquidator().ingest_trades([[1, 2]], venue="bitfinex")
 
     def test_ambiguity_is_refused(self):
+        with pytest.raises(ValueError, match="columns come twice: 'time': keep one of each"):
+            Liquidator().ingest_trades(pd.DataFrame([[T, T, 1.0]], columns=["time", "time", "price"]))
         with pytest.raises(ValueError, match="columns 'price' and 'px' both mean price: keep one"):
             Liquidator().ingest_trades(pd.DataFrame([{**GOOD, "px": 1.0}] * 2))
         with pytest.raises(ValueError, match=r"column 'symbol' holds several markets \(BTCUSDT, ETHUSDT\)"):
@@ -379,6 +381,7 @@ BAD_ARGUMENTS = [
     ({"lateness_ms": 1.5}, ValueError, "lateness_ms must be a whole number"),
     ({"timeframe": "9m"}, ValueError, "timeframe must be one of"),
     ({"timeframes": "5m"}, ValueError, "timeframes must be at least one of"),
+    ({"params": {"zone_bars": 5}}, TypeError, "params must be Params or None, got dict"),
 ]
 
 

@@ -768,6 +768,53 @@ class TestFeeds:
                 made.compute_zones()
             assert_same(reference, made)
 
+    def test_bars_hold_what_their_liquidations_add_up_to(self):
+        made = filled(trades_of())
+        bars = made.bars()
+        rng = np.random.default_rng(2)
+        rows = [
+            {"time": int(rng.integers(bars["time"][0], bars["time"][-1])), "price": float(rng.uniform(200, 300)),
+             "usd": float(rng.lognormal(8, 2)), "side": str(rng.choice(["long", "short"]))}
+            for _ in range(300)
+        ]  # fmt: skip
+        made.ingest_liquidations(rows, venue="okx")
+        for bar in made.bars():
+            for side in ("long", "short"):
+                mine = [row for row in rows if row["time"] // MINUTE * MINUTE == bar["time"] and row["side"] == side]
+                usd = sum(row["usd"] for row in mine)
+                recent = any(
+                    0 <= bar["time"] - row["time"] // MINUTE * MINUTE <= SMALL.flow_bars * MINUTE for row in rows
+                )
+                if not recent:
+                    assert math.isnan(bar[f"liq_{side}_usd"])
+                    continue
+                assert bar[f"liq_{side}_usd"] == pytest.approx(usd)
+                if mine:
+                    price = sum(row["usd"] * row["price"] for row in mine) / usd
+                    assert bar[f"liq_{side}_price"] == pytest.approx(price)
+
+    def test_feeds_that_come_in_time_give_streaming_the_bars_of_batch(self):
+        trades = trades_of()
+        rng = np.random.default_rng(3)
+        batch, streamed = small(), small(mode="streaming")
+        events: list[tuple[int, str, dict]] = [(trade["time"], "ingest_trades", trade) for trade in dicts_of(trades)]
+        last = int(trades["time"][-1])
+        for _ in range(150):
+            time = int(rng.integers(START, last))
+            usd = {"time": time, "price": 250.0, "usd": float(rng.lognormal(8, 2)), "side": "long", "venue": "okx"}
+            rate = {"time": time, "funding_rate": float(rng.normal()), "open_interest": float(rng.uniform(900, 1000))}
+            events += [(time, "ingest_liquidations", usd), (time, "ingest_funding_rates", rate)]
+        for _, feed, event in sorted(events, key=lambda event: event[0]):
+            getattr(streamed, feed)([event])
+            getattr(batch, feed)([event])
+        assert set(streamed.counts.values()) == {0}
+        rows = len(streamed.bars())
+        assert rows > 300
+        assert np.isfinite(streamed.bars()["open_interest"]).sum() > 50
+        assert batch.bars()[:rows].tobytes() == streamed.bars().tobytes()
+        end = int(streamed.bars()["time"][-1]) + MINUTE
+        pd.testing.assert_frame_equal(batch.compute_zones(as_of=end), streamed.compute_zones())
+
     def test_a_bar_has_the_readings_of_its_own_time(self):
         made = filled(trades_of())
         time = made.bars()["time"]
