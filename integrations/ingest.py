@@ -353,6 +353,8 @@ def reader_of(names: Sequence[str], venue: str) -> Reader:
 def rows_of(data: Events, venue: str) -> list[Mapping[str, Any]]:
     """The rows of whatever ``read_trades`` takes, to be read one by one."""
     rows = _as_rows(data, VENUES.get(venue.lower(), _USUAL), venue)
+    if hasattr(rows, "iloc"):
+        return rows.to_dict("records")
     if isinstance(rows, list) and all(isinstance(row, Mapping) for row in rows):
         return rows
     names, column = columns_of(rows)

@@ -233,8 +233,11 @@ class Liquidator:
         except (ValueError, TypeError):
             if self.on_bad == "raise":
                 raise
-            for trade in rows_of(data, venue):
+            rows, skipped = rows_of(data, venue), self.skipped
+            for trade in rows:
                 self.push(trade, venue)
+            if self.skipped - skipped == len(rows):  # it is not the rows that are bad
+                raise
             return
         self._history.add_trades(parts)
         if self.mode == "streaming":
@@ -295,20 +298,18 @@ class Liquidator:
     ingest_open_interest = ingest_funding_rates
 
     def update_candles(self, candles: frames.Candles) -> None:
-        """Take closed candles of ``bar``, or of a shorter timeframe that fits into it; see ``frames.bars_from_frame``.
+        """Take closed candles of ``bar``, given as to ``frames.bars_from_frame``.
 
-        A candle's prices and volumes stand in for those of its bar's trades. Raises ValueError for longer ones: a bar
-        cannot be taken apart.
+        A candle's prices and volumes stand in for those of its bar's trades; of one time the last given counts. Raises
+        as ``bars_from_frame``, and for candles of another timeframe.
         """
         bars = frames.bars_from_frame(candles, self.on_bad)
         step = timeframe_ms(self.bar)
         found = int(np.diff(bars["time"]).min()) if len(bars) > 1 else step
-        if found > step and len(bars) > 2:
+        if found < step or (found > step and len(bars) > 2):  # two may have a hole between them
             known = next((name for name in _LONGEST if timeframe_ms(name) == found), None)
             hint = f": make it Liquidator(bar={known!r})" if known else ""
-            raise ValueError(f"candles must be of {self.bar} or shorter, got steps of {found} ms{hint}")
-        if found < step:
-            bars = to_timeframe(bars, self.bar)
+            raise ValueError(f"candles must be of {self.bar}, got steps of {found} ms{hint}")
         astray = bars["time"] % step != 0
         if astray.any():
             row = int(astray.argmax())

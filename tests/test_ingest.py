@@ -215,14 +215,19 @@ class TestBadTrades:
         rows[3].update(change)
         good = Liquidator(mode=mode)
         good.ingest_trades([row for i, row in enumerate(rows) if i != 3])
-        one_by_one, bulk = Liquidator(mode=mode, on_bad="skip"), Liquidator(mode=mode, on_bad="skip")
+        one_by_one, bulk, frame = (Liquidator(mode=mode, on_bad="skip") for _ in range(3))
         for row in rows:
             one_by_one.push(row)
         bulk.ingest_trades(rows)
-        for made in (one_by_one, bulk):
+        frame.ingest_trades(pd.DataFrame(rows).astype(object))
+        for made in (one_by_one, bulk, frame):
             assert made.counts["skipped"] == made.skipped == 1
             assert made._history._sorted().trades.tobytes() == good._history._sorted().trades.tobytes()
         assert "trades are skipped, the first" in caplog.text
+
+    def test_a_table_of_which_nothing_can_be_read_is_no_table_of_bad_rows(self):
+        with pytest.raises(ValueError, match="missing column for price"):
+            Liquidator(on_bad="skip").ingest_trades([{"time": T, "size": 1.0, "side": "A"}] * 3)
 
     @pytest.mark.parametrize("name", ["time", "price", "size", "side"])
     def test_a_missing_column_is_named_with_what_is_accepted(self, name):
