@@ -52,21 +52,7 @@ def figure(report: Report, last: int = 500) -> go.Figure:
     time = bars["time"].astype("M8[ms]")
     _add_band(fig, time, signals, "support", SUPPORT)
     _add_band(fig, time, signals, "resistance", RESISTANCE)
-    fig.add_trace(
-        go.Candlestick(
-            x=time,
-            open=bars["open"],
-            high=bars["high"],
-            low=bars["low"],
-            close=bars["close"],
-            name="candles",
-            increasing_line_color=f"rgb({SUPPORT})",
-            decreasing_line_color=f"rgb({RESISTANCE})",
-            line_width=1,
-        ),
-        row=1,
-        col=1,
-    )
+    fig.add_trace(_candles(time, bars), row=1, col=1)
     _add_entries(fig, time, bars, signals)
     _add_zones(fig, report, time)
     _add_levels(fig, report, time)
@@ -116,19 +102,7 @@ def zones_figure(bars: np.ndarray, zones: pd.DataFrame, levels: pd.DataFrame, ti
     """Candles (n,) BAR with the zones and levels of a ``Liquidator``, the stronger a zone the more solid."""
     fig = go.Figure()
     time = bars["time"].astype("M8[ms]")
-    fig.add_trace(
-        go.Candlestick(
-            x=time,
-            open=bars["open"],
-            high=bars["high"],
-            low=bars["low"],
-            close=bars["close"],
-            name="candles",
-            increasing_line_color=f"rgb({SUPPORT})",
-            decreasing_line_color=f"rgb({RESISTANCE})",
-            line_width=1,
-        )
-    )
+    fig.add_trace(_candles(time, bars))
     step = time[-1] - time[-2] if len(time) > 1 else np.timedelta64(60_000, "ms")
     end = time[-1] + 40 * step if len(time) else None
     for zone in zones.itertuples():
@@ -176,6 +150,20 @@ def show(fig: go.Figure) -> bool:
         return False
     path = write_html(fig, Path(tempfile.mkdtemp(prefix="liquidator-")) / "chart.html")
     return webbrowser.open(path.as_uri())
+
+
+def _candles(time: np.ndarray, bars: np.ndarray) -> go.Candlestick:
+    return go.Candlestick(
+        x=time,
+        open=bars["open"],
+        high=bars["high"],
+        low=bars["low"],
+        close=bars["close"],
+        name="candles",
+        increasing_line_color=f"rgb({SUPPORT})",
+        decreasing_line_color=f"rgb({RESISTANCE})",
+        line_width=1,
+    )
 
 
 def _add_band(fig: go.Figure, time: np.ndarray, signals: np.ndarray, kind: str, colour: str) -> None:
