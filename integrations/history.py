@@ -334,7 +334,9 @@ class History:
 
     def _count_late(self, what: str, count: int, time: int) -> None:
         if self.late[what] == 0:
-            _LOG.warning("%s came after their bar was closed and are not applied, the first of %s", what, moment(time))
+            hint = "" if self.streaming else "; a longer cutoff_hours keeps bars open to older data"
+            text = "%s came after their bar was closed and are not applied, the first of %s%s"
+            _LOG.warning(text, what, moment(time), hint)
         self.late[what] += count
 
     # Bars ------------------------------------------------------------------------------------------------------------

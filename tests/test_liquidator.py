@@ -150,6 +150,21 @@ class TestLaws:
         assert shuffled.counts["late_trades"] == 0
         assert_same(tidy, shuffled)
 
+    @settings(max_examples=10)
+    @given(st.integers(0, 999), st.integers(1, 9), st.sampled_from([3_000, 100_000, 10_000_000]))
+    def test_in_streaming_chunks_change_nothing_however_late_trades_are(self, seed, pieces, delay):
+        trades = trades_of(700)
+        late = np.random.default_rng(seed).integers(0, delay, len(trades))
+        trades = trades[np.argsort(trades["time"] + late, kind="stable")]
+        pushed, chunks = small(mode="streaming"), small(mode="streaming")
+        for trade in dicts_of(trades):
+            pushed.push(trade)
+        for part in np.array_split(trades, pieces):
+            chunks.ingest_trades(table_of(part))
+        assert pushed.counts == chunks.counts
+        assert (delay > 3_000) <= (pushed.counts["late_trades"] > 0)
+        assert_same(pushed, chunks)
+
     def test_older_data_are_worked_in_wherever_they_come(self):
         trades = trades_of()
         parts = np.array_split(trades, 5)
