@@ -498,13 +498,16 @@ class History:
             bars[f"liq_{name}_usd"][on] = usd[on]
             bars[f"liq_{name}_price"][there] = usd_price[there] / usd[there]
 
+    def drop_rows(self) -> None:
+        """Streaming: let go of all but the last bars; for whoever has read them."""
+        self.rows.drop(STREAMED_ROWS)
+
     def _forget(self) -> None:
         oldest = self.closed - _ID_MEMORY_MS - self.lateness_ms if self.streaming else self._base_time
         for seen in self._seen.values():
             seen.settle()
             seen.events.drop_before(oldest)
         if self.streaming:
-            self.rows.drop(STREAMED_ROWS)
             self.liquidations.drop_before(self.closed - STREAMED_ROWS * self.step)
             self._traded.drop_before(self.closed)
             self.candles.drop_before(self.closed)

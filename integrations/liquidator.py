@@ -187,6 +187,7 @@ class Liquidator:
         self._readers: dict[tuple[str, ...], Reader] = {}
         self._callbacks: dict[str, list[Callback]] = {name: [] for name in _EVENTS}
         self._told = 0  # position of the row from which on callbacks are to be told
+        self._advancing = False
         self._caught_up = 0
         self._last: tuple[Any, pd.DataFrame] | None = None  # the last frame and what it was made from
         self.skipped = 0
@@ -552,26 +553,41 @@ class Liquidator:
                 _LOG.exception("a callback of on_%s raised", event)
 
     def _advance(self) -> None:
-        """Close what is due, and tell callbacks of it, bar by bar."""
+        """Close what is due, tell callbacks of it, and let go of what is too old."""
         self._history.settle()
-        if self._tells_zones:
-            rows = self._rows(self.timeframe)
-            first = max(self._told, rows.first)
-            self._told = rows.end  # before callbacks run: one that feeds this object must not be told again
-            params = self._params_for(self.timeframe, self.window_minutes)
-            before = self._context(self.timeframe, params, self.pct_merge, end=first) if first < rows.end else None
-            for end in range(first, rows.end):
-                after = self._context(self.timeframe, params, self.pct_merge, end=end + 1)
-                assert before is not None
-                self._tell_changes(before, after)
-                before = after
-        base = self._history.rows
-        if base.end - self._caught_up >= _CATCH_UP:
-            self._caught_up = base.end
-            longest_memory = self.params.memory - self.params.zone_bars + SIZES[-1]  # of whatever window_minutes
-            for name in self.timeframes:
-                if name != self.bar:
-                    self._rows(name).drop(longest_memory)
+        if self._advancing:  # a callback feeds this object: the loop that called it goes on to what it brought
+            return
+        self._advancing = True
+        try:
+            if self._tells_zones:
+                self._tell_bars()
+            self._catch_up()
+        finally:
+            self._advancing = False
+
+    def _tell_bars(self) -> None:
+        params = self._params_for(self.timeframe, self.window_minutes)
+        rows = self._rows(self.timeframe)
+        if self._told == rows.end:
+            return
+        before = self._context(self.timeframe, params, self.pct_merge, end=self._told)
+        while self._told < self._rows(self.timeframe).end:
+            self._told += 1
+            after = self._context(self.timeframe, params, self.pct_merge, end=self._told)
+            self._tell_changes(before, after)
+            before = after
+
+    def _catch_up(self) -> None:
+        """Now and then, make higher bars of the base bars that are about to go."""
+        end = self._history.rows.end
+        if end - self._caught_up < _CATCH_UP:
+            return
+        self._caught_up = end
+        longest_memory = self.params.memory - self.params.zone_bars + SIZES[-1]  # of whatever window_minutes
+        for name in self.timeframes:
+            if name != self.bar:
+                self._rows(name).drop(longest_memory)
+        self._history.drop_rows()
 
     def _tell_changes(self, before: Context, after: Context) -> None:
         old = {int(zone["zone_id"]): zone for zone in before.zones}
@@ -586,11 +602,11 @@ class Liquidator:
             for key in old:
                 if key in leads and leads[key][name] > old[key][name]:
                     self._tell(event, {**(new_rows.get(key) or old_rows[key]), name: int(leads[key][name])})
-        for key in old.keys() - new.keys():
+        for key in sorted(old.keys() - new.keys()):
             self._tell("zone_broken", {**old_rows[key], "reason": ending_of(old[key], after.marks)})
-        for key in new.keys() - old.keys():
+        for key in sorted(new.keys() - old.keys()):
             self._tell("zone_formed", new_rows[key])
-        for key in old.keys() & new.keys():
+        for key in sorted(old.keys() & new.keys()):
             if _shape(old[key]) != _shape(new[key]):
                 self._tell("zone_updated", new_rows[key], old_rows[key])
 

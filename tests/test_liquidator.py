@@ -588,11 +588,19 @@ class TestEvents:
         plain = small(mode="streaming")
         expected = log_events(plain)
         plain.ingest_trades(table_of(trades_of()))
-        made.on_zone_formed(lambda zone: made.compute_zones())
+        parts = iter(np.array_split(trades_of(), 50))
+
+        def feed(zone):
+            made.compute_zones()
+            if (part := next(parts, None)) is not None:
+                made.ingest_trades(table_of(part))
+
+        made.on_zone_formed(feed)
         events = log_events(made)
-        for part in np.array_split(trades_of(), 50):
+        while (part := next(parts, None)) is not None:
             made.ingest_trades(table_of(part))
         assert keys_of(events) == keys_of(expected)
+        assert made.callback_errors == 0
 
     def test_merged_zones_are_what_is_told_of(self):
         made = small(mode="streaming", pct_merge=0.01)
@@ -667,6 +675,20 @@ class TestStreaming:
         assert events
         with pytest.raises(ValueError, match="lies before what streaming keeps"):
             made.compute_zones(as_of=START + 100 * MINUTE)
+
+    def test_nothing_is_forgotten_before_it_is_told(self, monkeypatch):
+        trades = trades_of()
+        reference = small(mode="streaming")
+        expected = log_events(reference)
+        reference.ingest_trades(table_of(trades))
+        monkeypatch.setattr("liquidator_integrations.history.STREAMED_ROWS", 100)
+        monkeypatch.setattr("liquidator_integrations.liquidator._CATCH_UP", 50)
+        made = small(mode="streaming")
+        events = log_events(made)
+        made.ingest_trades(table_of(trades))  # at once more bars than are kept
+        assert len(made._history.rows.rows) == 100
+        assert keys_of(events) == keys_of(expected)
+        assert len(made.bars("15m")) == len(reference.bars("15m"))
 
     def test_an_id_that_comes_again_counts_once(self):
         trades = trades_of(600)
