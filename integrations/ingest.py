@@ -145,8 +145,9 @@ def read_trades(data: Events, coin: str, venue: str = "") -> list[Trades]:
     coin    what a column of that name must hold
     venue   of all of them, unless a column says it
 
-    Raises TypeError or ValueError naming row, field, what was found and what is allowed. Nothing is left out, ``data``
-    is not changed. Cost: a few passes.
+    Sizes are taken as base units but for Deribit's inverse contracts: no trade says how large a contract is. Raises
+    TypeError or ValueError naming row, field, what was found and what is allowed. Nothing is left out, ``data`` is not
+    changed. Cost: a few passes.
     """
     kind = VENUES.get(venue.lower(), _USUAL)
     names, column = columns_of(_as_rows(data, kind, venue))

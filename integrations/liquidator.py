@@ -221,7 +221,8 @@ class Liquidator:
                 or what a venue's API returned; see ``ingest.NAMES`` for names and ``ingest.VENUES`` for venues
         venue   whose they are, where no column says it; some venues name sides and sizes in their own way
 
-        Trades with an id that this venue already gave are known and left out; without ids every trade counts. Raises
+        Sizes are base units: where a venue counts contracts, convert them first (Deribit's inverse ones are). Trades
+        with an id that this venue already gave are known and left out; without ids every trade counts. Raises
         ValueError or TypeError naming row, field, what was found and what is allowed. Cost: that of the trades given.
         """
         if isinstance(data, Iterator):
