@@ -18,6 +18,8 @@ from rich.table import Table
 from liquidator_core import Params
 from liquidator_core._atomic import replacing
 
+from . import freqtrade_command
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -31,6 +33,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Liquidation zones and levels from public market data, one closed bar at a time.",
 )
+
+app.add_typer(freqtrade_command.app, name="freqtrade")
 
 _Seeds = Annotated[int, typer.Option(min=0, max=1000, help="Placebo runs to set beside the backtest.")]
 _Params = Annotated[

@@ -108,7 +108,7 @@ _HEADERLESS = {  # n a number, b a truth value: the first row of a file without 
     "nnnnnbb": ("id", "price", "qty", "quote_qty", "time", "is_buyer_maker", "is_best_match"),
 }
 
-_MARKETS = ("symbol", "coin")
+_MARKETS = ("symbol", "coin", "pair")
 MAKER_NAMES = ("is_buyer_maker", "isbuyermaker", "m")
 SIDES = {"b": 1, "buy": 1, "bid": 1, "1": 1, "+1": 1, "1.0": 1, "a": -1, "s": -1, "sell": -1, "ask": -1}
 SIDES |= {"-1": -1, "-1.0": -1}
@@ -252,6 +252,19 @@ def _checked_table(path: Path, check: Callable[[Path, Sequence[str]], object]) -
         raise ValueError(f"{path}: holds no rows, only the names of {len(table.column_names)} columns")
     _check_one_market(path, table)
     return table
+
+
+def read_table(path: str | os.PathLike[str]) -> pa.Table:
+    """Read a file of one market, whatever its columns; otherwise as ``read_candles_or_trades``."""
+    return _checked_table(Path(path), lambda path, names: None)
+
+
+def market_in_table(table: pa.Table) -> str | None:
+    """The market that a table with a column symbol, coin or pair says it is of."""
+    for name in table.column_names:
+        if normal_name(name) in _MARKETS:
+            return str(table[name][0].as_py())
+    return None
 
 
 def _first_line(error: Exception) -> str:

@@ -20,11 +20,13 @@ IMPORT_NAMES = {
 ALLOWED = {
     "numpy": {"liquidator_core/*", "integrations/*", "integrations/*/*", "strategies/*/*"},
     "numba": {"liquidator_core/_jit.py"},
-    "pandas": {"integrations/frames.py"},
+    "pandas": {"integrations/frames.py", "strategies/for_freqtrade/*"},
     "pyarrow": {"integrations/files.py"},
     "backtrader": {"integrations/for_backtrader/library.py"},
+    "freqtrade": {"integrations/freqtrade_helpers.py", "strategies/for_freqtrade/*"},
+    "talib": {"strategies/for_freqtrade/*"},
     "plotly": {"integrations/charts.py"},
-    "typer": {"integrations/command_line.py"},
+    "typer": {"integrations/command_line.py", "integrations/freqtrade_command.py"},
     "rich": {"integrations/command_line.py"},
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from decimal import Decimal
 
 import numpy as np
@@ -289,6 +290,19 @@ class TestSkip:
 
 
 class TestSignalColumns:
+    def test_long_series_in_parts_are_what_one_fold_gives(self, real_bars, monkeypatch) -> None:
+        monkeypatch.setattr(os, "cpu_count", lambda: 3)
+        bars = np.resize(real_bars, 61_003)
+        bars["time"] = START + STEP * np.arange(len(bars))
+        bars["close"][[20_200, 40_700]] = np.nan  # skipped rows near where the parts meet
+        out = new_signals(len(bars))
+        record = Params().to_record()
+        fold(new_state(record), record, bars, out)
+        columns = signal_columns(bars, on_bad="skip")
+        assert list(columns) == list(SIGNAL.names)
+        for name in SIGNAL.names:
+            assert columns[name].to_numpy().tobytes() == out[name].tobytes(), name
+
     def test_columns_are_what_fold_gives(self, candles: pd.DataFrame, signals: pd.DataFrame) -> None:
         record = PARAMS.to_record()
         out = new_signals(len(candles))

@@ -1,0 +1,62 @@
+"""Scale, for freqtrade: fade in up to three parts, each at a deeper zone, and take half off at the zone ahead."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from freqtrade.persistence import Trade
+from freqtrade.strategy import DecimalParameter
+from liquidator_integrations.freqtrade_helpers import ZoneStrategy, entry_price
+from pandas import DataFrame
+
+
+class LiquidatorScale(ZoneStrategy):
+    """Enters a third of the stake on ``fade`` with a limit order at the zone's edge, adds a third at deeper fades.
+
+    A further part needs a fade of the same side, ``step_atr`` ATR beyond the last entry. The first touch of the zone
+    ahead in profit takes half off; the rest runs until a zone breaks against it or the stop is reached, beyond the zone
+    of the first entry. Spot, or futures with shorts at twice the stake. hyperopt: spaces buy and sell.
+
+    Measured by ``tests/freqtrade_table.py`` (futures, fees and funding, hourly, April to December 2020, one market
+    twice): 57 trades, +0.489 % each on average; the same on placebo marks of seeds 0 to 2: +0.159, -0.187 and
+    -0.405 %. Too few to tell from chance.
+    """
+
+    position_adjustment_enable = True
+    max_entry_position_adjustment = 2
+
+    step_atr = DecimalParameter(0.2, 4, default=1, decimals=1, space="buy")
+    stop_widths = DecimalParameter(0.2, 8, default=4, decimals=1, space="sell")
+
+    def populate_entry_trend(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
+        dataframe.loc[dataframe["lz_fade"] > 0, ["enter_long", "enter_tag"]] = (1, "fade")
+        dataframe.loc[dataframe["lz_fade"] < 0, ["enter_short", "enter_tag"]] = (1, "fade")
+        return dataframe
+
+    def populate_exit_trend(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
+        dataframe.loc[dataframe["lz_broke"] < 0, ["exit_long", "exit_tag"]] = (1, "zone broke")
+        dataframe.loc[dataframe["lz_broke"] > 0, ["exit_short", "exit_tag"]] = (1, "zone broke")
+        return dataframe
+
+    def custom_stake_amount(self, *, proposed_stake: float, **kwargs: Any) -> float:
+        return proposed_stake / (1 + self.max_entry_position_adjustment)
+
+    def custom_entry_price(self, pair: str, *, proposed_rate: float, side: str, **kwargs: Any) -> float:
+        dataframe, _ = self.dp.get_analyzed_dataframe(pair, self.timeframe)
+        return entry_price(dataframe, side, proposed_rate, "fade")
+
+    def adjust_trade_position(
+        self, trade: Trade, *, current_rate: float, current_profit: float, **kwargs: Any
+    ) -> tuple[float, str] | None:
+        dataframe, _ = self.dp.get_analyzed_dataframe(trade.pair, self.timeframe)
+        if trade.has_open_orders or dataframe.empty:
+            return None
+        last, side = dataframe.iloc[-1], -1 if trade.is_short else 1
+        touched = last["lz_exit_short" if trade.is_short else "lz_exit_long"]
+        if touched and current_profit > 0 and trade.nr_of_successful_exits == 0:
+            return -trade.stake_amount / 2, "half at the zone ahead"
+        entries = trade.select_filled_orders(trade.entry_side)
+        deeper = (entries[-1].safe_price - current_rate) * side > self.step_atr.value * last["lz_atr"]
+        if last["lz_fade"] == side and deeper:
+            return entries[0].stake_amount, "deeper zone"
+        return None

@@ -1,0 +1,153 @@
+"""A folder of user data, configs and runs of the genuine freqtrade, for the tests and scripts about it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from loopback_exchange import COINS, LoopbackExchange, coin_bars, open_interest
+
+from liquidator_core.timeframes import to_timeframe
+
+ROOT = Path(__file__).parent.parent
+STRATEGIES = ROOT / "strategies" / "for_freqtrade"
+NAMES = ("LiquidatorFade", "LiquidatorJoin", "LiquidatorScale", "LiquidatorExit")
+MODEL = "LiquidatorModel"
+TIMERANGE = "20200401-20201231"
+MODES = ("spot", "futures")
+
+
+def candle_frame(bars: np.ndarray) -> pd.DataFrame:
+    """(n,) BAR as freqtrade's frame: ``date`` a column of datetime64[us, UTC], the prices and the volume."""
+    frame = pd.DataFrame({name: bars[name] for name in ("open", "high", "low", "close", "volume")})
+    frame.insert(0, "date", pd.to_datetime(bars["time"], unit="ms", utc=True).as_unit("us"))
+    return frame
+
+
+def pairs(mode: str) -> list[str]:
+    return [f"{coin}/USDT" + (":USDT" if mode == "futures" else "") for coin in COINS]
+
+
+def write_data(userdir: Path) -> None:
+    """Candles of the sample, marks, funding and open interest, by freqtrade's own data handler."""
+    from freqtrade.data.history import get_datahandler
+    from freqtrade.enums import CandleType
+
+    folder = userdir / "data" / "binance"
+    (folder / "futures").mkdir(parents=True)
+    (userdir / "strategies").mkdir()
+    handler = get_datahandler(folder, "feather")
+    for coin, spot, futures in zip(COINS, pairs("spot"), pairs("futures"), strict=True):
+        hours = coin_bars(coin)
+        for timeframe in ("1h", "4h"):
+            candles = candle_frame(hours if timeframe == "1h" else to_timeframe(hours, timeframe))
+            handler.ohlcv_store(spot, timeframe, candles, CandleType.SPOT)
+            handler.ohlcv_store(futures, timeframe, candles, CandleType.FUTURES)
+        candles = candle_frame(hours)
+        handler.ohlcv_store(futures, "1h", candles, CandleType.MARK)
+        amount = open_interest(hours)
+        interest = {"open_interest_amount": amount, "open_interest_value": amount * hours["close"]}
+        handler.ohlcv_store(
+            futures, "1h", pd.DataFrame({"date": candles["date"], **interest}), CandleType.OPEN_INTEREST
+        )
+        handler.ohlcv_store(
+            futures,
+            "1h",
+            pd.DataFrame({"date": candles["date"][candles["date"].dt.hour % 8 == 0], "funding_rate": 1e-4}),
+            CandleType.FUNDING_RATE,
+        )
+
+
+def config(mode: str, exchange: LoopbackExchange, userdir: Path, **changes: Any) -> Path:
+    """A config for one trading mode on the loopback exchange; returns its path."""
+    pricing = {"price_side": "other", "use_order_book": True, "order_book_top": 1}
+    values = {
+        "trading_mode": mode,
+        "margin_mode": "isolated" if mode == "futures" else "",
+        "max_open_trades": 2,
+        "stake_currency": "USDT",
+        "stake_amount": 100,
+        "dry_run": True,
+        "dry_run_wallet": 1000,
+        "db_url": "sqlite://",
+        "entry_pricing": pricing,
+        "exit_pricing": pricing,
+        "exchange": {
+            "name": "binance",
+            "enable_ws": False,
+            "only_from_ccxt": True,
+            "ccxt_config": exchange.ccxt_config(),
+            "pair_whitelist": pairs(mode),
+        },
+        "pairlists": [{"method": "StaticPairList"}],
+        "internals": {"process_throttle_secs": 1},
+    }
+    path = userdir / f"config-{mode}.json"
+    path.write_text(json.dumps(values | changes))
+    return path
+
+
+def arguments(path: Path, strategy: str, folder: Path = STRATEGIES, **more: Any) -> dict[str, Any]:
+    """What freqtrade's command line would make of its words."""
+    return {
+        "config": [str(path)],
+        "user_data_dir": str(path.parent),
+        "strategy": strategy,
+        "strategy_path": str(folder),
+        "timerange": TIMERANGE,
+        "export": "none",
+        "backtest_cache": "none",
+    } | more
+
+
+def backtest(path: Path, strategy: str, folder: Path = STRATEGIES, **more: Any) -> dict[str, Any]:
+    """Run freqtrade's backtesting in this process; returns the strategy's statistics."""
+    from freqtrade.commands.optimize_commands import setup_optimize_configuration
+    from freqtrade.enums import RunMode
+    from freqtrade.optimize.backtesting import Backtesting
+
+    testing = Backtesting(setup_optimize_configuration(arguments(path, strategy, folder, **more), RunMode.BACKTEST))
+    try:
+        testing.start()
+        results: dict[str, Any] = testing.results["strategy"][strategy]
+        return results
+    finally:
+        testing.exchange.close()
+        Backtesting.cleanup()
+
+
+@contextlib.contextmanager
+def dry_run(path: Path, strategy: str, iterations: int = 2, folder: Path = STRATEGIES) -> Iterator[Any]:
+    """A freqtrade bot in dry run in this process, after so many rounds of its loop."""
+    from freqtrade.configuration import Configuration
+    from freqtrade.enums import RunMode, State
+    from freqtrade.freqtradebot import FreqtradeBot
+
+    words = arguments(path, strategy, folder)
+    del words["timerange"]
+    bot = FreqtradeBot(Configuration(words, RunMode.DRY_RUN).get_config())
+    try:
+        bot.startup()
+        bot.state = State.RUNNING
+        for _ in range(iterations):
+            bot.process()
+        yield bot
+    finally:
+        bot.cleanup()
+
+
+def freqtrade(*words: str, userdir: Path) -> subprocess.CompletedProcess[str]:
+    """Run freqtrade's command line in a process of its own."""
+    command = [sys.executable, "-m", "freqtrade", *words, "--userdir", str(userdir)]
+    environment = {**os.environ, "COLUMNS": "200"}
+    done = subprocess.run(command, cwd=userdir, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done

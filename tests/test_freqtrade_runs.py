@@ -1,0 +1,494 @@
+"""The genuine freqtrade runs the ready strategies, offline, on a loopback exchange that the tests start and stop."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import time
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from freqtrade.configuration import setup_utils_configuration
+from freqtrade.data.history import get_datahandler
+from freqtrade.enums import RunMode, TradingMode
+from freqtrade.optimize.analysis.lookahead_helpers import LookaheadAnalysisSubFunctions
+from freqtrade.optimize.analysis.recursive_helpers import RecursiveAnalysisSubFunctions
+from freqtrade.persistence import Trade
+from freqtrade.resolvers import StrategyResolver
+from freqtrade.rpc import RPC
+from freqtrade.util import get_progress_tracker
+from freqtrade_setup import (
+    MODEL,
+    MODES,
+    NAMES,
+    ROOT,
+    STRATEGIES,
+    arguments,
+    backtest,
+    candle_frame,
+    config,
+    dry_run,
+    freqtrade,
+    pairs,
+    write_data,
+)
+from liquidator_integrations.freqtrade_helpers import add_informative_zones, add_zones
+from loopback_exchange import COINS, HOUR, coin_bars, open_interest, running
+from test_command_line import liquidator
+
+from liquidator_core import SIGNAL, Params
+from liquidator_core.timeframes import to_timeframe
+
+MEMORY = Params().memory
+SHORT_SPAN = "20200701-20200901"
+
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+
+
+@pytest.fixture(scope="module")
+def exchange():
+    with running() as exchange:
+        yield exchange
+        assert exchange.missed == []
+
+
+@pytest.fixture(scope="module")
+def userdir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("user_data")
+    write_data(folder)
+    return folder
+
+
+# Backtests --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", NAMES)
+def test_backtest(name, mode, exchange, userdir):
+    results = backtest(config(mode, exchange, userdir), name, timerange=SHORT_SPAN, enable_protections=True)
+    trades = results["trades"]
+    assert len(trades) > 10
+    assert {trade["pair"] for trade in trades} == set(pairs(mode))
+    assert results["trade_count_short"] > 0 if mode == "futures" else results["trade_count_short"] == 0
+    assert {trade["leverage"] for trade in trades} == {2.0 if mode == "futures" else 1.0}
+    assert any(trade["funding_fees"] for trade in trades) == (mode == "futures")
+    assert "trailing_stop_loss" in {trade["exit_reason"] for trade in trades}
+    if name == "LiquidatorScale":
+        assert {len(trade["orders"]) for trade in trades} & {3, 4, 5}
+
+
+def test_the_strategy_in_the_readme_trades(exchange, userdir, tmp_path):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(from freqtrade.*?)```", readme, flags=re.DOTALL)
+    (tmp_path / "buy_support.py").write_text(code, encoding="utf-8")
+    results = backtest(config("spot", exchange, userdir), "BuySupport", tmp_path, timerange=SHORT_SPAN)
+    assert results["total_trades"] > 50
+
+
+def test_every_entry_of_the_fade_follows_a_fade_and_its_stop_lies_beyond_that_zone(exchange, userdir):
+    trades = backtest(config("futures", exchange, userdir), "LiquidatorFade", timerange=SHORT_SPAN)["trades"]
+    zones = {coin: add_zones(candle_frame(coin_bars(coin))).set_index("date") for coin in COINS}
+    for trade in trades:
+        columns = zones[trade["pair"][:3]]
+        before = columns.loc[pd.Timestamp(trade["open_date"]) - pd.Timedelta(hours=1)]
+        side = -1 if trade["is_short"] else 1
+        assert before["lz_fade"] == side
+        assert trade["open_rate"] == columns.loc[pd.Timestamp(trade["open_date"]), "open"]
+        low, high = before["lz_fade_low"], before["lz_fade_high"]
+        stop = low - (high - low) if side > 0 else high + (high - low)
+        if (trade["open_rate"] - stop) * side > 0:
+            assert trade["stop_loss_abs"] == pytest.approx(stop, abs=0.011)  # freqtrade rounds to the tick
+
+
+# Live -------------------------------------------------------------------------------------------------------------
+
+
+def an_hour_in_which(check):
+    """Run it; once more if the hour turned meanwhile, as the bot then saw another candle."""
+    for _ in range(2):
+        started = time.time() * 1000 // HOUR
+        done = check()
+        if time.time() * 1000 // HOUR == started:
+            break
+    return done
+
+
+def last_fade(side: int) -> int:
+    """A row on which the fade strategy would enter BTC."""
+    zones = add_zones(candle_frame(coin_bars("BTC")))
+    room = (zones["lz_resistance_low"] - zones["close"]) / zones["lz_atr"]
+    if side < 0:
+        room = (zones["close"] - zones["lz_support_high"]) / zones["lz_atr"]
+    return int(np.flatnonzero((zones["lz_fade"] == side) & (room > 1.0))[-1])
+
+
+@pytest.mark.parametrize(("mode", "rows", "side"), [("futures", 498, -1), ("spot", 999, 1)])
+def test_live_values_equal_batch_values_and_the_bot_trades(mode, rows, side, userdir):
+    def check():
+        with (
+            running(last_fade(side) + 1) as exchange,
+            dry_run(config(mode, exchange, userdir), "LiquidatorFade") as bot,
+        ):
+            live = [bot.dataprovider.get_analyzed_dataframe(pair, "1h")[0] for pair in pairs(mode)]
+            whole = [candle_frame(exchange.bars[coin]) for coin in COINS]
+            trades = Trade.get_open_trades()
+            shown = RPC(bot)._rpc_analysed_dataframe(pairs(mode)[0], "1h", 400, None)
+            return live, whole, trades, shown, exchange.missed
+
+    live, whole, trades, shown, missed = an_hour_in_which(check)
+    assert missed == []
+    for seen, candles in zip(live, whole, strict=True):
+        assert len(seen) == rows
+        batch = add_zones(candles).set_index("date").loc[seen["date"].iloc[MEMORY - 1] : seen["date"].iloc[-1]]
+        names = [f"lz_{name}" for name in SIGNAL.names]
+        pd.testing.assert_frame_equal(
+            seen.set_index("date")[names].iloc[MEMORY - 1 :], batch[names], check_exact=True, check_freq=False
+        )
+        assert batch["lz_fade"].any()
+    (trade,) = [trade for trade in trades if trade.pair.startswith("BTC")]
+    last = live[0].iloc[-1]
+    assert last["lz_fade"] == side
+    low, high = last["lz_fade_low"], last["lz_fade_high"]
+    stop = low - (high - low) if side > 0 else high + (high - low)
+    assert trade.is_short == (side < 0)
+    assert trade.stop_loss == pytest.approx(stop, abs=0.011)
+    assert shown["annotations"]
+    json.dumps(shown["annotations"], default=str)
+
+
+@pytest.mark.parametrize("row", range(9000, 9004))  # whatever the hour, each phase of the four
+def test_live_values_of_a_larger_timeframe_equal_batch_values(userdir, row):
+    def check():
+        with running(row) as exchange, dry_run(config("futures", exchange, userdir), "LiquidatorJoin", 1) as bot:
+            return bot.dataprovider.get_analyzed_dataframe("BTC/USDT:USDT", "1h")[0], exchange.bars["BTC"]
+
+    seen, bars = an_hour_in_which(check)
+    assert len(seen) == 498
+    larger = add_informative_zones(candle_frame(to_timeframe(bars, "4h")))
+    last = seen.iloc[-1]
+    closed = larger[larger["date"] + pd.Timedelta(hours=4) <= last["date"] + pd.Timedelta(hours=1)].iloc[-1]
+    assert last["date_4h"] == closed["date"]
+    for name in SIGNAL.names:
+        assert last[f"lz_{name}_4h"] == closed[f"lz_{name}"]
+    assert last["lz_support_alignment"] in (0.0, 100.0)
+
+
+def test_one_bad_candle_does_not_stop_the_bot(userdir, caplog):
+    def check():
+        with running() as exchange:
+            exchange.bars["BTC"]["low"][8900] = 2 * exchange.bars["BTC"]["high"][8900]
+            with dry_run(config("futures", exchange, userdir), "LiquidatorFade", 1) as bot:
+                return bot.dataprovider.get_analyzed_dataframe("BTC/USDT:USDT", "1h")[0]
+
+    seen = an_hour_in_which(check)
+    assert any(re.match("BTC/USDT:USDT 1h: 1 of 498 candles skipped: row ", message) for message in caplog.messages)
+    assert not any("Unable to analyze" in message for message in caplog.messages)
+    assert seen["lz_support"].iloc[-5:].notna().any()
+
+
+FED = """
+from liquidator_integrations.freqtrade_feeds import add_funding_rate, add_liquidations, add_mark_price
+from liquidator_integrations.freqtrade_feeds import add_open_interest, read_forced_orders
+from liquidator_integrations.freqtrade_helpers import ZoneStrategy, add_zones
+
+
+class Fed(ZoneStrategy):
+    def informative_pairs(self):
+        kinds = ("open_interest", "funding_rate", "mark")
+        return [(pair, "1h", kind) for pair in self.dp.current_whitelist() for kind in kinds]
+
+    def populate_indicators(self, dataframe, metadata):
+        pair = metadata["pair"]
+        name = pair.replace("/", "_").replace(":", "_") + "-liquidations.parquet"
+        orders = read_forced_orders(self.config["user_data_dir"] / name, pair)
+        feeds = {kind: self.dp.get_pair_dataframe(pair, "1h", kind) for _, _, kind in self.informative_pairs()}
+        dataframe = add_open_interest(dataframe, feeds["open_interest"], metadata)
+        dataframe = add_funding_rate(dataframe, feeds["funding_rate"], metadata)
+        dataframe = add_mark_price(dataframe, feeds["mark"], metadata)
+        return add_zones(add_liquidations(dataframe, orders, metadata), metadata=metadata)
+
+    def populate_entry_trend(self, dataframe, metadata):
+        dataframe.loc[dataframe["lz_fade"] > 0, ["enter_long", "enter_tag"]] = (1, "fade")
+        return dataframe
+"""
+FEEDS = ("open_interest", "funding_rate", "mark_price", "liq_long_usd", "liq_short_usd")
+
+
+def write_orders(folder, bars: np.ndarray) -> None:
+    """A forced order half an hour into each hour that fell, of both pairs."""
+    fell = bars[bars["close"] < bars["open"]]
+    orders = {"time": fell["time"] + HOUR // 2, "price": fell["low"], "size": fell["volume"] / 2}
+    table = pa.table(orders | {"side": ["sell"] * len(fell)})
+    for pair in pairs("futures"):
+        pq.write_table(table, folder / f"{re.sub('[/:]', '_', pair)}-liquidations.parquet")
+
+
+def test_feeds_are_the_same_in_a_backtest_and_live(userdir, exchange, tmp_path):
+    (tmp_path / "fed.py").write_text(FED)
+    write_orders(userdir, coin_bars("BTC"))
+    results = backtest(config("futures", exchange, userdir), "Fed", tmp_path, timerange=SHORT_SPAN)
+    assert results["total_trades"] > 5
+
+    def check():
+        with running() as exchange:
+            write_orders(userdir, exchange.bars["BTC"])
+            with dry_run(config("futures", exchange, userdir), "Fed", 1, tmp_path) as bot:
+                return bot.dataprovider.get_analyzed_dataframe("BTC/USDT:USDT", "1h")[0], exchange.bars["BTC"]
+
+    seen, bars = an_hour_in_which(check)
+    assert len(seen) == 498
+    assert seen[list(FEEDS)].iloc[-48:].notna().all(axis=None)
+    live = seen.set_index("date")
+    times = live.index.to_numpy("M8[ms]").astype(np.int64)
+    known = bars[np.isin(bars["time"], times)]
+    np.testing.assert_array_equal(live["open_interest"], open_interest(known))
+    np.testing.assert_array_equal(live["mark_price"], known["close"])
+    np.testing.assert_array_equal(live["funding_rate"].iloc[24:], 1e-4)
+    fell = known["close"] < known["open"]
+    np.testing.assert_allclose(live["liq_long_usd"][fell], (known["low"] * known["volume"] / 2)[fell])
+    assert (live["liq_long_usd"][~fell].fillna(0.0) == 0.0).all()
+    batch = add_zones(seen.loc[:, :"liq_short_price"])
+    pd.testing.assert_frame_equal(seen[list(batch)], batch, check_exact=True)
+
+
+# The command ------------------------------------------------------------------------------------------------------
+
+
+def test_install_copies_strategies_and_configs_and_replaces_nothing_unasked(tmp_path):
+    folder = tmp_path / "user_data"
+    done = liquidator("freqtrade", "install", "--userdir", "user_data", cwd=tmp_path, code=2)
+    assert "no such folder; make it with: freqtrade create-userdir" in done.stderr
+    folder.mkdir()
+    done = liquidator("freqtrade", "install", "--userdir", "user_data", cwd=tmp_path)
+    installed = sorted(str(path.relative_to(tmp_path)) for path in folder.rglob("*.*"))
+    assert sorted(done.stdout.splitlines()) == installed
+    assert len(installed) == 7
+    fade = folder / "strategies" / "liquidator_fade.py"
+    assert fade.read_bytes() == (STRATEGIES / "fade.py").read_bytes()
+    liquidator("freqtrade", "install", "--userdir", "user_data", cwd=tmp_path)
+    fade.write_text("mine")
+    done = liquidator("freqtrade", "install", "--userdir", "user_data", cwd=tmp_path, code=2)
+    assert "liquidator_fade.py: is there already and differs" in done.stderr
+    assert fade.read_text() == "mine"
+    words = {"config": [str(folder / name) for name in ("liquidator_dry_run.json", "liquidator_freqai.json")]}
+    settings = setup_utils_configuration(words | {"user_data_dir": str(folder)}, RunMode.UTIL_NO_EXCHANGE)
+    assert settings["dry_run"]
+    assert settings["freqai"]["enabled"]
+    liquidator("freqtrade", "install", "--userdir", "user_data", "--overwrite", cwd=tmp_path)
+    assert fade.read_bytes() == (STRATEGIES / "fade.py").read_bytes()
+
+
+FLOWING = """
+from liquidator_integrations.freqtrade_feeds import add_order_flow
+from liquidator_integrations.freqtrade_helpers import ZoneStrategy, add_zones
+
+
+class Flowing(ZoneStrategy):
+    stop_edge = "nearest"
+
+    def populate_indicators(self, dataframe, metadata):
+        return add_zones(add_order_flow(dataframe, metadata=metadata), metadata=metadata)
+
+    def populate_entry_trend(self, dataframe, metadata):
+        dataframe.loc[dataframe["taker_buy"] > 0.7 * dataframe["volume"], ["enter_long", "enter_tag"]] = (1, "flow")
+        return dataframe
+"""
+
+
+def public_trades(bars: np.ndarray) -> pd.DataFrame:
+    """Four trades of equal size each hour, of seeded sides, as freqtrade stores them."""
+    rng = np.random.default_rng(8)
+    bars = np.repeat(bars, 4)
+    times = bars["time"] + np.tile([60_000, 600_000, 1_200_000, 3_000_000], len(bars) // 4)
+    frame = pd.DataFrame({"timestamp": times, "id": times.astype(str), "type": None})
+    frame["side"] = rng.choice(["buy", "sell"], len(bars))
+    frame["price"], frame["amount"] = bars["close"], bars["volume"] / 4
+    return frame.assign(cost=frame["price"] * frame["amount"])
+
+
+@pytest.mark.slow
+def test_order_flow_of_public_trades_in_a_backtest(userdir, exchange, tmp_path):
+    (tmp_path / "flowing.py").write_text(FLOWING)
+    stop = int(pd.Timestamp("2020-09-01", tz="UTC").timestamp() * 1000)
+    bars = coin_bars("BTC")
+    bars = bars[(bars["time"] < stop) & (bars["time"] >= stop - 200 * HOUR)]
+    trades = public_trades(bars)
+    handler = get_datahandler(userdir / "data" / "binance", "feather")
+    for pair in pairs("futures"):
+        handler.trades_store(pair, trades, TradingMode.FUTURES)
+    path = config("futures", exchange, userdir)
+    values = json.loads(path.read_text())
+    values["exchange"]["use_public_trades"] = True
+    limits = {"cache_size": 1000, "max_candles": 150, "scale": 0.5, "stacked_imbalance_range": 3}
+    values["orderflow"] = limits | {"imbalance_volume": 1, "imbalance_ratio": 3}
+    path.write_text(json.dumps(values))
+    results = backtest(path, "Flowing", tmp_path, timerange=SHORT_SPAN)
+    assert len(results["trades"]) > 5
+    bought = trades["amount"].where(trades["side"] == "buy", 0.0).groupby(trades["timestamp"] // HOUR).sum()
+    for trade in results["trades"]:
+        hour = int(trade["open_timestamp"]) // HOUR - 1
+        assert hour * HOUR >= stop - 151 * HOUR
+        assert bought[hour] > 0.7 * bars["volume"][bars["time"] == hour * HOUR][0]
+
+
+# Analyzers, hyperopt, plots, FreqAI: minutes ----------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def installed(userdir):
+    """The user's folder with the strategies as installed, and a copy of one that knows three candles ahead."""
+    liquidator("freqtrade", "install", "--userdir", str(userdir), cwd=userdir)
+    changed_copy(userdir, "fade", LiquidatorFade="PeekingFade", **{'["lz_fade"]': '["lz_fade"].shift(-3)'})
+    return userdir
+
+
+def changed_copy(userdir, strategy: str, **changes: str) -> None:
+    """Another strategy beside the installed ones: this one's text with something put in the place of something."""
+    text = (STRATEGIES / f"{strategy}.py").read_text(encoding="utf-8")
+    for old, new in changes.items():
+        assert old in text
+        text = text.replace(old, new)
+    (userdir / "strategies" / f"changed_{strategy}.py").write_text(text, encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_list_strategies_finds_them_and_no_fault(installed, tmp_path):
+    found = freqtrade("list-strategies", "-1", userdir=installed).stdout.split()
+    assert sorted(found) == sorted([*NAMES, MODEL, "PeekingFade"])
+    (tmp_path / "strategies").mkdir()
+    table = freqtrade("list-strategies", "--strategy-path", str(STRATEGIES), userdir=tmp_path).stdout
+    for name in (*NAMES, MODEL):
+        assert re.search(rf"{name}\W+\w+\.py\W+OK\W", table), table
+
+
+def analysis_words(name: str, exchange, installed) -> dict[str, object]:
+    path = config("futures", exchange, installed)
+    words = {"timerange": "20200601-20201001", "timeframe": "1h", "startup_candle": [200, 480, 498, 999]}
+    words |= {"minimum_trade_amount": 10, "targeted_trade_amount": 12}
+    words["lookahead_analysis_exportfilename"] = str(installed / f"lookahead-{name}.csv")
+    if name == MODEL:
+        with_freqai(path, name)
+        words |= {"freqaimodel": "LightGBMRegressor", "timerange": "20200801-20200820"}
+    return arguments(path, name, installed / "strategies", **words)
+
+
+def with_freqai(path, identifier: str) -> None:
+    """Add the sample's FreqAI settings to a config."""
+    freqai = json.loads((path.parent / "liquidator_freqai.json").read_text())
+    freqai["freqai"]["identifier"] = identifier
+    path.write_text(json.dumps(json.loads(path.read_text()) | freqai))
+
+
+def lookahead_row(name: str, installed) -> dict[str, str]:
+    """What the analysis exported. Its exit code is 0 whatever it found, and a strategy it did not judge has no row."""
+    with (installed / f"lookahead-{name}.csv").open() as file:
+        (row,) = csv.DictReader(file)
+    assert row["strategy"] == name
+    assert int(row["total_signals"]) > 10
+    return row
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning:lightgbm.*")  # for how freqtrade calls it
+@pytest.mark.parametrize("name", [*NAMES, MODEL])
+def test_lookahead_analysis_finds_no_bias(name, installed, exchange):
+    # one at a time: given a --strategy-list, it judges the first for all of them
+    settings = setup_utils_configuration(analysis_words(name, exchange, installed), RunMode.UTIL_NO_EXCHANGE)
+    LookaheadAnalysisSubFunctions.start(settings)
+    row = lookahead_row(name, installed)
+    assert row["biased_entry_signals"] == row["biased_exit_signals"] == "0"
+    biased = {column for column in row["biased_indicators"].split(",") if column}
+    if name == MODEL:  # FreqAI predicts nothing for the last candle of a run, and each cut has another one
+        biased -= {column for column in biased if column.startswith(("&-", "do_predict", "enter_"))}
+    else:
+        assert row["has_bias"] == "False"
+    assert biased == set()
+
+
+@pytest.mark.slow
+def test_lookahead_analysis_convicts_the_one_that_peeks(installed, exchange):
+    words = analysis_words("PeekingFade", exchange, installed)
+    freqtrade(
+        *("lookahead-analysis", "-c", str(words["config"][0]), "--strategy", "PeekingFade", "--timeframe", "1h"),
+        *("--minimum-trade-amount", "10", "--targeted-trade-amount", "12", "--timerange", str(words["timerange"])),
+        *("--lookahead-analysis-exportfilename", str(words["lookahead_analysis_exportfilename"])),
+        userdir=installed,
+    )
+    row = lookahead_row("PeekingFade", installed)
+    assert row["has_bias"] == "True"
+    assert int(row["biased_entry_signals"]) > 0
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning:lightgbm.*")  # for how freqtrade calls it
+@pytest.mark.parametrize("name", [*NAMES, MODEL])
+def test_recursive_analysis_finds_no_column_that_needs_more_than_its_startup(name, installed, exchange):
+    settings = setup_utils_configuration(analysis_words(name, exchange, installed), RunMode.UTIL_NO_EXCHANGE)
+    settings = RecursiveAnalysisSubFunctions.calculate_config_overrides(settings)
+    found = next(one for one in StrategyResolver.search_all_objects(settings, False) if one["name"] == name)
+    with get_progress_tracker() as progress:
+        analysis = RecursiveAnalysisSubFunctions.initialize_single_recursive_analysis(settings, found, progress)
+    assert analysis._strat_scc == MEMORY
+    differing = {startup for values in analysis.dict_recursive.values() for startup in values}
+    # fewer than the startup: the analysis does see a difference. FreqAI loads its training span before.
+    assert differing == (set() if name == MODEL else {200}), analysis.dict_recursive
+    analysis.exchange.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("per_epoch", [False, True], ids=["entries and stops", "zones too"])
+def test_hyperopt_with_two_jobs(per_epoch, installed, exchange):
+    spaces = ["zones"] if per_epoch else ["buy", "sell"]
+    words = ["--epochs", "6", "-j", "2", "--random-state", "1", "--disable-param-export", "--min-trades", "1"]
+    words += ["--analyze-per-epoch"] if per_epoch else []
+    done = freqtrade(
+        *("hyperopt", "-c", str(config("futures", exchange, installed)), "--strategy", "LiquidatorFade", *words),
+        *("--timerange", SHORT_SPAN, "--hyperopt-loss", "SharpeHyperOptLoss", "--spaces", *spaces),
+        userdir=installed,
+    )
+    assert "Best result" in done.stdout
+    (results,) = (installed / "hyperopt_results").glob("*.fthypt")
+    epochs = [json.loads(line) for line in results.read_text().splitlines()]
+    results.unlink()
+    assert len(epochs) == 6
+    names = {"event_mult", "zone_atr"} if per_epoch else {"min_room", "with_trend", "stop_widths"}
+    assert all(set(epoch["params_dict"]) == names for epoch in epochs)
+    assert len({epoch["results_metrics"]["total_trades"] for epoch in epochs}) > 1
+    assert not list((installed / "strategies").glob("*.json"))
+
+
+@pytest.mark.slow
+def test_plot_dataframe_draws_the_zones(installed, exchange):
+    path = config("futures", exchange, installed)
+    words = ["--strategy", "LiquidatorFade", "-p", "BTC/USDT:USDT", "--timerange", "20200801-20200901", "--no-trades"]
+    freqtrade("plot-dataframe", "-c", str(path), *words, userdir=installed)
+    (chart,) = (installed / "plot").glob("freqtrade-plot-BTC*.html")
+    drawn = chart.read_text(encoding="utf-8")
+    for name in ("lz_support_low", "lz_level_above", "lz_short_flow_usd", "lz_resistance_quality"):
+        assert name in drawn
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning:lightgbm.*")  # of LightGBM, for how freqtrade calls it
+@pytest.mark.parametrize("model", ["LightGBMRegressor", "LightGBMClassifier"])
+def test_freqai_trains_and_trades(model, installed, exchange):
+    path = config("futures", exchange, installed)
+    with_freqai(path, model)
+    changed_copy(installed, "model", LiquidatorModel="BoldModel", **{"default=0.8": "default=0.5"})
+    trades, bold = (
+        backtest(path, name, folder=installed / "strategies", freqaimodel=model, timerange="20200801-20201001")[
+            "trades"
+        ]
+        for name in (MODEL, "BoldModel")
+    )
+    assert 0 < len(trades) < len(bold)
+    assert {trade["enter_tag"] for trade in trades} == {"fade"}
+    predicted = [pd.read_feather(path) for path in (installed / "models" / model).glob("*/*_prediction.feather")]
+    assert len(predicted) == len(COINS) * 3  # a training a month
+    hold = pd.concat(predicted)["hold" if model.endswith("Classifier") else "&-lz_hold"]
+    assert hold.between(-0.5, 1.5).all()
+    assert hold.nunique() > 50
