@@ -210,6 +210,8 @@ def _spans(dataframe: Frame) -> tuple[np.ndarray, np.ndarray]:
 
 def _last(end: np.ndarray, known: np.ndarray, values: np.ndarray, age_ms: int) -> np.ndarray:
     """The last value known at the close of each candle, no older than ``age_ms``; NaN if there is none."""
+    if len(known) == 0:
+        return np.full(len(end), np.nan)
     rows = np.searchsorted(known, end, side="right") - 1
     fresh = (rows >= 0) & (end - known[np.maximum(rows, 0)] <= age_ms)
     return np.where(fresh, values[np.maximum(rows, 0)], np.nan)

@@ -121,6 +121,11 @@ def test_liquidations_fall_into_the_candle_in_which_they_became_known(candles):
     assert np.isnan(made["liq_long_price"][3])
 
 
+def test_before_any_liquidation_is_known_none_is_observed(candles):
+    made = add_liquidations(candles, orders([], []), META)
+    assert made.filter(like="liq_").isna().all(axis=None)
+
+
 def flow_frame(candles: pd.DataFrame, rows: int) -> tuple[pd.DataFrame, np.ndarray]:
     """A frame whose trades freqtrade's own converter grouped, as with use_public_trades; and the trades."""
     rng = np.random.default_rng(7)
