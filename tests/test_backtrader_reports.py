@@ -21,7 +21,7 @@ from liquidator_integrations.for_backtrader import (
 )
 from liquidator_integrations.frames import bars_with_marks, marks_frame, marks_params, placebo_marks
 from liquidator_integrations.report import sample_bars
-from liquidator_strategies.for_backtrader import ZoneFade, ZoneJoin, run_fade
+from liquidator_strategies.for_backtrader import ZoneFade, ZoneJoin, for_module, run_fade
 
 from liquidator_core import fold, new_signals, new_state, zones_of
 
@@ -299,6 +299,20 @@ def test_trades_that_follow_no_zone_are_counted_elsewhere():
     assert analysis["elsewhere"]["trades"] + trades == LENGTH // 50
     profit = analysis["elsewhere"]["profit"] + sum(zone["profit"] for zone in analysis["zones"])
     assert analysis["real"]["total_return"] == pytest.approx(profit / 10_000.0, rel=1e-9)
+
+
+def test_the_report_is_the_same_on_another_library():
+    found = []
+    for name in ("backtrader", "backtrader_next"):
+        parts = kit(name)
+        cerebro = parts.bt.Cerebro(stdstats=False)
+        cerebro.adddata(parts.lz.CandleFeed(dataname=series(800, seed=7)))
+        cerebro.broker.setcommission(commission=0.0004, leverage=10.0)
+        cerebro.addstrategy(for_module(parts.bt).ZoneFade, zone_params=PARAMS)
+        cerebro.addanalyzer(parts.lz.ZoneReport, _name="report", placebo_runs=1)
+        found.append(cerebro.run()[0].analyzers.report.get_analysis())
+    assert found[0]["real"]["trades"] > 20
+    assert found[0] == found[1]
 
 
 def test_wrong_reports_are_refused():

@@ -39,7 +39,7 @@ class ZoneMap(bt.Observer):
     ``above_3_high``; NaN where there are fewer zones, and until ``Params.memory`` bars were seen. The strategy needs
     no indicator of zones.
 
-    Params: as for ``LiquidationIndicator``. Watches the first feed. Cost: about 25 us a bar.
+    Params: as for ``LiquidationIndicator``. Watches the first feed. Cost: a step and a list of zones a bar.
     """
 
     lines = tuple(f"{band}_{edge}" for band in _BANDS for edge in ("low", "high"))

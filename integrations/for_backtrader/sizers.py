@@ -28,8 +28,8 @@ class QualitySizer(bt.Sizer):
       - ``share`` (default: ``0.5``): of the account's value, staked on a zone of quality 100
       - ``zone_params`` and every field of Params, as for ``LiquidationIndicator``
 
-    A signal depends on the last ``Params.memory`` bars alone, so these are folded when an order is sized (about 1 ms)
-    and the strategy needs no indicator of zones. With ``exactbars=1`` something else has to keep so many bars. Raises
+    A signal depends on the last ``Params.memory`` bars alone, so these are folded when an order is sized, and
+    the strategy needs no indicator of zones. With ``exactbars=1`` something else has to keep so many bars. Raises
     ValueError where fewer were kept.
     """
 
