@@ -33,7 +33,14 @@ def test_backtrader_on_another_python(tmp_path, version):
         pytest.skip(f"no Python {version} here")
     subprocess.run([python, "-m", "venv", tmp_path / "venv"], check=True)
     own = tmp_path / "venv" / "bin" / "python"
-    needs = ["backtrader-next>=2.3.7", "matplotlib>=3.9", "hypothesis>=6.130", "pytest>=8.3", "pytest-benchmark>=5.1"]
+    needs = [
+        "backtrader-next>=2.3.7",
+        "matplotlib>=3.9",
+        "hypothesis>=6.130",
+        "pytest>=8.3",
+        "pytest-benchmark>=5.1",
+        "pytest-xdist>=3.6",
+    ]
     subprocess.run([own, "-m", "pip", "install", "--quiet", "-e", ".[backtrader]", *needs], check=True, cwd=ROOT)
     files = [f"tests/test_backtrader{part}.py" for part in ("", "_strategies", "_reports")]
     done = subprocess.run([own, "-m", "pytest", "-p", "no:cacheprovider", *files], check=False, cwd=ROOT)
