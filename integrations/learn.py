@@ -27,7 +27,8 @@ __all__ = ["MixFit", "Span", "fit_mix", "flows_by_leverage", "observe"]
 DAY = 86_400_000
 LEAST_ROWS = 100
 ITERATIONS = 2000
-RESAMPLED_ITERATIONS = 300  # from the fitted weights on
+RESAMPLED_ITERATIONS = 300
+TINY = 1e-300  # keeps a quotient finite
 
 Tell = Callable[[str, int, int], None]
 
@@ -60,8 +61,14 @@ class MixFit:
 def observe(bars: np.ndarray, time: np.ndarray, usd: np.ndarray) -> np.ndarray:
     """A copy of (n,) BAR with (2, m) observed long and short USD on the bars that open at these times.
 
-    Raises ValueError if no bar opens at any of them.
+    Raises ValueError if there are no times, one of them comes twice, ``usd`` has another shape, or no bar opens at any.
     """
+    if not len(time):
+        raise ValueError("no times of observed liquidations")
+    if usd.shape != (2, len(time)):
+        raise ValueError(f"usd must have shape (2, {len(time)}), long and short at {len(time)} times, got {usd.shape}")
+    if len(np.unique(time)) < len(time):
+        raise ValueError("the observed liquidations hold a time twice; sum them over the bars")
     _, ours, theirs = np.intersect1d(bars["time"], time, return_indices=True)
     if not len(ours):
         spans = (f"{moment(times[0])} to {moment(times[-1])}" for times in (bars["time"], time))
@@ -94,25 +101,36 @@ def fit_mix(
     resamples     of days, for the intervals
     tell          called as ``tell(what, done, total)``
 
-    Only rows on which both sides were observed and the engine is warm are used; 0 means that nothing was liquidated,
-    not that nobody looked. Raises ValueError for fewer than 100 such rows a span, or if nothing was liquidated at all.
+    Only rows on which both sides were observed (finite, not below 0) and the engine gives a flow are used; 0 means that
+    nothing was liquidated, not that nobody looked. Raises ValueError for fewer than 100 such rows a span or to predict
+    the first one from, and where nothing was liquidated, or what was does not rise with any leverage's flow.
     Cost: the engine once a leverage and margin rate, some seconds of EM for 2,000 rows and 200 resamples.
     """
     params = params or Params()
-    rates = tuple(margin_rates) if margin_rates else (params.margin_rate,)
+    rates = (params.margin_rate,) if margin_rates is None else tuple(margin_rates)
+    for name, count in (("margin_rates", len(rates)), ("spans", spans), ("resamples", resamples)):
+        if count < 1:
+            raise ValueError(f"{name} must be at least 1, got {count}")
     observed = np.stack([bars["liq_long_usd"], bars["liq_short_usd"]])
-    used = np.isfinite(observed).all(axis=0) & (np.arange(len(bars)) >= params.memory - 1)
-    used &= np.isfinite(bars["close"])
-    rows = np.flatnonzero(used)
-    if spans < 1:
-        raise ValueError(f"spans must be at least 1, got {spans}")
+    plain = _flow(bars, params)
+    rows = np.flatnonzero(((observed >= 0.0) & (observed < np.inf) & np.isfinite(plain)).all(axis=0))
     if len(rows) < LEAST_ROWS * (spans + 1):
         raise ValueError(
             f"{len(rows)} rows have both liq_long_usd and liq_short_usd after the first {params.memory - 1} rows; "
             f"{spans} spans need at least {LEAST_ROWS * (spans + 1)}"
         )
-    if not observed[:, rows].sum() > 0.0:
-        raise ValueError("nothing was liquidated on any row: liq_long_usd and liq_short_usd are 0 throughout")
+    parts = np.array_split(rows, spans + 1)
+    before = [rows[rows < part[0] - params.ledger_bars] for part in parts[1:]]
+    if len(before[0]) < LEAST_ROWS:
+        raise ValueError(
+            f"the first of {spans} spans would be predicted from {len(before[0])} rows, those more than ledger_bars = "
+            f"{params.ledger_bars} rows before it; it takes {LEAST_ROWS}: more rows or fewer spans"
+        )
+    if not observed[:, before[0]].sum() > 0.0:
+        raise ValueError(
+            f"nothing was liquidated on any row before {moment(bars['time'][parts[1][0]])}, from which the first span "
+            f"is predicted: liq_long_usd and liq_short_usd are 0 there"
+        )
     steps = len(rates) * (spans + 1) + 1
     done = 0
 
@@ -122,16 +140,14 @@ def fit_mix(
             tell(what, done, steps)
         done += 1
 
-    parts = np.array_split(rows, spans + 1)
     deviance, flows, predicted = {}, {}, {}
     for rate in rates:
         step(f"ledger at {rate:.2%}")
         flows[rate] = flows_by_leverage(bars, dataclasses.replace(params, margin_rate=rate))
         predicted[rate] = []
-        for part in parts[1:]:
+        for part, past in zip(parts[1:], before, strict=True):
             step(f"spans at {rate:.2%}")
-            before = rows[rows < part[0] - params.ledger_bars]
-            weights = _poisson(*_stacked(flows[rate], observed, before))
+            weights = _poisson(*_stacked(flows[rate], observed, past))
             predicted[rate].append(_expected(flows[rate][:, part], weights))
         deviance[rate] = sum(
             _deviance(observed[:, part], expected) for part, expected in zip(parts[1:], predicted[rate], strict=True)
@@ -140,14 +156,15 @@ def fit_mix(
 
     step("intervals")
     weights = _poisson(*_stacked(flows[best], observed, rows))
-    low, high = _intervals(flows[best], observed, rows, bars["time"], weights, resamples, seed)
+    if not weights[:-1].sum() > 0.0:
+        raise ValueError("what was observed rises with the forced flow of no leverage, so that there is nothing to mix")
+    low, high = _intervals(flows[best], observed, rows, bars["time"], resamples, seed)
     learned = dataclasses.replace(
         params,
         margin_rate=best,
         leverage_weights=tuple(_on_simplex(weights)),
         leverages=tuple(sorted(params.leverages)),
     )
-    plain = _flow(bars, params)
     return MixFit(
         params=learned,
         low=tuple(low),
@@ -211,23 +228,24 @@ def _poisson(
     flows: np.ndarray,
     observed: np.ndarray,
     counts: np.ndarray | None = None,
-    start: np.ndarray | None = None,
     iterations: int = ITERATIONS,
 ) -> np.ndarray:
-    """Weights, not negative, under which ``observed`` is likeliest; ``counts`` says how often a row counts."""
+    """Weights, not negative, under which ``observed`` is likeliest; ``counts`` says how often a row counts.
+
+    In the beginning every column explains as much as any other, whatever its unit.
+    """
     counts = np.ones(len(observed)) if counts is None else counts
     total = counts @ flows
-    seen = total > 0.0
-    weights = np.where(seen, observed @ counts / max(total.sum(), 1e-300), 0.0) if start is None else start
-    share = np.divide(1.0, total, out=np.zeros_like(total), where=seen)
+    share = np.divide(1.0, total, out=np.zeros_like(total), where=total > 0.0)
+    weights = share * (observed @ counts) / len(share)
     for _ in range(iterations):
-        expected = np.maximum(flows @ weights, 1e-300)
+        expected = np.maximum(flows @ weights, TINY)
         weights = weights * ((counts * observed / expected) @ flows) * share
     return weights
 
 
 def _expected(flows: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return flows @ weights[:-1] + weights[-1]
+    return np.maximum(flows @ weights[:-1] + weights[-1], TINY)
 
 
 def _deviance(observed: np.ndarray, expected: np.ndarray) -> float:
@@ -247,7 +265,6 @@ def _intervals(
     observed: np.ndarray,
     rows: np.ndarray,
     time: np.ndarray,
-    weights: np.ndarray,
     resamples: int,
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -255,12 +272,11 @@ def _intervals(
     _, day = np.unique(time[rows] // DAY, return_inverse=True)
     days = int(day.max()) + 1
     stacked = _stacked(flows, observed, rows)
-    start = np.maximum(weights, 1e-6 * weights.max())  # what is 0 would stay 0
     drawn = []
     for _ in range(resamples):
         counts = np.bincount(rng.integers(0, days, days), minlength=days)[day].astype(float)
-        again = _poisson(*stacked, np.concatenate([counts, counts]), start, RESAMPLED_ITERATIONS)[:-1]
-        drawn.append(again / again.sum())
+        again = _poisson(*stacked, np.concatenate([counts, counts]), RESAMPLED_ITERATIONS)[:-1]
+        drawn.append(again / max(again.sum(), TINY))
     return tuple(np.quantile(drawn, [0.025, 0.975], axis=0))
 
 

@@ -96,13 +96,62 @@ def test_rank_correlation_is_that_of_scipy():
     ("change", "says"),
     [
         (lambda bars: bars[:700], "199 rows have both liq_long_usd and liq_short_usd after the first 479 rows"),
+        (lambda bars: bars[:1100], "the first of 4 spans would be predicted from 0 rows"),
         (lambda bars: nothing(bars, np.nan), "0 rows have both"),
         (lambda bars: nothing(bars, 0.0), "nothing was liquidated on any row"),
+        (lambda bars: late(bars), "nothing was liquidated on any row before 2020-03-"),
+        (lambda bars: flat(bars), "what was observed rises with the forced flow of no leverage"),
     ],
 )
 def test_too_little_to_learn_from(change, says):
     with pytest.raises(ValueError, match=re.escape(says)):
-        fit_mix(change(liquidated(rows=1500)), PARAMS)
+        fit_mix(change(liquidated(rows=2000)), PARAMS)
+
+
+@pytest.mark.parametrize("name", ["margin_rates", "spans", "resamples"])
+def test_nothing_to_do(name):
+    with pytest.raises(ValueError, match=f"{name} must be at least 1"):
+        fit_mix(liquidated(rows=1500), PARAMS, **{"spans": 2, name: () if name == "margin_rates" else 0})
+
+
+@pytest.mark.parametrize(("name", "value"), [("high", np.nan), ("low", 1e9), ("liq_long_usd", -1e9)])
+def test_rows_that_the_engine_cannot_use_teach_nothing(name, value):
+    """A skipped row, or a flow that no feed means, among good ones: as if nothing was observed on it."""
+    bars = liquidated(rows=1500)
+    unknown = bars.copy()
+    row = 1201
+    bars[name][row] = value
+    if name != "liq_long_usd":
+        unknown[name][row] = value
+    unknown["liq_long_usd"][row] = np.nan
+    fit = fit_mix(bars, PARAMS, spans=2, resamples=2)
+    assert fit.rows == 918
+    assert fit == fit_mix(unknown, PARAMS, spans=2, resamples=2)
+
+
+@pytest.mark.parametrize("factor", [1e-6, 1e6])
+def test_intervals_do_not_hang_on_the_unit_of_volume(factor):
+    bars = liquidated(rows=1500)
+    other = bars.copy()
+    for name in ("volume", "liq_long_usd", "liq_short_usd"):
+        other[name] *= factor
+    fit, again = (fit_mix(rows, PARAMS, spans=2, resamples=10) for rows in (bars, other))
+    np.testing.assert_allclose([again.low, again.high], [fit.low, fit.high], rtol=1e-6, atol=1e-9)
+    assert again.scale == pytest.approx(fit.scale)
+    assert again.background == pytest.approx(factor * fit.background)
+
+
+def late(bars: np.ndarray) -> np.ndarray:
+    """Liquidations on the last row only."""
+    bars = nothing(bars, 0.0)
+    bars["liq_long_usd"][-1] = 1.0
+    return bars
+
+
+def flat(bars: np.ndarray) -> np.ndarray:
+    for name in ("open", "high", "low", "close"):
+        bars[name] = 100.0
+    return bars
 
 
 def nothing(bars: np.ndarray, usd: float) -> np.ndarray:
@@ -117,6 +166,20 @@ def test_liquidations_of_other_times_are_refused():
     part = observe(bars, bars["time"][5:7], np.array([[1.0, 2.0], [3.0, 4.0]]))
     assert part["liq_long_usd"][4:8].tolist()[1:3] == [1.0, 2.0]
     assert np.isnan(part["liq_short_usd"]).sum() == 98
+
+
+@pytest.mark.parametrize(
+    ("time", "usd", "says"),
+    [
+        ([], np.ones((2, 0)), "no times"),
+        ([0, 1], np.ones((2, 3)), "usd must have shape (2, 2), long and short at 2 times, got (2, 3)"),
+        ([0, 0], np.ones((2, 2)), "a time twice"),
+    ],
+)
+def test_observed_liquidations_are_one_pair_a_time(time, usd, says):
+    bars = sample_bars()[:100]
+    with pytest.raises(ValueError, match=re.escape(says)):
+        observe(bars, bars["time"][0] + 3_600_000 * np.array(time, np.int64), usd)
 
 
 def test_a_short_memory_will_do():
