@@ -9,8 +9,10 @@ Where a feed reports liquidations, they are the flow. Otherwise it is estimated,
 4. the sum raised by ``funding_raise`` for the side that pays extreme funding (``use_funding``).
 
 Prices are weighted by USD. The first two are in USD of positions that the ledger implies, the others in USD that was
-traded; nothing is scaled, because what events compare is a flow with its own past. ``tests/ingredients.py`` prints what
-each adds to the rank correlation with observed liquidations: 2 much, of 3 and 4 nothing that could be told from zero.
+traded, an observed flow in USD that was liquidated; nothing is brought to one scale, because an event is a flow that is
+large against its own past (and against turnover: ``event_share``). So a feed that begins, ends or fails in mid-stream
+changes the scale for ``flow_bars`` rows. ``tests/ingredients.py`` prints what each adds to the rank correlation with
+observed liquidations: 2 much, cascades, drops and funding nothing worth having; large trades could not be judged.
 """
 
 from __future__ import annotations
@@ -203,7 +205,7 @@ def forced_flow(
     observed_price = b.liq_long_price if side == LONG else b.liq_short_price
     if not 0.0 <= observed_usd < math.inf:
         return usd, price
-    if observed_price > 0.0:
+    if 0.0 < observed_price < math.inf:
         return observed_usd, observed_price
     if usd > 0.0:
         return observed_usd, price

@@ -283,7 +283,7 @@ def forced_flow(bar, side: int, estimates: list[tuple[float, float]], factor: fl
     usd, price = bar[f"liq_{name}_usd"], bar[f"liq_{name}_price"]
     if not 0 <= usd < math.inf:
         return estimated, estimated_price
-    return usd, price if price > 0 else estimated_price
+    return usd, price if 0 < price < math.inf else estimated_price
 
 
 def is_event(flow: float, flows: list[float], turnovers: list[float], atr: float, params) -> bool:

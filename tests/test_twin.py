@@ -432,7 +432,7 @@ def test_window_sum(length):
 
 
 def test_observed_flow_goes_before_what_is_estimated():
-    values = (math.nan, -1.0, 0.0, 3.0)
+    values = (math.nan, -1.0, 0.0, 3.0, math.inf)
     params = small_params()
     s, p = records(new_state(params), params.to_record())
     for usd, price, swept in itertools.product(values, values, (0.0, 7.0)):
@@ -488,6 +488,9 @@ def test_the_path_of_a_bar():
     assert flows(100.0, 100.4, 97.0, 100.4) == [True, True]
     assert flows(100.0, 100.2, 99.7, 100.1) == [False, False]
     assert flows(100.0, 100.0, 100.0, 100.0) == [False, False]
+    # from the open to either end is too little, from one end to the other enough; a bar that closed at its open rose
+    assert flows(100.0, 100.4, 99.5, 100.0) == [False, True]
+    assert flows(100.0, 100.4, 99.5, 99.99) == [True, False]
 
 
 @pytest.mark.parametrize("switch", [name for name in EVERY_SIGNAL if name.startswith("use_")])
@@ -504,6 +507,24 @@ def test_each_signal_alone(switch):
         more = np.nansum(out[name] > usual[name] * (1 + 1e-9))
         assert more > 20
         assert np.nansum(out[name] < usual[name] * (1 - 1e-9)) == 0
+
+
+def test_signals_of_odd_values():
+    """Unknown, negative, none and infinite, after rows without turnover."""
+    params = small_params(**EVERY_SIGNAL)
+    state = new_state(params)
+    fold(state, params.to_record(), bars_of([(100.0,) * 4] * 9, volume=0.0), new_signals(9))
+    s, p = records(state, params.to_record())
+    odd = (math.nan, -1.0, 0.0, 3.0, math.inf)
+    for usd, price, interest, before, rate in itertools.product(
+        odd, odd, odd, (math.nan, 3.5), (*odd, params.funding_extreme)
+    ):
+        known = {"large_sell_usd": usd, "large_sell_price": price, "open_interest": interest, "funding_rate": rate}
+        bars = bars_of([(100.0, 110.0, 90.0, 95.0)], **known)
+        got = flow.add_signals(s, p, *records(bars), LONG, 9, 1.0, before, 7.0, 95.0)
+        bar = naive.as_dicts(bars)[0]
+        parts = [(7.0, 95.0), *naive.signals_on(bar, LONG, [0.0] * 9, before, params)]
+        assert got == pytest.approx(naive.forced_flow(bar, LONG, parts, naive.funding_factor(bar, LONG, params)))
 
 
 def test_events():
