@@ -25,7 +25,7 @@ from .files import moment
 __all__ = ["MixFit", "Span", "fit_mix", "flows_by_leverage", "observe"]
 
 DAY = 86_400_000
-LEAST_ROWS = 100
+LEAST_ROWS = 50
 ITERATIONS = 2000
 RESAMPLED_ITERATIONS = 300
 TINY = 1e-300  # keeps a quotient finite
@@ -102,7 +102,7 @@ def fit_mix(
     tell          called as ``tell(what, done, total)``
 
     Only rows on which both sides were observed (finite, not below 0) and the engine gives a flow are used; 0 means that
-    nothing was liquidated, not that nobody looked. Raises ValueError for fewer than 100 such rows a span or to predict
+    nothing was liquidated, not that nobody looked. Raises ValueError for fewer than 50 such rows a span or to predict
     the first one from, and where nothing was liquidated, or what was does not rise with any leverage's flow.
     Cost: the engine once a leverage and margin rate, some seconds of EM for 2,000 rows and 200 resamples.
     """

@@ -204,15 +204,14 @@ def ingredients(hours: Hours) -> dict[str, Ingredient]:
             mass = volume * np.stack([1 + strength * lean, 1 - strength * lean])
             yield swept(bars, params, mass=mass) + own(params, full)
 
-    def switched(**switches: object) -> Ingredient:
+    def switched(switch: str, threshold: str, values: tuple[float, ...], **columns: np.ndarray) -> Ingredient:
         """A switch of Params: what the engine gives with it, less what it gives without, on top of the flow."""
-        columns = {"open_interest": hours.open_interest} if "use_open_interest_drops" in switches else {}
-        columns |= {"funding_rate": hours.funding} if "use_funding" in switches else {}
 
         def add(flow: Flow, params: Params, full: bool) -> Iterator[Flow]:
-            more = engine(bars, replace(params, **switches), **columns) - engine(bars, params, **columns)
-            for share in (0.1, 1.0):
-                yield flow + share * np.nan_to_num(more)
+            without = engine(bars, params, **columns)
+            for value in values:
+                more = engine(bars, replace(params, **{switch: True, threshold: value}), **columns) - without
+                yield flow + np.nan_to_num(more)
 
         return add
 
@@ -239,9 +238,13 @@ def ingredients(hours: Hours) -> dict[str, Ingredient]:
         "age weighting": aged,
         "several bars of a sweep merged": merged,
         "tiers: a part at 1 % maintenance": tiers,
-        "signal: cascades": switched(use_cascades=True),
-        "signal: drops of open interest": switched(use_open_interest_drops=True, open_interest_drop=0.005),
-        "signal: extreme funding": switched(use_funding=True, funding_extreme=1e-5),
+        "signal: cascades": switched("use_cascades", "cascade_mult", (2.0, 3.0, 5.0, 10.0)),
+        "signal: drops of open interest": switched(
+            "use_open_interest_drops", "open_interest_drop", (0.005, 0.01, 0.02), open_interest=hours.open_interest
+        ),
+        "signal: extreme funding": switched(
+            "use_funding", "funding_extreme", (5e-6, 1e-5, 1.2e-5), funding_rate=hours.funding
+        ),
     }
 
 
@@ -335,6 +338,9 @@ def main() -> int:
     print(f"\n{'on top of what was adopted':52} {title}")
     seven = replace(default, leverages=(*BEFORE.leverages[1:], 150), leverage_weights=(0.1,) * 3 + (0.175,) * 4)
     refit = fitted(hours, seven)
+    line(
+        "the mix of the ledger alone instead of the learned", swept(bars, BEFORE) + within(bars, BEFORE), adopted, hours
+    )
     line("seven leverages, 10 to 150, refitted", swept(bars, refit) + within(bars, refit), adopted, hours)
     for name, ingredient in ingredients(hours).items():
         line(name, chosen(ingredient(adopted, default, True), hours), adopted, hours)
