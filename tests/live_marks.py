@@ -1,10 +1,12 @@
-"""Prints how many marks and zones live at a time with default Params: ``python tests/live_marks.py``.
+"""Prints how many marks and zones live at a time with default Params: ``python tests/live_marks.py [FILE ...]``.
 
-The embedded hourly sample and what it folds to, and the 5-minute and hourly series of ../shared/data where these exist.
+The embedded hourly sample and what it folds to, the 5-minute and hourly series of ../shared/data where these exist, all
+of BTC, and candles of other coins in the files named.
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +48,8 @@ def series() -> Iterator[tuple[str, np.ndarray]]:
             if "5m" in name:
                 for timeframe in ("15m", "30m"):
                     yield f"{name} as {timeframe}", to_timeframe(bars, timeframe)
+    for file in sys.argv[1:]:
+        yield Path(file).name, bars_from_frame(read_candles_or_trades(file)[1])
 
 
 def main() -> None:
