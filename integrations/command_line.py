@@ -100,8 +100,13 @@ def fit(
     spans: Annotated[int, typer.Option(min=1, max=100, help="Spans that are predicted from what came before.")] = 4,
     params: _Params = None,
 ) -> None:
-    """Learn the leverage mix and the margin rate from observed liquidations. Bars that OBSERVED lacks are unknown."""
+    """Learn the leverage mix and the margin rate from observed liquidations. Bars that OBSERVED lacks are unknown.
+
+    Without --out standard output holds the parameters alone, and the tables go to standard error.
+    """
     from dataclasses import replace
+
+    import numpy as np
 
     from .files import read_liquidations
     from .learn import fit_mix, observe
@@ -111,16 +116,19 @@ def fit(
         found = _numbers("--leverages", leverages)
         settings = replace(settings, leverages=found, leverage_weights=tuple(1.0 / len(found) for _ in found))
     rates = _numbers("--margin-rates", margin_rates)
-    bars = observe(_read_bars(candles, settings, None), *read_liquidations(observed))
+    time, usd = read_liquidations(observed)
+    bars = observe(_read_bars(candles, settings, None), time, usd)
     with _progress() as tell:
         learned = fit_mix(bars, settings, rates, spans, tell=tell)
-    console = _console()
+    console = _console(stderr=out is None)
+    if unused := int(np.isin(time, bars["time"], invert=True).sum()):
+        console.print(f"{unused:,} of {len(time):,} observations open no bar: not used.")
     _print_fit(console, learned)
     text = json.dumps(learned.params.to_dict(), indent=2) + "\n"
-    console.print()
     if out is None:
         print(text, end="")
         return
+    console.print()
     with replacing(out) as file:
         file.write(text.encode())
     console.print(f"Parameters: {out}", soft_wrap=True, markup=False)
@@ -253,9 +261,9 @@ def _progress() -> Iterator[Any]:
         yield tell
 
 
-def _console() -> Console:
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=120)
+def _console(stderr: bool = False) -> Console:
+    console = Console(highlight=False, stderr=stderr)
+    return console if console.is_terminal else Console(highlight=False, stderr=stderr, width=120)
 
 
 def _table(out: Console, title: str, *columns: str) -> Table:

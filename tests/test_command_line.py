@@ -185,6 +185,18 @@ def test_fit_writes_parameters_that_the_other_commands_take(observed):
     assert json.loads(done.stdout)["params_digest"] == learned.digest
 
 
+def test_fit_says_how_many_observations_open_no_bar(observed):
+    lines = (observed / "observed.csv").read_text().splitlines()
+    time, *usd = lines[-1].split(",")
+    late = [",".join([str(int(time) + 3_600_000 * i), *usd]) for i in range(1, 4)]
+    (observed / "longer.csv").write_text("\n".join([*lines, *late]))
+    words = ("--margin-rates", "0.004", "--spans", "2")
+    done = liquidator("fit", "candles.parquet", "longer.csv", *words, cwd=observed)
+    assert done.stderr.startswith("3 of 1,503 observations open no bar")
+    assert Params.from_dict(json.loads(done.stdout)).margin_rate == 0.004  # nothing but the parameters
+    assert "observations" not in liquidator("fit", "candles.parquet", "observed.csv", *words, cwd=observed).stderr
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
