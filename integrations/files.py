@@ -228,14 +228,17 @@ def read_liquidations(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndar
     path = Path(path)
     table = _checked_table(path, _liquidation_columns)
     columns = _liquidation_columns(path, table.column_names)
-    time = time_column(_whole(table, columns["time"]))
-    check_order(time, repeats=False)
-    usd = np.stack([number_column(_whole(table, columns[field]), field) for field in LIQUIDATION_NAMES])
-    for field, values in zip(LIQUIDATION_NAMES, usd, strict=True):
-        bad = np.flatnonzero(~((values >= 0.0) & (values < np.inf)))
-        if len(bad):
-            row = int(bad[0])
-            fail_row(row, int(time[row]), field, values[row], "a finite number not below 0", len(bad) - 1)
+    try:
+        time = time_column(_whole(table, columns["time"]))
+        check_order(time, repeats=False)
+        usd = np.stack([number_column(_whole(table, columns[field]), field) for field in LIQUIDATION_NAMES])
+        for field, values in zip(LIQUIDATION_NAMES, usd, strict=True):
+            bad = np.flatnonzero(~((values >= 0.0) & (values < np.inf)))
+            if len(bad):
+                row = int(bad[0])
+                fail_row(row, int(time[row]), field, values[row], "a finite number not below 0", len(bad) - 1)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{path}: {error}") from None
     return time, usd
 
 

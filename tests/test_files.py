@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-from liquidator_integrations.files import read_candles_or_trades, trades_from_table
+from liquidator_integrations.files import read_candles_or_trades, read_liquidations, trades_from_table
 from liquidator_integrations.frames import bars_from_frame
 
 from liquidator_core import TRADE
@@ -450,3 +450,30 @@ class TestBadFiles:
 def test_pandas_is_not_imported() -> None:
     code = "import sys, liquidator_integrations.files; sys.exit('pandas' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("rows", "says"),
+    [
+        ("1569888000000,0,1\n1569891600000,,1", "row 1 (2019-10-01T01:00:00 UTC), liq_long_usd: found nan, allowed"),
+        ("1569888000000,0,inf", "row 0 (2019-10-01T00:00:00 UTC), liq_short_usd: found inf, allowed a finite number"),
+        ("1569888000000,0,1\n1569888000000,0,1", "row 1 (2019-10-01T00:00:00 UTC), time: found a time that repeats"),
+        ("1569891600000,0,1\n1569888000000,0,1", "row 1 (2019-10-01T00:00:00 UTC), time: found a time that goes back"),
+        (",0,1", "row 0, time: found None"),
+        ("1569888000000,0,much", "cannot be read"),
+    ],
+)
+def test_liquidations_with_a_mistake(tmp_path, rows, says):
+    path = tmp_path / "observed.csv"
+    path.write_text(f"time,longUsd,short_usd\n{rows}\n")
+    with pytest.raises(ValueError, match=re.escape(f"{path}: {says}")):
+        read_liquidations(path)
+
+
+@pytest.mark.parametrize("time", ["1569888000000", "1569888000", "2019-10-01T00:00:00Z"])
+def test_liquidations(tmp_path, time):
+    path = tmp_path / "observed.csv"
+    path.write_text(f"shortUsd,ts,liq_long_usd\n2,{time},1\n")
+    times, usd = read_liquidations(path)
+    assert times.tolist() == [1_569_888_000_000]
+    assert usd.tolist() == [[1.0], [2.0]]
