@@ -324,6 +324,23 @@ def test_the_strategy_enters_at_the_open_after_a_signal(bars, live):
             assert trade["exit_price"] == pytest.approx(worst, rel=1e-9)
 
 
+def test_joins_alone_have_their_own_stops(bars):
+    """Also on rows that fade and join speak of at once: the stop is beyond the band of what was traded."""
+    rows, _ = engine(bars, Params())
+    ran = run_pine(with_input(to_pine(form="strategy"), "tradeFades", "false"), bars)
+    both = 0
+    for trade in ran.trades:
+        signal = rows[trade["entry_bar_index"] - 1]
+        assert trade["sign"] == signal["join"]
+        both += int(signal["fade"] != 0)
+        left = rows[trade["exit_bar_index"] - 1]
+        if not left["exit_long" if trade["sign"] > 0 else "exit_short"]:
+            low, high, opened = signal["join_low"], signal["join_high"], bars["open"][trade["exit_bar_index"]]
+            stop = min(2 * low - high, opened) if trade["sign"] > 0 else max(2 * high - low, opened)
+            assert trade["exit_price"] == pytest.approx(stop, rel=1e-9)
+    assert both > 0
+
+
 # The snapshot -------------------------------------------------------------------------------------------------------
 
 
