@@ -37,7 +37,8 @@ backadjustment barmerge barstate chart currency display dividends earnings exten
 log map math matrix order position request runtime scale session settlement_as_close shape size splits str syminfo
 ta text ticker timeframe volume_row xloc yloc
 """
-RESERVED = set(NAMES.split())
+LATER = "catch class do ellipse is polygon range struct throw try"  # words that Pine keeps for later
+RESERVED = set(NAMES.split()) | set(LATER.split())
 PLAIN = {"int", "float", "bool", "string", "color", "box", "line", "label", "table"}
 NUMBERS = {"int", "float"}
 
@@ -47,7 +48,7 @@ VARIABLES: dict[str, tuple[str, int]] = {
     **dict.fromkeys(("open", "high", "low", "close", "volume"), ("float", SERIES)),
     "time": ("int", SERIES),
     **{f"barstate.{name}": ("bool", SERIES) for name in ("isconfirmed", "islast", "islastconfirmedhistory", "isfirst")},
-    "syminfo.tickerid": ("string", SIMPLE),
+    **{f"syminfo.{name}": ("string", SIMPLE) for name in ("tickerid", "prefix", "ticker")},
     "timeframe.period": ("string", SIMPLE),
     "chart.fg_color": ("color", INPUT),
     "chart.bg_color": ("color", INPUT),
@@ -430,6 +431,7 @@ class Checker:
         self.functions: dict[str, tuple[list[tuple[str, str]], str]] = {}
         self.scopes: list[dict[str, Variable]] = [{}]
         self.in_function = False
+        self.given: set[str] = set()  # the arguments of the function that is being read
         self.loops = 0
         self.line = 0
         self.plots = 0
@@ -611,9 +613,9 @@ class Checker:
         words.end()
         if len({argument for argument, _ in arguments}) < len(arguments):
             self.fail("two arguments of one name")
-        self.in_function = True
+        self.in_function, self.given = True, {argument for argument, _ in arguments}
         result, _ = self.inner(line.body, **dict(arguments))
-        self.in_function = False
+        self.in_function, self.given = False, set()
         if result == "void" and line.body[-1].tokens[0][1] in ("if", "else", "for", "while", "var", "["):
             self.line = line.body[-1].number
             self.fail("a function must end with a value")
@@ -677,6 +679,8 @@ class Checker:
         kind = self.member(variable.kind, fields)
         if self.in_function and variable.is_global and not fields:
             self.fail(f"a function cannot assign to the global {name}")
+        if name in self.given and not fields:
+            self.fail(f"a function cannot assign to its argument {name}")
         found, _ = self.value(words.expression())
         words.end()
         if operator != ":=":
