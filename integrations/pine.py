@@ -92,7 +92,7 @@ def to_pine(
         raise TypeError(f"params must be Params, got {type(params).__name__}: Params.from_dict makes them of a mapping")
     if form not in FORMS:
         raise ValueError(f"form must be one of {', '.join(FORMS)}, got {form!r}")
-    title = "Liquidation zones" + (f" {_one_line('symbol', symbol)}" if symbol else "")
+    title = f"Liquidation zones {_one_line('symbol', symbol)}".rstrip()
     if form == "snapshot":
         if open_interest or timeframes:
             raise ValueError("open_interest and timeframes belong to the live forms: a snapshot works nothing out")
@@ -323,10 +323,13 @@ def _snapshot(params: Params, title: str, zones: dict[str, Any], levels: dict[st
 
 
 def _zone_columns(zones: Any) -> dict[str, Any]:
-    if zones is None or len(zones) == 0:
+    columns = {}
+    if zones is not None:
+        columns = {name: _column(zones, "zones", name) for name in ("low", "high", "usd", "quality")}
+        columns |= {name: _whole_numbers(zones, "zones", name) for name in ("touches", "zone_id")}
+    if not columns or len(columns["low"]) == 0:
         raise ValueError("a snapshot needs zones, found none: pass zones_of(state, params) or zones_frame(candles)")
-    columns = {name: _column(zones, "zones", name) for name in ("low", "high", "usd", "quality", "touches", "zone_id")}
-    columns["birth"], columns["side"] = np.divmod(columns["zone_id"].astype(np.int64), 2)
+    columns["birth"], columns["side"] = np.divmod(columns["zone_id"], 2)
     low, high = columns["low"], columns["high"]
     _check("zones", "low", low, (low > 0.0) & (low < np.inf), "a finite number above 0")
     _check("zones", "high", high, (high >= low) & (high < np.inf), "a finite number, at least the low")
@@ -337,23 +340,30 @@ def _zone_columns(zones: Any) -> dict[str, Any]:
 
 
 def _level_columns(levels: Any) -> dict[str, Any]:
-    if levels is None or len(levels) == 0:
+    if levels is None:
         return dict.fromkeys(("price", "usd", "side"), np.zeros(0))
     columns = {name: _column(levels, "levels", name) for name in ("price", "usd")}
-    sides = [{"long": LONG, "short": SHORT}.get(side, side) for side in levels["side"]]
-    columns["side"] = np.array([side if side in (LONG, SHORT) else -1 for side in sides])
-    _check("levels", "side", columns["side"], columns["side"] >= 0, f"long ({LONG}) or short ({SHORT})")
+    sides = _column(levels, "levels", "side", object)
+    known = np.array([side in ("long", "short", LONG, SHORT) for side in sides], bool)
+    _check("levels", "side", sides, known, f"long ({LONG}) or short ({SHORT})")
+    columns["side"] = np.array([{"long": LONG, "short": SHORT}.get(side, side) for side in sides], np.int64)
     for name in ("price", "usd"):
         values = columns[name]
         _check("levels", name, values, (values > 0.0) & (values < np.inf), "a finite number above 0")
     return columns
 
 
-def _column(table: Any, what: str, name: str) -> np.ndarray:
+def _column(table: Any, what: str, name: str, kind: type = np.float64) -> np.ndarray:
     try:
-        return np.asarray(table[name], np.int64 if name in ("zone_id", "touches") else np.float64)
+        return np.asarray(table[name], kind)
     except (KeyError, ValueError, IndexError, TypeError):
-        raise ValueError(f"{what} must have a column {name!r} of numbers, as zones_frame and levels_frame do") from None
+        raise ValueError(f"{what} must have a column {name!r} as zones_frame and levels_frame make it") from None
+
+
+def _whole_numbers(table: Any, what: str, name: str) -> np.ndarray:
+    values = _column(table, what, name)
+    _check(what, name, values, (values >= 0.0) & (values < 2.0**53) & (values % 1.0 == 0.0), "a whole number from 0 on")
+    return values.astype(np.int64)
 
 
 def _check(what: str, name: str, values: np.ndarray, right: np.ndarray, allowed: str) -> None:

@@ -421,11 +421,43 @@ def test_numbers_that_cannot_be_drawn_are_named(bars, field, value, says):
         to_pine(form="snapshot", zones=zones)
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("touches", np.nan, "zones, row 1, touches: found .*nan.*, allowed a whole number from 0 on"),
+        ("touches", 1.5, "zones, row 1, touches: found .*1.5"),
+        ("touches", -1.0, "zones, row 1, touches: found .*-1.0"),
+        ("zone_id", -3.0, "zones, row 1, zone_id: found .*-3.0"),
+        ("zone_id", 1e300, "zones, row 1, zone_id: found .*1e\\+300"),
+    ],
+)
+def test_whole_numbers_are_whole(bars, field, value, says):
+    """Of a mapping of columns as of a frame: a column read from a file is of floats where one number was missing."""
+    zones = many_zones(bars, 3)
+    columns = {name: zones[name].copy() for name in ZONE.names}
+    columns[field] = columns[field].astype(float)
+    columns[field][1] = value
+    with pytest.raises(ValueError, match=says):
+        to_pine(form="snapshot", zones=columns)
+
+
+def test_what_is_no_table_is_named(bars):
+    zones, levels = many_zones(bars, 1), levels_frame(bars)
+    with pytest.raises(ValueError, match="levels must have a column 'side' as zones_frame and levels_frame make it"):
+        to_pine(form="snapshot", zones=zones, levels=levels.drop(columns="side"))
+    with pytest.raises(ValueError, match="levels, row 0, side: found 'both', allowed long"):
+        to_pine(form="snapshot", zones=zones, levels=levels.assign(side="both"))
+    with pytest.raises(ValueError, match="zones must have a column 'low'"):
+        to_pine(form="snapshot", zones=3)
+
+
 def test_params_and_names_are_of_their_types():
     with pytest.raises(TypeError, match="params must be Params, got dict"):
         to_pine({"event_mult": 3.0})
     with pytest.raises(TypeError, match="symbol must be text, got 7"):
         to_pine(symbol=7)
+    with pytest.raises(TypeError, match="symbol must be text, got None"):
+        to_pine(symbol=None)
     with pytest.raises(TypeError, match="timeframes must be a sequence of names, got the text '4h'"):
         to_pine(timeframes="4h")
 
@@ -435,7 +467,7 @@ def test_levels_that_cannot_be_drawn_are_named(bars):
     levels["price"][0] = np.nan
     with pytest.raises(ValueError, match="levels, row 0, price"):
         to_pine(form="snapshot", zones=many_zones(bars, 1), levels=levels)
-    with pytest.raises(ValueError, match="zones must have a column 'low' of numbers"):
+    with pytest.raises(ValueError, match="zones must have a column 'low' as zones_frame"):
         to_pine(form="snapshot", zones=levels)
 
 
