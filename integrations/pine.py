@@ -41,7 +41,6 @@ from liquidator_core.layout import (
 Form: TypeAlias = Literal["live", "snapshot", "strategy"]
 
 FORMS = ("live", "snapshot", "strategy")
-UNIT = 2.0**104  # TradingView compares floats to within 1e-10; divisible by 2^8, as buckets of mass are
 HISTORY = 5000  # bars a script calculates: what the smallest plan of TradingView loads
 MOST_BOXES = 300  # TradingView keeps 500 boxes, and 500 labels for zones and levels together
 MOST_LINES = 2 * MAX_CELLS
@@ -283,7 +282,7 @@ def _engine_constants() -> str:
         f"float LEFT_BEHIND = {_number(LEFT_BEHIND)}",
         f"float MAX_FACTOR = {_number(MAX_FACTOR)}",
         f"int HISTORY = {HISTORY}",
-        f"float UNIT = {_number(UNIT)}",
+        "float UNIT = math.pow(2.0, 104)",  # a whole number of buckets of mass, of eight powers each
         "float NEVER = -1e300",
     )
 
