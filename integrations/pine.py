@@ -183,8 +183,8 @@ def _open_interest(wanted: bool) -> str:
     if not wanted:
         return "float openInterest = na\n"
     return (
-        'float openInterest = request.security(syminfo.tickerid + "_OI", timeframe.period, close, '
-        "ignore_invalid_symbol = true)\n"
+        'string interestId = ticker.standard(syminfo.tickerid) + "_OI"\n'
+        "float openInterest = request.security(interestId, timeframe.period, close, ignore_invalid_symbol = true)\n"
     )
 
 

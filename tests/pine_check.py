@@ -48,7 +48,7 @@ VARIABLES: dict[str, tuple[str, int]] = {
     **dict.fromkeys(("open", "high", "low", "close", "volume"), ("float", SERIES)),
     "time": ("int", SERIES),
     **{f"barstate.{name}": ("bool", SERIES) for name in ("isconfirmed", "islast", "islastconfirmedhistory", "isfirst")},
-    **{f"syminfo.{name}": ("string", SIMPLE) for name in ("tickerid", "prefix", "ticker")},
+    "syminfo.tickerid": ("string", SIMPLE),
     "timeframe.period": ("string", SIMPLE),
     "chart.fg_color": ("color", INPUT),
     "chart.bg_color": ("color", INPUT),
@@ -101,6 +101,7 @@ input.string(c string defval, c string title, *, c options options?, c string to
 input.color(c color defval, c string title, *, c string tooltip?, c string group?) -> color i
 input.timeframe(c string defval, c string title, *, c string tooltip?, c string group?) -> string i
 timeframe.in_seconds(s string timeframe?) -> int s
+ticker.standard(s string symbol?) -> string s
 math.abs(x float number) -> float
 math.exp(x float number) -> float
 math.log(x float number) -> float

@@ -497,6 +497,12 @@ def test_every_parameter_is_an_input_or_no_matter_of_charts():
         assert (camel in inputs) != listed, spec.name
 
 
+def test_open_interest_is_asked_of_the_plain_symbol():
+    """A chart's own settings may stand in syminfo.tickerid, behind which "_OI" would be no symbol."""
+    asked = [line for line in to_pine(open_interest=True).splitlines() if '"_OI"' in line]
+    assert asked == ['string interestId = ticker.standard(syminfo.tickerid) + "_OI"']
+
+
 def test_changed_inputs_are_told():
     """The table says whether a chart still shows the parameters of the header."""
     bars = random_bars(5, seed=1)
