@@ -194,8 +194,9 @@ def _alignment(timeframes: tuple[str, ...]) -> tuple[str, str]:
         return "", ""
     requests = [_text("alignment")]
     for i, timeframe in enumerate(timeframes, 1):
-        default = f'"{_TIMEFRAMES[timeframe]}", "Higher timeframe {i}", group = "Alignment"'
-        requests.append(f"string timeframe{i} = input.timeframe({default})")
+        tooltip = "Above the chart's; its zones as of its last closed bar"
+        words = f'"Higher timeframe {i}", tooltip = "{tooltip}", group = "Alignment"'
+        requests.append(f'string timeframe{i} = input.timeframe("{_TIMEFRAMES[timeframe]}", {words})')
         requests.append(f"if timeframe.in_seconds(timeframe{i}) <= timeframe.in_seconds()")
         requests.append(f'    runtime.error("Higher timeframe {i} must be above that of the chart")')
         requests.append(
@@ -421,7 +422,7 @@ def _inputs(params: Params, form: Form) -> str:
     for group, names in _GROUPS.items():
         for name in names:
             value = getattr(params, name)
-            title, tooltip = name.replace("_", " "), specs[name].metadata["doc"]
+            title, tooltip = name.replace("_", " ").replace("atr", "ATR"), specs[name].metadata["doc"]
             if isinstance(value, bool):
                 lines.append(_switch(_camel(name), (title, tooltip), group, value))
                 same.append(_camel(name) if value else f"not {_camel(name)}")
@@ -457,7 +458,7 @@ def _inputs(params: Params, form: Form) -> str:
 
 def _display_inputs() -> list[str]:
     lines = [
-        f'color {name} = input.color({colour}, "{title}", group = "Colours")'
+        f'color {name} = input.color({colour}, "{title}", tooltip = "Of the border; fainter inside", group = "Colours")'
         for name, (title, colour) in _COLOURS.items()
     ]
     return lines + [_switch(name, words, "Display") for name, words in _SWITCHES.items() if name.startswith("show")]

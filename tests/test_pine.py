@@ -11,7 +11,7 @@ import golden_vectors
 import numpy as np
 import pytest
 from liquidator_integrations.frames import levels_frame, zones_frame
-from liquidator_integrations.pine import HISTORY, MOST_BOXES, loop_steps, to_pine
+from liquidator_integrations.pine import FORMS, HISTORY, MOST_BOXES, loop_steps, to_pine
 from made_bars import HOUR, KINDS, PARAMS, bars_of, random_bars, small_params
 from pine_check import check
 from pine_figures import loop_passes
@@ -495,6 +495,15 @@ def test_every_parameter_is_an_input_or_no_matter_of_charts():
         camel = re.sub("_(.)", lambda match: match[1].upper(), spec.name)
         listed = spec.name in {"leverages", "leverage_weights", *of_tapes, *of_funding}
         assert (camel in inputs) != listed, spec.name
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_input_has_a_group_and_a_tooltip(bars, form):
+    wanted = {"zones": many_zones(bars, 1)} if form == "snapshot" else {"timeframes": ("4h", "1d")}
+    inputs = [line for line in to_pine(form=form, **wanted).splitlines() if "= input." in line]
+    assert len(inputs) > 5
+    for line in inputs:
+        assert re.search(r'tooltip = "[^"]+", group = "[^"]+"\)$', line), line
 
 
 def test_open_interest_is_asked_of_the_plain_symbol():
