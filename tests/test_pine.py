@@ -137,6 +137,20 @@ def test_alerts_are_json_on_the_rows_of_events(bars, live):
         assert one["long_flow_usd"] == pytest.approx(float(at[one["time"]]["long_flow_usd"]), rel=1e-9)
 
 
+def test_alert_conditions_are_the_events(bars):
+    """PyneCore leaves alertcondition out, so each condition is plotted in its place."""
+    plotted, count = re.subn(r'alertcondition\((.+?), "([^"]+)", .*\)', r'plot(\1 ? 1 : 0, "\2")', to_pine())
+    assert count == 5
+    ran = run_pine(plotted, bars)
+    rows, state = engine(bars, Params())
+    fields = {"Zone touched": "touch", "Zone broken": "broke", "Fade": "fade", "Join": "join"}
+    for title, field in fields.items():
+        np.testing.assert_array_equal(ran.plots[title] == 1, rows[field] != 0, err_msg=title)
+    formed = bars["time"][ran.plots["Zone formed"] == 1]
+    assert set(zones_of(state, Params())["birth"]) <= set(formed)
+    assert 10 < len(formed) < len(bars) / 5
+
+
 def test_later_bars_change_nothing(bars, live):
     shorter = run_pine(to_pine(), bars[:-177])
     for name, plotted in shorter.plots.items():
@@ -236,6 +250,8 @@ def test_a_long_stretch_of_real_bars(real_bars, name, price):
     zones = zones_of(state, params)
     drawn = sorted((box["bottom"], box["top"]) for box in ran.boxes)
     np.testing.assert_allclose(drawn, sorted(zip(zones["low"], zones["high"], strict=True)), rtol=1e-9)
+    lines = sorted(line["y1"] for line in ran.lines)
+    np.testing.assert_allclose(lines, np.sort(levels_of(state, params)["price"]), rtol=1e-9)
 
 
 @pytest.mark.slow
