@@ -51,6 +51,8 @@ _NEEDS = {"use_large_trades": "a tape of trades", "use_funding": "funding rates"
 
 _UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode categories
 
+_HIDDEN = "display = display.none"  # TradingView writes inputs of numbers and texts beside the script's name otherwise
+
 # TradingView's names of our timeframes
 _TIMEFRAMES = {"1m": "1", "3m": "3", "5m": "5", "15m": "15", "30m": "30", "1h": "60", "2h": "120", "4h": "240"}
 _TIMEFRAMES |= {"6h": "360", "8h": "480", "12h": "720", "1d": "1D", "3d": "3D", "1w": "1W", "1M": "1M"}
@@ -195,7 +197,7 @@ def _alignment(timeframes: tuple[str, ...]) -> tuple[str, str]:
     requests = [_text("alignment")]
     for i, timeframe in enumerate(timeframes, 1):
         tooltip = "Above the chart's; its zones as of its last closed bar"
-        words = f'"Higher timeframe {i}", tooltip = "{tooltip}", group = "Alignment"'
+        words = f'"Higher timeframe {i}", tooltip = "{tooltip}", group = "Alignment", {_HIDDEN}'
         requests.append(f'string timeframe{i} = input.timeframe("{_TIMEFRAMES[timeframe]}", {words})')
         requests.append(f"if timeframe.in_seconds(timeframe{i}) <= timeframe.in_seconds()")
         requests.append(f'    runtime.error("Higher timeframe {i} must be above that of the chart")')
@@ -437,7 +439,7 @@ def _inputs(params: Params, form: Form) -> str:
         same += [f"leverage{k} == {_number(leverage)}", f"weight{k} == {_number(weight)}"]
     lines.append(
         f'string margin = input.string("{params.margin}", "Margin", options = ["linear", "inverse"], '
-        'tooltip = "Margin currency: linear is quote, inverse is coins", group = "Positions")'
+        f'tooltip = "Margin currency: linear is quote, inverse is coins", group = "Positions", {_HIDDEN})'
     )
     same.append(f'margin == "{params.margin}"')
     for many, one in (("leverages", "leverage"), ("weights", "weight")):
@@ -469,7 +471,7 @@ def _input(name: str, value: float, title: str, low: float, high: float, tooltip
     number = (lambda x: str(int(x))) if kind == "int" else _number
     return (
         f'{kind} {name} = input.{kind}({number(value)}, "{_sentence(title)}", minval = {number(low)}, '
-        f'maxval = {number(high)}, tooltip = "{_sentence(tooltip)}", group = "{group}")'
+        f'maxval = {number(high)}, tooltip = "{_sentence(tooltip)}", group = "{group}", {_HIDDEN})'
     )
 
 

@@ -59,7 +59,7 @@ ENUMS = {
     "shape": "triangleup triangledown diamond",
     "location": "abovebar belowbar",
     "size": "tiny small",
-    "display": "data_window",
+    "display": "data_window none",
     "line": "style_dotted",
     "label": "style_none",
     "xloc": "bar_time",
@@ -93,13 +93,15 @@ strategy(c string title, c string shorttitle?, *, c bool overlay?, c int max_lin
 c int max_boxes_count?, c int calc_bars_count?, c float initial_capital?, c qtytype default_qty_type?, \
 c float default_qty_value?, c commission commission_type?, c float commission_value?, c int pyramiding?, \
 c bool process_orders_on_close?) -> void
-input.int(c int defval, c string title, *, c int minval?, c int maxval?, c string tooltip?, c string group?) -> int i
+input.int(c int defval, c string title, *, c int minval?, c int maxval?, c string tooltip?, \
+c string group?, c display display?) -> int i
 input.float(c float defval, c string title, *, c float minval?, c float maxval?, c string tooltip?, \
-c string group?) -> float i
+c string group?, c display display?) -> float i
 input.bool(c bool defval, c string title, *, c string tooltip?, c string group?) -> bool i
-input.string(c string defval, c string title, *, c options options?, c string tooltip?, c string group?) -> string i
+input.string(c string defval, c string title, *, c options options?, c string tooltip?, c string group?, \
+c display display?) -> string i
 input.color(c color defval, c string title, *, c string tooltip?, c string group?) -> color i
-input.timeframe(c string defval, c string title, *, c string tooltip?, c string group?) -> string i
+input.timeframe(c string defval, c string title, *, c string tooltip?, c string group?, c display display?) -> string i
 timeframe.in_seconds(s string timeframe?) -> int s
 ticker.standard(s string symbol?) -> string s
 math.abs(x float number) -> float

@@ -519,7 +519,16 @@ def test_every_input_has_a_group_and_a_tooltip(bars, form):
     inputs = [line for line in to_pine(form=form, **wanted).splitlines() if "= input." in line]
     assert len(inputs) > 5
     for line in inputs:
-        assert re.search(r'tooltip = "[^"]+", group = "[^"]+"\)$', line), line
+        assert re.search(r'tooltip = "[^"]+", group = "[^"]+"[,)]', line), line
+
+
+def test_inputs_do_not_fill_the_status_line():
+    """TradingView shows all but colours and switches there and in the data window, unless it is told not to."""
+    inputs = [line for line in to_pine(timeframes=("4h",)).splitlines() if "= input." in line]
+    shown = {"int", "float", "string", "timeframe"}
+    assert {re.search(r"input\.(\w+)", line)[1] for line in inputs} == shown | {"bool", "color"}
+    for line in inputs:
+        assert line.endswith(", display = display.none)") == (re.search(r"input\.(\w+)", line)[1] in shown), line
 
 
 def test_open_interest_is_asked_of_the_plain_symbol():
