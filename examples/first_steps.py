@@ -10,5 +10,5 @@ print(columns[["support", "resistance", "level_above", "touch", "fade"]].tail(5)
 zones = zones_frame(candles)  # as of the last candle
 print(zones[["kind", "low", "high", "usd", "quality", "touches"]].tail(4).round(2))
 
-levels = levels_frame(candles)  # where forced closes lie ahead
-print(levels[["side", "price", "usd", "share"]].round(3))
+levels = levels_frame(candles)  # where forced closes lie ahead, 5 % of each side's positions a level
+print(levels[["side", "price", "usd", "share"]].iloc[16:24].round(3))

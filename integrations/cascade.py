@@ -15,9 +15,9 @@ import math
 
 import numpy as np
 
-from liquidator_core.layout import BINS_PER_LOG, CELL, LONG, SHORT
+from liquidator_core.layout import BINS_PER_LOG, CELL_BINS, LONG, SHORT
 
-_CELL_LOG = CELL / BINS_PER_LOG  # width of a cell, in log price
+_CELL_LOG = CELL_BINS / BINS_PER_LOG  # width of a cell, in log price
 
 
 def chains(price: np.ndarray, current: float, gap: float) -> tuple[np.ndarray, np.ndarray]:
@@ -84,7 +84,7 @@ def price_impact(bars: np.ndarray) -> float:
 def sweep(cells: np.ndarray, close: float, side: int, price: float, impact: float) -> tuple[float, float]:
     """(reproduction number at ``price``, where a sweep that reaches it ends).
 
-    cells   (n,) LEVEL, every cell of the ledger (``levels_of`` with ``least_share=0``), made at ``close``
+    cells   (n,) CELL, the ledger of ``levels.cells_of``, made at ``close``
     side    LONG (swept downwards) or SHORT (upwards)
     impact  as from ``price_impact``
 
@@ -94,8 +94,7 @@ def sweep(cells: np.ndarray, close: float, side: int, price: float, impact: floa
     if not impact > 0.0:
         return math.nan, math.nan
     away = -1.0 if side == LONG else 1.0
-    mine = cells[cells["side"] == side]
-    mine = mine[np.argsort(mine["distance"])]
+    mine = cells[cells["side"] == side]  # the nearest first
     close_axis = -away * math.log(close) * BINS_PER_LOG
     nearest_edge = (math.floor(close_axis) + 1) / BINS_PER_LOG  # of the first cell, on the axis of that side
     start = nearest_edge + away * math.log(price)  # log distance of ``price`` from it, away from the close

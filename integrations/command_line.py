@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from .learn import MixFit
     from .report import Report
 
+LEVELS_SHOWN = 5
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -310,13 +312,15 @@ def _print_zones(out: Console, report: Report) -> None:
 def _print_levels(out: Console, report: Report) -> None:
     out.print()
     if report.levels.empty:
-        out.print("No level within reach.")
+        out.print("No open positions.")
         return
-    table = _table(out, "Levels ahead", "who", "price", "from close", "USD", "share of side")
+    title = f"Levels ahead, the nearest {LEVELS_SHOWN} a side"
+    table = _table(out, title, "who", "price", "from close", "USD", "liquidated by then")
     close = report.bars["close"][-1]
-    for level in report.levels.iloc[::-1].itertuples():
+    below = int((report.levels["side"] == "long").sum())  # the longs' come first, upwards by price
+    for level in report.levels.iloc[max(0, below - LEVELS_SHOWN) : below + LEVELS_SHOWN][::-1].itertuples():
         away = f"{level.price / close - 1.0:+.2%}"
-        table.add_row(f"{level.side}s", _price(level.price), away, _usd(level.usd), f"{level.share:.1%}")
+        table.add_row(f"{level.side}s", _price(level.price), away, _usd(level.usd), f"{level.share:.0%} of the side")
     out.print(table)
 
 

@@ -20,7 +20,8 @@ import numpy as np
 
 from liquidator_core import BAR, Params, fold, levels_of, new_signals, new_state, zones_of
 from liquidator_core._atomic import replacing
-from liquidator_core.layout import BINS_PER_LOG, CELL, SCHEMA, SIZES
+from liquidator_core.layout import BINS_PER_LOG, CELL_BINS, SCHEMA, SIZES
+from liquidator_core.levels import cells_of
 from liquidator_core.timeframes import TIMEFRAMES, alignment, bar_spans, timeframe_ms, to_timeframe
 from liquidator_core.zones import marks_of
 
@@ -446,7 +447,7 @@ class Liquidator:
         engine = self._engine(self.timeframe).advance(rows := self._rows(self.timeframe))
         close = float(engine.state["close"][0])
         impact = cascade.price_impact(rows.rows[-engine.params.memory :])
-        cells = levels_of(engine.state, engine.record, 0.0)
+        cells = cells_of(engine.state, engine.record)
         for at, side in zip(price, cascade.sides_of(price, current), strict=True):
             yield cascade.sweep(cells, close, int(side), float(at), impact if close > 0.0 else math.nan)
 
@@ -489,8 +490,8 @@ class Liquidator:
         columns = []
         for end in range(max(rows.first, rows.end - bars), rows.end):
             engine.advance(rows, end + 1)
-            columns.append(levels_of(engine.state, engine.record, 0.0))
-        width = CELL / BINS_PER_LOG
+            columns.append(cells_of(engine.state, engine.record))
+        width = CELL_BINS / BINS_PER_LOG
         cells = [np.floor(np.log(column["price"]) / width).astype(np.int64) for column in columns]
         filled = [part for part in cells if len(part)]
         low = min((int(part.min()) for part in filled), default=0)

@@ -26,11 +26,10 @@ from liquidator_core.layout import (
     BINS,
     BINS_PER_LOG,
     BUCKETS,
-    CELL,
     LEFT_BEHIND,
     LONG,
-    MAX_CELLS,
     MAX_FACTOR,
+    MAX_LEVELS,
     SCHEMA,
     SHORT,
     SIGNAL,
@@ -43,7 +42,8 @@ Form: TypeAlias = Literal["live", "snapshot", "strategy"]
 FORMS = ("live", "snapshot", "strategy")
 HISTORY = 5000  # bars a script calculates: what the smallest plan of TradingView loads
 MOST_BOXES = 300  # TradingView keeps 500 boxes, and 500 labels for zones and levels together
-MOST_LINES = 2 * MAX_CELLS
+MOST_LINES = 2 * MAX_LEVELS
+LABELLED = 5  # levels of a side, the nearest, whose USD a live script writes
 MOST_TEXT = 60  # characters of a name
 
 # Switches that need what TradingView's charts do not have.
@@ -115,7 +115,7 @@ def loop_steps(params: Params) -> int:
     swept = 2 * 2 * cohorts + positions + 4 * leverages  # cohorts and where each ends, positions, those of the bar
     counted = BUCKETS + 2 + 2 * cohorts + positions  # the unit of mass is chosen anew
     survived = 2 * cohorts + counted
-    levels = 2 * (params.level_reach + CELL)
+    levels = 2 * BINS
     marks = 13 * 2 * params.zone_bars  # aged, met, left, and twice each clustered and looked for
     return swept + cohorts + survived + leverages + counted + levels + params.atr_bars + marks
 
@@ -278,13 +278,12 @@ def _engine_constants() -> str:
     return _lines(
         f"int SCHEMA = {SCHEMA}",
         f"int BINS = {BINS}",
-        f"int CELL = {CELL}",
-        f"int REACH = {CELL * MAX_CELLS}",
         f"int BUCKETS = {BUCKETS}",
         f"float BINS_PER_LOG = {_number(BINS_PER_LOG)}",
         f"float LEFT_BEHIND = {_number(LEFT_BEHIND)}",
         f"float MAX_FACTOR = {_number(MAX_FACTOR)}",
         f"int HISTORY = {HISTORY}",
+        f"int LABELLED = {LABELLED}",
         "float UNIT = math.pow(2.0, 104)",  # a whole number of buckets of mass, of eight powers each
         "float NEVER = -1e300",
     )
@@ -393,7 +392,7 @@ _GROUPS = {
     "Forced flow": ("use_cascades", "cascade_mult", "use_open_interest_drops", "open_interest_drop"),
     "Events": ("event_mult", "event_share"),
     "Marks and zones": ("zone_atr", "max_width_atr", "rearm_atr", "hold_atr", "break_atr"),
-    "Levels": ("level_share", "level_reach"),
+    "Levels": ("level_share",),
 }
 _COLOURS = {
     "longWeak": ("Longs liquidated, weak zone", "#26a69a73"),

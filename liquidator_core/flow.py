@@ -19,61 +19,16 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from ._jit import kernel
 from .layout import LONG, Record
+from .rings import window_sum
 
 
 @kernel
-def remember(values: np.ndarray, now: int, length: int, value: float) -> None:
-    """Write a row's value into a ring that is kept twice, so that any window of it lies in one piece."""
-    values[now] = value
-    values[now + length] = value
-
-
-@kernel
-def window_sum(values: np.ndarray, now: int, length: int) -> float:
-    """Sum of a ring's last ``length`` values before the row that takes place ``now``, in age order, oldest first.
-
-    Eight interleaved lanes, added in pairs, so that additions do not wait for each other; then what is left over, one
-    by one. Summed anew each time: a running sum keeps the rounding of everything it ever held.
-    """
-    window = values[now : now + length]
-    a = b = c = d = e = f = g = h = 0.0
-    blocks = length // 8
-    for block in range(blocks):
-        a += window[8 * block]
-        b += window[8 * block + 1]
-        c += window[8 * block + 2]
-        d += window[8 * block + 3]
-        e += window[8 * block + 4]
-        f += window[8 * block + 5]
-        g += window[8 * block + 6]
-        h += window[8 * block + 7]
-    total = ((a + b) + (c + d)) + ((e + f) + (g + h))
-    for i in range(8 * blocks, length):
-        total += window[i]
-    return total
-
-
-@kernel
-def blend(usd: float, price: float, more_usd: float, more_price: float) -> tuple[float, float]:
-    """The sum of two flows and its usd-weighted price; a flow of 0 has no say."""
-    if not more_usd > 0.0:
-        return usd, price
-    if not usd > 0.0:
-        return more_usd, more_price
-    total = usd + more_usd
-    return total, (usd * price + more_usd * more_price) / total
-
-
-@kernel
-def _swept_by_leg(p: Record, side: int, first: float, last: float, opened: float) -> tuple[float, float]:
-    """(usd, price) of the positions that a leg of a bar's path, from ``first`` to ``last``, opened and swept."""
+def _swept_by_leg(p: Record, side: int, first: float, last: float) -> tuple[float, float]:
+    """(usd, usd times price) that a leg of a bar's path, from ``first`` to ``last``, swept of one base unit opened."""
     usd = 0.0
     usd_price = 0.0
-    extent = abs(first - last)
     sign = 1.0 if side == LONG else -1.0
     k = p.leverages - 1
     while k >= 0:
@@ -82,16 +37,19 @@ def _swept_by_leg(p: Record, side: int, first: float, last: float, opened: float
         if not crossed > 0.0:
             break
         price = 0.5 * (farthest + last)
-        amount = opened * p.weight[k] * (crossed / (p.factor[side, k] * extent)) * price
+        amount = p.entries_swept[side, k] * crossed * price
         usd += amount
         usd_price += amount * price
         k -= 1
-    return usd, usd_price / usd if usd > 0.0 else math.nan
+    if k == p.leverages - 1:
+        return usd, usd_price
+    extent = abs(first - last)
+    return usd / extent, usd_price / extent
 
 
 @kernel
 def swept_within(p: Record, b: Record, side: int, opened: float) -> tuple[float, float]:
-    """(usd, price) of the positions that were opened on a bar and swept by it.
+    """(usd, usd times price) of the positions that were opened on a bar and swept by it.
 
     The path of a bar is open, low, high, close if it closed at or above its open, else open, high, low, close. The
     longs swept are those of its falling legs, the shorts those of its rising ones. On each leg ``opened`` base units
@@ -100,16 +58,12 @@ def swept_within(p: Record, b: Record, side: int, opened: float) -> tuple[float,
     """
     rose = b.close >= b.open
     if side == LONG:
-        if not rose:
-            return _swept_by_leg(p, side, b.high, b.low, opened)
-        usd, price = _swept_by_leg(p, side, b.open, b.low, opened)
-        more_usd, more_price = _swept_by_leg(p, side, b.high, b.close, opened)
+        first = _swept_by_leg(p, side, b.open if rose else b.high, b.low)
+        second = _swept_by_leg(p, side, b.high, b.close) if rose else (0.0, 0.0)
     else:
-        if rose:
-            return _swept_by_leg(p, side, b.low, b.high, opened)
-        usd, price = _swept_by_leg(p, side, b.open, b.high, opened)
-        more_usd, more_price = _swept_by_leg(p, side, b.low, b.close, opened)
-    return blend(usd, price, more_usd, more_price)
+        first = _swept_by_leg(p, side, b.low if rose else b.open, b.high)
+        second = (0.0, 0.0) if rose else _swept_by_leg(p, side, b.low, b.close)
+    return opened * (first[0] + second[0]), opened * (first[1] + second[1])
 
 
 @kernel
@@ -118,7 +72,7 @@ def large_trades(b: Record, side: int) -> tuple[float, float]:
     usd = b.large_sell_usd if side == LONG else b.large_buy_usd
     price = b.large_sell_price if side == LONG else b.large_buy_price
     if not (0.0 < usd < math.inf and 0.0 < price < math.inf):
-        return 0.0, math.nan
+        return 0.0, 0.0
     return usd, price
 
 
@@ -157,28 +111,33 @@ def funding_factor(p: Record, b: Record, side: int) -> float:
 
 
 @kernel
-def add_signals(
-    s: Record, p: Record, b: Record, side: int, row: int, volume: float, before: float, usd: float, price: float
+def signals_of(
+    s: Record, p: Record, b: Record, side: int, row: int, volume: float, before: float
 ) -> tuple[float, float]:
-    """The ledger's flow of a side and what the switches in ``Params`` add to it, in the order of the module's text.
+    """(usd, usd times price) of what the switches in ``Params`` add to a side, in the order of the module's text.
 
     ``before`` is the open interest of the row before (nan = unknown). What has no price of its own takes the bar's low
     (longs) or high (shorts).
     """
+    usd = 0.0
+    usd_price = 0.0
     if p.use_large_trades:
-        more_usd, more_price = large_trades(b, side)
-        usd, price = blend(usd, price, more_usd, more_price)
+        large, price = large_trades(b, side)
+        usd += large
+        usd_price += large * price
     if p.use_cascades or p.use_open_interest_drops:
         hit = hit_side(b, volume)
         if (hit > 0) if side == LONG else (hit < 0):
             extreme = b.low if side == LONG else b.high
             if p.use_cascades:
-                usd, price = blend(usd, price, cascade(s, p, b.close * volume, row), extreme)
+                burst = cascade(s, p, b.close * volume, row)
+                usd += burst
+                usd_price += burst * extreme
             if p.use_open_interest_drops:
-                usd, price = blend(usd, price, open_interest_drop(p, b, volume, before), extreme)
-    if p.use_funding:
-        usd *= funding_factor(p, b, side)
-    return usd, price
+                drop = open_interest_drop(p, b, volume, before)
+                usd += drop
+                usd_price += drop * extreme
+    return usd, usd_price
 
 
 @kernel
@@ -191,25 +150,27 @@ def forced_flow(
     volume: float,
     opened: float,
     before: float,
-    swept_usd: float,
-    swept_price: float,
+    swept: tuple[float, float],
 ) -> tuple[float, float]:
     """A side's forced flow and its price: observed where a feed gives it, else estimated.
 
-    An observed flow without a price takes the estimated price, or the bar's extreme if nothing was estimated.
+    ``swept`` is what the bar swept from the ledger. A flow without a price takes the estimated price, or the bar's
+    extreme if nothing was estimated.
     """
-    usd, price = swept_within(p, b, side, opened)
-    usd, price = blend(swept_usd, swept_price, usd, price)
-    usd, price = add_signals(s, p, b, side, row, volume, before, usd, price)
+    within = swept_within(p, b, side, opened)
+    usd = swept[0] + within[0]
+    usd_price = swept[1] + within[1]
+    if p.use_signals:
+        more = signals_of(s, p, b, side, row, volume, before)
+        raised = funding_factor(p, b, side) if p.use_funding else 1.0
+        usd = raised * (usd + more[0])
+        usd_price = raised * (usd_price + more[1])
+    price = usd_price / usd if usd > 0.0 else (b.low if side == LONG else b.high)
     observed_usd = b.liq_long_usd if side == LONG else b.liq_short_usd
-    observed_price = b.liq_long_price if side == LONG else b.liq_short_price
     if not 0.0 <= observed_usd < math.inf:
         return usd, price
-    if 0.0 < observed_price < math.inf:
-        return observed_usd, observed_price
-    if usd > 0.0:
-        return observed_usd, price
-    return observed_usd, b.low if side == LONG else b.high
+    observed_price = b.liq_long_price if side == LONG else b.liq_short_price
+    return observed_usd, observed_price if 0.0 < observed_price < math.inf else price
 
 
 @kernel

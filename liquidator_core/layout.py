@@ -22,11 +22,11 @@ SHORT = 1  # the side that is liquidated when price rises
 MAX_LEVERAGES = 8
 BINS = 4096  # ring of log-price bins; a power of two
 BINS_PER_LOG = 1386 / math.log(2.0)  # a factor of two is a whole number of bins
-CELL = 8  # bins a level's cell holds
-MAX_CELLS = 64  # cells that a level may be away
+MAX_LEVELS = 100  # of a side
+CELL_BINS = 8  # bins in a cell of the ledger
 LEFT_BEHIND = 3.3  # a cohort counts as closed with profit once price has moved away by this factor
 MAX_FACTOR = 2.2  # no liquidation price is further from its entry; together they keep positions within the ring
-BLOCK = 32  # cohorts compared at a time; divides every size
+BLOCK = 16  # cohorts that share a bound; divides every size
 BUCKET = 8  # binary orders of magnitude that share a unit of mass
 BUCKETS = 2100 // BUCKET + 1
 SIZES = (256, 1024, 4096)  # window lengths that a state can be built for, in bars
@@ -82,6 +82,11 @@ _PARAMS = Layout(
         ("weight", ("f8", (MAX_LEVERAGES,)), "share of turnover opened at each leverage"),
         ("factor", ("f8", (2, MAX_LEVERAGES)), "liquidation price / entry price, a side and leverage"),
         ("offset", ("f8", (2, MAX_LEVERAGES)), "bins, the log of that factor"),
+        (
+            "entries_swept",
+            ("f8", (2, MAX_LEVERAGES)),
+            "weight / factor, share opened over the entries reached",
+        ),
         ("ledger_bars", "i8", "bars a cohort stays open"),
         ("flow_bars", "i8", "bars a flow is compared with"),
         ("zone_bars", "i8", "bars a mark lives"),
@@ -96,11 +101,11 @@ _PARAMS = Layout(
         ("hold_atr", "f8", "atr"),
         ("break_atr", "f8", "atr"),
         ("level_share", "f8", "share"),
-        ("level_reach", "i8", "cells"),
         ("tape_ms", "i8", "ms, length of a bar made from trades"),
         ("large_trades", "i8", "trades whose mean a large one is compared with"),
         ("large_mult", "f8", "ratio"),
         ("large_usd", "f8", "usd"),
+        ("use_signals", "i8", "0 or 1, whether any of these four is switched on"),
         ("use_large_trades", "i8", "0 or 1"),
         ("use_cascades", "i8", "0 or 1"),
         ("cascade_mult", "f8", "ratio"),
@@ -172,11 +177,20 @@ _LEVEL = Layout(
         ("side", "i8", "LONG (below the close) or SHORT (above)"),
         ("price", "f8", "quote, mass-weighted, to half a bin"),
         ("usd", "f8", "usd that would be liquidated"),
-        ("share", "f8", "share of its side's mass within reach"),
-        ("distance", "i8", "cells from the close"),
+        ("share", "f8", "share of its side's open positions that is liquidated once price has passed it"),
     ]
 )
 LEVEL = _LEVEL.dtype
+
+_CELL = Layout(
+    [
+        ("side", "i8", "LONG (below the close) or SHORT (above)"),
+        ("distance", "i8", "cells from the close"),
+        ("price", "f8", "quote, mass-weighted, to half a bin"),
+        ("usd", "f8", "usd that would be liquidated"),
+    ]
+)
+CELL = _CELL.dtype
 
 _SIGNAL = Layout(
     [
@@ -222,6 +236,7 @@ UNITS = {
     "MARK": _MARK.units,
     "ZONE": _ZONE.units,
     "LEVEL": _LEVEL.units,
+    "CELL": _CELL.units,
     "SIGNAL": _SIGNAL.units,
 }
 
@@ -247,8 +262,9 @@ def state_dtype(size: int) -> np.dtype:
             ("flow_at", "i8"),
             ("range_at", "i8"),
             ("mark_at", "i8"),
-            # windows; turnover and flow stand again behind their end
-            ("true_range", "f8", (size,)),
+            # windows; each stands again behind its end
+            ("true_range", "f8", (2 * size,)),
+            ("ranges_missing", "i8"),  # rows of the window without a true range
             ("turnover", "f8", (2 * size,)),
             ("flow", "f8", (2, 2 * size)),
             # ledger: a cohort a row
@@ -257,13 +273,12 @@ def state_dtype(size: int) -> np.dtype:
             ("mass", "f8", (size,)),  # base units a side
             ("open_positions", "i8", (2, size)),  # of the cohort's side: the lowest so many leverages
             ("next_price", "f8", (2, size)),  # liquidation price of the highest of these; out of reach if none
-            ("first_reached", "f8", (2,)),  # no liquidation price is nearer than this
+            ("bound", "f8", (2, size // BLOCK)),  # no next_price of a block is nearer than this
             ("reached", "i8", (size + 1,)),  # scratch of the sweep
             ("lowest_entry", "f8"),  # no open long was entered below
             ("highest_entry", "f8"),  # no open short was entered above
-            # mass at bins of liquidation prices, and at CELL of them together; the first stand again behind the last
-            ("lots", "i8", (2, BINS + CELL)),
-            ("lots_together", "i8", (2, BINS // CELL + MAX_CELLS + 1)),
+            ("lots", "i8", (2, BINS)),  # mass of the open positions at bins of liquidation prices
+            ("open_lots", "i8", (2,)),  # of all bins
             ("lots_a_unit", "f8"),  # lots in one base unit
             ("buckets", "i4", (BUCKETS,)),  # open cohorts by order of magnitude of their mass
             ("top_bucket", "i8"),

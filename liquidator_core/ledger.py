@@ -3,14 +3,14 @@
 Each good bar opens one cohort at its close: every contract opened adds one long and one short, split over the
 leverages of ``Params`` in ascending order. The position of leverage k is liquidated at ``entry * factor``, so price
 reaches the highest leverage first and ``open_positions`` of a side counts the lowest ones that are still open;
-``next_price`` is where the highest of these is liquidated, beyond reach when none is. A bar is compared with the
-``next_price`` of every cohort, oldest first, in blocks that the compiler turns into a few vector instructions; that
-is faster than any index over them, and exact.
+``next_price`` is where the highest of these is liquidated, beyond reach when none is. Cohorts lie in blocks of
+``BLOCK`` rows; ``bound`` says how near a block's next prices may be at most, so that a bar looks into the few blocks
+that it may have reached. That is faster than any index over prices, and exact.
 
 For the levels each side also keeps the mass that lies at each bin of liquidation prices, on a signed axis
 ``sign * log(price)`` that falls towards liquidation. It is kept in whole ``lots``, of which a running sum is exact:
 ``lots = round(mass * weight / unit)``, the unit a power of two 2^36 to 2^44 below the largest open mass, so that it too
-depends on the open cohorts alone. ``lots_together`` are the sums of ``CELL`` bins.
+depends on the open cohorts alone. All lots of a side stay below 2^56.
 
 A side of a cohort that price has left behind by a factor of ``LEFT_BEHIND`` counts as closed with profit; positions
 therefore span less than one turn of the ring of bins.
@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 
 from ._jit import kernel
-from .layout import BINS, BLOCK, BUCKET, CELL, LEFT_BEHIND, LONG, MAX_CELLS, SHORT, Record
+from .layout import BINS, BLOCK, BUCKET, LEFT_BEHIND, LONG, SHORT, Record
 
 _RING = BINS - 1
 _LOTS_LOG2 = 44
@@ -29,20 +29,13 @@ _LEAST_LOG2 = 1074  # of the smallest float
 
 
 @kernel
-def _weigh(s: Record, p: Record, side: int, k: int, slot: int, sign: int) -> None:
-    """Add (sign 1) or take away (-1) the lots of one position at the bin of its liquidation price."""
+def _weigh(s: Record, p: Record, side: int, k: int, slot: int, sign: int) -> int:
+    """Add (sign 1) or take away (-1) the lots of one position at the bin of its liquidation price; returns them."""
     place = s.log_entry[slot] + p.offset[side, k]
-    if side != LONG:
-        place = -place
-    at = math.floor(place) & _RING
-    together = at // CELL
-    lots = sign * math.floor(s.mass[slot] * p.weight[k] * s.lots_a_unit + 0.5)
+    at = math.floor(place if side == LONG else -place) & _RING
+    lots: int = sign * math.floor(s.mass[slot] * p.weight[k] * s.lots_a_unit + 0.5)
     s.lots[side, at] += lots
-    s.lots_together[side, together] += lots
-    if together <= MAX_CELLS:
-        s.lots_together[side, together + BINS // CELL] += lots
-        if at < CELL:
-            s.lots[side, at + BINS] += lots
+    return lots
 
 
 @kernel
@@ -75,7 +68,7 @@ def _release(s: Record, p: Record, slot: int) -> None:
 @kernel
 def _close_side(s: Record, p: Record, side: int, slot: int) -> None:
     for k in range(s.open_positions[side, slot]):
-        _weigh(s, p, side, k, slot, -1)
+        s.open_lots[side] += _weigh(s, p, side, k, slot, -1)
     _set_open(s, p, side, slot, 0)
     _release(s, p, slot)
 
@@ -84,17 +77,15 @@ def _close_side(s: Record, p: Record, side: int, slot: int) -> None:
 def _find_reached(s: Record, p: Record, side: int, limit: float) -> int:
     """Write the slots of the cohorts whose next price was reached to ``s.reached``; returns their number.
 
-    Both loops are free of branches on prices: the first counts a block with a few vector instructions, the second
-    goes through the blocks where something was reached.
+    What is left in a block once they are swept lies beyond the limit, which becomes its bound.
     """
     prices = s.next_price[side]
+    bound = s.bound[side]
     sign = 1.0 if side == LONG else -1.0
     found = 0
-    for block in range((p.ledger_bars + BLOCK) // BLOCK):
-        reached = 0
-        for i in range(BLOCK):
-            reached += sign * prices[BLOCK * block + i] >= sign * limit
-        if reached > 0:
+    for block in range(p.ledger_bars // BLOCK + 1):
+        if sign * bound[block] >= sign * limit:
+            bound[block] = limit
             for at in range(BLOCK * block, BLOCK * block + BLOCK):
                 s.reached[found] = at
                 found += sign * prices[at] >= sign * limit
@@ -105,16 +96,13 @@ def _find_reached(s: Record, p: Record, side: int, limit: float) -> int:
 def sweep(s: Record, p: Record, side: int, limit: float) -> tuple[float, float]:
     """Close every position of a side whose liquidation price was reached: the bar's low for longs, high for shorts.
 
-    Returns (usd, price): the forced flow at the liquidation prices, and its usd-weighted price (nan if none). Summed
-    from the oldest cohort to the newest, of each the highest leverage first. Cost: O(ledger_bars / vector width +
+    Returns the forced flow at the liquidation prices: (usd, usd times price). Summed from the oldest cohort to the
+    newest, of each the highest leverage first. Cost: O(ledger_bars / vector width +
     positions closed).
     """
     usd = 0.0
     usd_price = 0.0
     sign = 1.0 if side == LONG else -1.0
-    if sign * s.first_reached[side] < sign * limit:
-        return usd, math.nan
-    s.first_reached[side] = limit
     found = _find_reached(s, p, side, limit)
     oldest = 0
     while oldest < found and s.reached[oldest] < s.ledger_at:
@@ -122,6 +110,7 @@ def sweep(s: Record, p: Record, side: int, limit: float) -> tuple[float, float]:
     for i in range(found):
         at = s.reached[oldest + i - (found if oldest + i >= found else 0)]
         k = s.open_positions[side, at] - 1
+        lots = 0
         while k >= 0:
             price = s.entry[at] * p.factor[side, k]
             if sign * price < sign * limit:
@@ -129,12 +118,13 @@ def sweep(s: Record, p: Record, side: int, limit: float) -> tuple[float, float]:
             amount = s.mass[at] * p.weight[k] * price
             usd += amount
             usd_price += amount * price
-            _weigh(s, p, side, k, at, -1)
+            lots += _weigh(s, p, side, k, at, -1)
             k -= 1
+        s.open_lots[side] += lots
         _set_open(s, p, side, at, k + 1)
         if k < 0:
             _release(s, p, at)
-    return usd, usd_price / usd if usd > 0.0 else math.nan
+    return usd, usd_price
 
 
 @kernel
@@ -175,11 +165,11 @@ def weigh_all(s: Record, p: Record) -> None:
     s.top_bucket = bucket
     s.lots_a_unit = math.ldexp(1.0, min(_LOTS_LOG2 + _LEAST_LOG2 - BUCKET * (bucket + 1), 1000))
     s.lots[:] = 0
-    s.lots_together[:] = 0
+    s.open_lots[:] = 0
     for slot in range(p.ledger_bars + 1):
         for side in range(2):
             for k in range(s.open_positions[side, slot]):
-                _weigh(s, p, side, k, slot, 1)
+                s.open_lots[side] += _weigh(s, p, side, k, slot, 1)
 
 
 @kernel
@@ -210,13 +200,16 @@ def open_cohort(s: Record, p: Record, close: float, log_close: float, mass: floa
     s.highest_entry = max(s.highest_entry, close)
     _set_open(s, p, LONG, slot, p.leverages)
     _set_open(s, p, SHORT, slot, p.leverages)
-    s.first_reached[LONG] = max(s.first_reached[LONG], s.next_price[LONG, slot])
-    s.first_reached[SHORT] = min(s.first_reached[SHORT], s.next_price[SHORT, slot])
+    block = slot // BLOCK
+    s.bound[LONG, block] = max(s.bound[LONG, block], s.next_price[LONG, slot])
+    s.bound[SHORT, block] = min(s.bound[SHORT, block], s.next_price[SHORT, slot])
     bucket = _bucket(mass)
     s.buckets[bucket] += 1
     if bucket > s.top_bucket:
         weigh_all(s, p)
         return
     for side in range(2):
+        lots = 0
         for k in range(p.leverages):
-            _weigh(s, p, side, k, slot, 1)
+            lots += _weigh(s, p, side, k, slot, 1)
+        s.open_lots[side] += lots

@@ -1,8 +1,12 @@
 """Levels: where forced flow lies ahead of price.
 
-Cells of ``CELL`` bins are counted from the bin of the close, towards liquidation, ``level_reach`` of them. A level is
-a cell that holds at least ``level_share`` of its side's mass within reach. Its price is the mass-weighted geometric
-mean of the middles of its bins, its USD the mass times that price.
+The open positions of a side are taken in the order in which price would reach them, and cut into parts that hold
+``level_share`` of their mass each. Every part is a level: its price is the mass-weighted geometric mean of its
+liquidation prices, its USD its mass times that price. Where many positions wait, levels lie close together. A part
+depends on the order and the mass of positions alone, so levels keep the scale law to within a bin at any factor of
+prices; the heaviest of fixed cells would not, because another phase of the cells makes another of them the heaviest.
+
+Positions are kept by bins of ``1 / BINS_PER_LOG`` in log price, and each is taken to lie in the middle of its bin.
 """
 
 from __future__ import annotations
@@ -12,7 +16,7 @@ import math
 import numpy as np
 
 from ._jit import kernel, kernel_views
-from .layout import BINS, BINS_PER_LOG, CELL, LEVEL, LONG, MAX_CELLS, Record
+from .layout import BINS, BINS_PER_LOG, CELL, CELL_BINS, LEVEL, LONG, MAX_LEVELS, Record
 from .params import Params
 from .state import attach_state
 
@@ -20,95 +24,121 @@ _RING = BINS - 1
 
 
 @kernel
-def close_bin_of(side: int, log_close: float) -> int:
-    """Bin of the close on a side's axis."""
-    return math.floor(log_close if side == LONG else -log_close)
+def _price(side: int, place: float) -> float:
+    """The price at a place on a side's axis, in bins."""
+    return math.exp((place if side == LONG else -place) / BINS_PER_LOG)
 
 
 @kernel
-def lots_within_reach(s: Record, p: Record, side: int, close_bin: int) -> int:
-    """Lots of all cells: of the sums that cover them, less the bins that stick out at either end."""
-    first = (close_bin + 1 - CELL * p.level_reach) & _RING
-    phase = first & (CELL - 1)
-    first = first // CELL
-    together = s.lots_together[side]
-    total = 0
-    for i in range(p.level_reach + 1):
-        total += together[first + i]
-    last = (first + p.level_reach) & (BINS // CELL - 1)
-    for i in range(CELL):
-        total -= s.lots[side, CELL * (first if i < phase else last) + i]
-    return total
+def bin_of(side: int, log_price: float) -> int:
+    return math.floor(log_price if side == LONG else -log_price)
 
 
 @kernel
-def lots_of_cell(s: Record, side: int, close_bin: int, distance: int) -> int:
-    """Lots of the cell ``distance`` cells ahead of the close."""
-    farthest = (close_bin + 1 - CELL * (distance + 1)) & _RING
-    lots = 0
-    for i in range(CELL):
-        lots += s.lots[side, farthest + i]
-    return lots
-
-
-@kernel
-def open_cell(s: Record, side: int, close_bin: int, distance: int, lots: int) -> tuple[float, float]:
-    """(usd, price) of the cell ``distance`` cells ahead of the close, which holds ``lots``."""
-    farthest = close_bin + 1 - CELL * (distance + 1)
-    above = 0
-    for i in range(CELL):
-        above += i * s.lots[side, (farthest & _RING) + i]
-    mean = farthest + 0.5 + above / lots
-    price = math.exp((mean if side == LONG else -mean) / BINS_PER_LOG)
-    return lots / s.lots_a_unit * price, price
+def _lots_until(p: Record, open_lots: int, level: int) -> int:
+    """Lots of the first ``level`` levels of a side together."""
+    return int(min(open_lots, max(level, math.floor(level * p.level_share * open_lots + 0.5))))
 
 
 @kernel
 def nearest_level(s: Record, p: Record, side: int, log_close: float) -> tuple[float, float]:
-    """(usd, price) of the nearest level of a side, (nan, nan) if none."""
-    close_bin = close_bin_of(side, log_close)
-    total = lots_within_reach(s, p, side, close_bin)
-    if total > 0:
-        least = p.level_share * total
-        for distance in range(p.level_reach):
-            lots = lots_of_cell(s, side, close_bin, distance)
-            if lots >= least:
-                return open_cell(s, side, close_bin, distance, lots)
-    return math.nan, math.nan
+    """(usd, price) of the nearest level of a side, (nan, nan) if no position is open."""
+    if s.open_lots[side] == 0:
+        return math.nan, math.nan
+    lots = s.lots[side]
+    wanted = _lots_until(p, s.open_lots[side], 1)
+    close_bin = bin_of(side, log_close)
+    at = close_bin & _RING
+    passed = lots[at]
+    moment = 0  # what lies beyond each bin that is passed, summed: lots times their distance
+    shift = 6 if wanted >= 1 << 50 else 0  # 4096 bins of at most 2^56 lots would overflow
+    while passed < wanted:
+        moment += (wanted - passed) >> shift
+        at = (at - 1) & _RING
+        passed += lots[at]
+    price = _price(side, close_bin + 0.5 - moment / (wanted >> shift))
+    return wanted / s.lots_a_unit * price, price
 
 
 @kernel
-def _levels(state: np.ndarray, params: np.ndarray, least: float, out: np.ndarray) -> int:
+def _levels(state: np.ndarray, params: np.ndarray, out: np.ndarray) -> int:
     s = state[0]
     p = params[0]
     count = 0
     if not s.close > 0.0:
         return count
     for side in range(2):
-        close_bin = close_bin_of(side, math.log(s.close) * BINS_PER_LOG)
-        total = lots_within_reach(s, p, side, close_bin)
-        if total <= 0:
-            continue
-        for distance in range(p.level_reach):
-            lots = lots_of_cell(s, side, close_bin, distance)
-            if lots > 0 and lots >= least * total:
-                level = out[count]
-                level.side = side
-                level.share = lots / total
-                level.distance = distance
-                level.usd, level.price = open_cell(s, side, close_bin, distance, lots)
+        lots = s.lots[side]
+        close_bin = bin_of(side, math.log(s.close) * BINS_PER_LOG)
+        distance = 0
+        left = lots[close_bin & _RING]  # of the bin, not yet in a level
+        level = 0
+        taken = 0
+        while taken < s.open_lots[side]:
+            level += 1
+            wanted = _lots_until(p, s.open_lots[side], level) - taken
+            missing = wanted
+            moment = 0.0
+            while missing > 0:
+                if left == 0:
+                    distance += 1
+                    left = lots[(close_bin - distance) & _RING]
+                part = min(left, missing)
+                moment += float(part) * distance
+                left -= part
+                missing -= part
+            o = out[count]
+            o.side = side
+            o.price = _price(side, close_bin + 0.5 - moment / wanted)
+            o.usd = wanted / s.lots_a_unit * o.price
+            taken += wanted
+            o.share = taken / s.open_lots[side]
+            count += 1
+    return count
+
+
+def levels_of(state: np.ndarray, params: Params | np.ndarray) -> np.ndarray:
+    """Every level as of the last bar: (n,) LEVEL, upwards by price. Nothing is changed. Cost: O(4096 bins).
+
+    ``params`` are those of the state, or their record; others raise ValueError.
+    """
+    out = np.zeros(2 * MAX_LEVELS, LEVEL)
+    state, record, out = kernel_views(*attach_state(state, params), out)
+    levels = out[: _levels(state, record, out)]
+    longs = levels["side"] == LONG
+    return np.concatenate([levels[longs][::-1], levels[~longs]])
+
+
+@kernel
+def _cells(state: np.ndarray, out: np.ndarray) -> int:
+    s = state[0]
+    count = 0
+    if not s.close > 0.0:
+        return count
+    for side in range(2):
+        close_bin = bin_of(side, math.log(s.close) * BINS_PER_LOG)
+        for distance in range(BINS // CELL_BINS):
+            nearest = close_bin - CELL_BINS * distance
+            lots = 0
+            moment = 0.0
+            for i in range(CELL_BINS):
+                part = s.lots[side, (nearest - i) & _RING]
+                lots += part
+                moment += float(part) * i
+            if lots > 0:
+                o = out[count]
+                o.side = side
+                o.distance = distance
+                o.price = _price(side, nearest + 0.5 - moment / lots)
+                o.usd = lots / s.lots_a_unit * o.price
                 count += 1
     return count
 
 
-def levels_of(state: np.ndarray, params: Params | np.ndarray, least_share: float | None = None) -> np.ndarray:
-    """Every level as of the last bar: (n,) LEVEL, upwards by price. Nothing is changed. Cost: O(level_reach).
-
-    ``params`` are those of the state, or their record; others raise ValueError. ``least_share`` stands in for their
-    ``level_share``: with 0 every cell that holds anything is given.
+def cells_of(state: np.ndarray, params: Params | np.ndarray) -> np.ndarray:
+    """The ledger ahead of price by cells of 0.4 %, counted from the bin of the close: (n,) CELL, the nearest first,
+    longs before shorts, empty ones left out. For heatmaps and densities. Otherwise as ``levels_of``.
     """
-    out = np.zeros(2 * MAX_CELLS, LEVEL)
-    state, record, out = kernel_views(*attach_state(state, params), out)
-    least = float(record["level_share"][0]) if least_share is None else float(least_share)
-    count = _levels(state, record, least, out)
-    return out[:count][np.argsort(out["price"][:count], kind="stable")]
+    out = np.zeros(2 * BINS // CELL_BINS, CELL)
+    state, _, out = kernel_views(*attach_state(state, params), out)
+    return out[: _cells(state, out)]

@@ -16,23 +16,22 @@ import numpy as np
 
 from ._jit import kernel
 from .layout import Record
+from .rings import window_sum
 from .zones import nearest_zones
 
 
 @kernel
 def average_true_range(s: Record, p: Record, row: int) -> float:
     """Plain mean of the true ranges of the good rows among the last ``atr_bars``, ``row`` included; nan if short."""
-    if row + 1 < p.atr_bars:
+    if row + 1 < p.atr_bars or s.ranges_missing == p.atr_bars:
         return math.nan
+    if s.ranges_missing == 0:
+        return float(window_sum(s.true_range, s.range_at + 1, p.atr_bars) / p.atr_bars)
     total = 0.0
-    good = 0
-    for age in range(1, p.atr_bars + 1):
-        at = s.range_at + age
-        true_range = s.true_range[at if at < p.atr_bars else at - p.atr_bars]
-        if true_range == true_range:
-            total += true_range
-            good += 1
-    return total / good if good > 0 else math.nan
+    for at in range(s.range_at + 1, s.range_at + 1 + p.atr_bars):
+        if s.true_range[at] == s.true_range[at]:
+            total += s.true_range[at]
+    return float(total / (p.atr_bars - s.ranges_missing))
 
 
 @kernel

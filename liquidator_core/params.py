@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from .layout import BINS_PER_LOG, LONG, MAX_CELLS, MAX_FACTOR, MAX_LEVERAGES, PARAMS, SHORT, SIZES
+from .layout import BINS_PER_LOG, LONG, MAX_FACTOR, MAX_LEVELS, MAX_LEVERAGES, PARAMS, SHORT, SIZES
 from .margin import liquidation_factor
+
+SWITCHES = ("use_large_trades", "use_cascades", "use_open_interest_drops", "use_funding")
 
 
 def _suggesting(cls: Any) -> Any:
@@ -79,8 +81,7 @@ class Params:
     break_atr: float = _ranged(
         1.0, 0, 100, "a touch breaks on a close this far beyond the far edge, in ATR at the touch"
     )
-    level_share: float = _ranged(0.05, 1e-9, 1, "share of a side's mass within reach that makes a level")
-    level_reach: int = _ranged(64, 1, MAX_CELLS, "cells of 0.4 % that a level may be away")
+    level_share: float = _ranged(0.05, 1 / MAX_LEVELS, 1, "share of a side's open positions that makes a level")
     tape_ms: int = _ranged(60_000, 1, 31 * 86_400_000, "length of a bar made from trades, in ms")
     large_trades: int = _ranged(20, 1, SIZES[0], "trades before a large one that it is compared with")
     large_mult: float = _ranged(10.0, 0, 1e9, "a large trade's USD / their mean, at least")
@@ -189,6 +190,7 @@ class Params:
             record[name] = getattr(self, name)
         record["leverages"] = len(self.leverages)
         record["memory"] = self.memory
+        record["use_signals"] = any(getattr(self, name) for name in SWITCHES)
         record["digest"] = int(self.digest, 16)
         for k, (leverage, weight) in enumerate(sorted(zip(self.leverages, self.leverage_weights, strict=True))):
             record["weight"][0, k] = weight
@@ -196,4 +198,5 @@ class Params:
                 factor = self._factor(leverage, side)
                 record["factor"][0, side, k] = factor
                 record["offset"][0, side, k] = math.log(factor) * BINS_PER_LOG
+                record["entries_swept"][0, side, k] = weight / factor
         return record

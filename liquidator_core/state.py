@@ -29,8 +29,9 @@ def new_state(params: Params | np.ndarray) -> np.ndarray:
     state["close"] = np.nan
     state["open_interest"] = np.nan
     state["true_range"] = np.nan
+    state["ranges_missing"] = record["atr_bars"]
     state["next_price"][0, SHORT] = np.inf
-    state["first_reached"][0, SHORT] = np.inf
+    state["bound"][0, SHORT] = np.inf
     state["lowest_entry"] = np.inf
     state["lots_a_unit"] = 1.0
     return state

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
 from . import ledger, levels, marks, signals, zones
 from ._jit import JIT, is_writable, kernel, kernel_views
-from .flow import forced_flow, is_event, remember
+from .flow import forced_flow, is_event
 from .layout import BAR, BINS_PER_LOG, LONG, PARAMS, SHORT, SIGNAL, SIZES, Record, state_dtype
 from .params import Params
+from .rings import remember
 from .state import new_signals, new_state
 
 STATES = tuple(state_dtype(size) for size in SIZES)
-_SMALL, _MIDDLE, _LARGE = STATES if JIT else (None, None, None)  # whose arrays a kernel takes as they are
 
 
 @kernel
@@ -38,10 +39,18 @@ def take_places(s: Record, p: Record) -> None:
 
 
 @kernel
+def remember_range(s: Record, p: Record, value: float) -> None:
+    """What later rows' average true range is made of; nan for a skipped row."""
+    old = s.true_range[s.range_at]
+    s.ranges_missing += int(value != value) - int(old != old)
+    remember(s.true_range, s.range_at, p.atr_bars, value)
+
+
+@kernel
 def skip(s: Record, p: Record) -> None:
     """Let a row without usable prices pass: no range, no flow, no positions; the previous close is kept for a while."""
     s.skipped += 1
-    s.true_range[s.range_at] = math.nan
+    remember_range(s, p, math.nan)
     remember_flow(s, p, 0.0, 0.0, 0.0)
     s.open_interest = math.nan
     s.close_age += 1
@@ -50,14 +59,14 @@ def skip(s: Record, p: Record) -> None:
 
 
 @kernel
-def remember_range(s: Record, b: Record) -> None:
-    """True range: ``max(high, previous close) - min(low, previous close)``."""
+def true_range(s: Record, b: Record) -> float:
+    """``max(high, previous close) - min(low, previous close)``."""
     high = b.high
     low = b.low
     if s.close == s.close:
         high = max(high, s.close)
         low = min(low, s.close)
-    s.true_range[s.range_at] = high - low
+    return float(high - low)
 
 
 @kernel
@@ -113,16 +122,16 @@ def advance(s: Record, p: Record, b: Record, o: Record) -> None:
 
     volume = b.volume if 0.0 <= b.volume < math.inf else 0.0
     before = s.open_interest
-    long_usd, long_price = ledger.sweep(s, p, LONG, b.low)
-    short_usd, short_price = ledger.sweep(s, p, SHORT, b.high)
+    swept_longs = ledger.sweep(s, p, LONG, b.low)
+    swept_shorts = ledger.sweep(s, p, SHORT, b.high)
     opened = trade_positions(s, p, volume, b.open_interest)
-    long_usd, long_price = forced_flow(s, p, b, LONG, row, volume, opened, before, long_usd, long_price)
-    short_usd, short_price = forced_flow(s, p, b, SHORT, row, volume, opened, before, short_usd, short_price)
+    long_usd, long_price = forced_flow(s, p, b, LONG, row, volume, opened, before, swept_longs)
+    short_usd, short_price = forced_flow(s, p, b, SHORT, row, volume, opened, before, swept_shorts)
     ledger.take_profit(s, p, b.close)
     log_close = math.log(b.close) * BINS_PER_LOG
     ledger.open_cohort(s, p, b.close, log_close, opened)
 
-    remember_range(s, b)
+    remember_range(s, p, true_range(s, b))
     changed = marks.update_marks(s, p, b, row, o)
     if long_usd > 0.0 and is_event(s, p, LONG, row, long_usd):
         changed |= mark_event(s, p, row, b.time, LONG, long_usd, long_price)
@@ -170,6 +179,21 @@ def _step(state: np.ndarray, params: np.ndarray, bar: np.ndarray, out: np.ndarra
     return True
 
 
+_compiled = False  # whether ``_step`` was, and is so for nothing but what ``_attach`` lets pass
+
+
+def _compile_and_step(state: np.ndarray, params: np.ndarray, bar: np.ndarray, out: np.ndarray) -> bool:
+    global _compiled
+    dispatcher: Any = _step
+    if _compiled:
+        dispatcher.disable_compile(False)
+    done = bool(_step(state, params, bar, out))
+    if JIT:
+        dispatcher.disable_compile()
+        _compiled = True
+    return done
+
+
 @kernel
 def _fold(state: np.ndarray, params: np.ndarray, bars: np.ndarray, out: np.ndarray) -> bool:
     if not fits(state, params, bars, out):
@@ -193,15 +217,14 @@ def step(state: np.ndarray, params: np.ndarray, bar: np.ndarray, out: np.ndarray
     Cost: O(ledger_bars / vector width + positions closed + live marks + level_reach), and O(flow_bars) when something
     was swept; no allocation in the kernel.
     """
-    try:
-        size = state.dtype  # an equal dtype that is another object would do, but slowly
-        known = (size is _SMALL or size is _MIDDLE or size is _LARGE) and bar.dtype is BAR and out.dtype is SIGNAL
-        if known and params.dtype is PARAMS and _step(state, params, bar, out):
-            return
-    except Exception:  # whatever a kernel cannot take: say it in words
-        pass
+    if _compiled:
+        try:
+            if _step(state, params, bar, out):
+                return
+        except Exception:  # arrays that it is not compiled for yet, or that it cannot take
+            pass
     state, params, bar, out = _attach(state, params, bar, out)
-    if not _step(state, params, bar, out):
+    if not _compile_and_step(state, params, bar, out):
         _explain(state, params, bar, out, 1)
 
 
@@ -228,7 +251,7 @@ def _true_ranges(state: np.ndarray, params: np.ndarray, bars: np.ndarray, atr: n
         take_places(s, p)
         good[i] = is_good(bars[i])
         if good[i]:
-            remember_range(s, bars[i])
+            remember_range(s, p, true_range(s, bars[i]))
             s.close = bars[i].close
             s.close_age = 0
         else:

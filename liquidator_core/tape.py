@@ -7,9 +7,9 @@ import math
 import numpy as np
 
 from ._jit import kernel, kernel_views
-from .flow import remember, window_sum
 from .layout import BAR, PARAMS, SIZES, TRADE, Record
 from .params import Params
+from .rings import remember, window_sum
 
 TAPE = np.dtype(
     [

@@ -19,7 +19,7 @@ from liquidator_integrations.report import sample_bars
 from made_bars import EVERY_SIGNAL, KINDS, random_bars, small_params
 
 from liquidator_core import BAR, Params
-from liquidator_core.layout import LEVEL, SIGNAL, ZONE
+from liquidator_core.layout import LEVEL, LONG, SIGNAL, ZONE
 
 FOLDER = Path(__file__).parent / "golden"
 UNOBSERVED = tuple(kind for kind in KINDS if kind not in ("observed", "observed_zero", "unpriced"))
@@ -35,6 +35,12 @@ class Case:
     says: str
 
 
+def with_dojis(bars: np.ndarray) -> np.ndarray:
+    """Every seventh bar closes where it opened."""
+    bars["close"][::7] = bars["open"][::7]
+    return bars
+
+
 def cases() -> dict[str, Case]:
     sample = sample_bars()
     return {
@@ -43,12 +49,13 @@ def cases() -> dict[str, Case]:
             Params(
                 ledger_bars=60, flow_bars=30, zone_bars=50, atr_bars=10, event_mult=2.0, event_share=0.02,
                 leverages=(8.0, 20.0, 75.0), leverage_weights=(0.5, 0.3, 0.2), margin_rate=0.005, zone_atr=0.4,
-                outcome_bars=10, level_share=0.1, level_reach=20,
+                outcome_bars=10, level_share=0.15,
             ),
             sample[8_000:8_500], "real hours, other windows and leverages",
         ),
         "every_kind_of_row": Case(
-            small_params(), random_bars(160, seed=11), "bad rows, gaps, no volume, observed flow, prices that leap"
+            small_params(), with_dojis(random_bars(160, seed=11)),
+            "bad rows, gaps, no volume, observed flow, prices that leap, bars that close where they opened",
         ),
         "inverse": Case(
             small_params(margin="inverse", leverages=(20.0, 3.0), leverage_weights=(0.25, 0.75)),
@@ -66,7 +73,6 @@ def cases() -> dict[str, Case]:
 def expected(case: Case) -> tuple[list[dict], list[dict], list[dict]]:
     """(rows, zones and levels after the last row) by the naive twin."""
     rows, state = naive.fold(case.bars, case.params)
-    last = naive.known_close(state, case.params)
     zones = [
         {
             "zone_id": zone.zone_id, "birth": zone.lead.birth, "last_time": max(mark.birth for mark in zone.members),
@@ -76,8 +82,9 @@ def expected(case: Case) -> tuple[list[dict], list[dict], list[dict]]:
         }
         for zone in state.zones
     ]  # fmt: skip
-    levels = [level.__dict__ for level in naive.find_levels(state.cohorts, last, case.params)]
-    return rows, zones, sorted(levels, key=lambda level: level["price"])
+    levels = [level.__dict__ for level in naive.find_levels(state.cohorts, case.params)]
+    longs = [level for level in levels if level["side"] == LONG]
+    return rows, zones, longs[::-1] + levels[len(longs) :]
 
 
 def write(path: Path, names: Sequence[str], rows: Sequence[dict]) -> None:

@@ -172,29 +172,24 @@ def check_scale(
     price: float = 1.0,
     volume: float = 1.0,
     ties: float = 0.0,
-    binned: Mapping[str, float] | None = None,
+    binned: Sequence[str] = (),
     tolerance: float = 1e-9,
 ) -> None:
     """Prices times a factor scale prices and USD, volumes times a factor scale volumes and USD, and nothing else.
 
     ``ties``    share of rows at which a difference may begin: a comparison that is an exact tie may fall otherwise
                 once prices are rounded anew; what follows lasts up to ``memory`` rows, at most a twentieth of all
-    ``binned``  fields that depend on where the bins lie, with the share of rows that must still agree within a bin
+    ``binned``  fields that depend on where the bins lie: they agree within a bin
     """
-    binned = binned or {}
     plain = folded(subject, params, rows)
     other = folded(subject, params, scaled(rows, rows_units, price, volume))
     expected = scaled(plain, subject.units, price, volume)
     differs = np.zeros(len(plain), bool)
     for name in plain.dtype.names or ():
-        if name not in binned:
-            differs |= ~agree(other[name], expected[name], tolerance)
-            assert ties or not differs.any(), (
-                f"{name} at row {int(np.argmax(differs))} with price x {price}, volume x {volume}"
-            )
-            continue
-        near = agree(other[name], expected[name], np.expm1(np.log(2) / 1386))
-        assert near.mean() >= binned[name], f"{name} within a bin on {near.mean():.4f} of the rows"
+        differs |= ~agree(other[name], expected[name], np.expm1(np.log(2) / 1386) if name in binned else tolerance)
+        assert ties or not differs.any(), (
+            f"{name} at row {int(np.argmax(differs))} with price x {price}, volume x {volume}"
+        )
     assert differs.mean() <= (0.05 if ties else 0.0), f"{int(differs.sum())} rows do not scale by {price}, {volume}"
     begins = 0
     last = -np.inf

@@ -155,7 +155,7 @@ PARAMS = {
     "one leverage": small_params(leverages=(10.0,), leverage_weights=(1.0,), ledger_bars=29, level_share=0.2),
     "single rows": small_params(ledger_bars=1, flow_bars=1, zone_bars=1, atr_bars=1, outcome_bars=1, event_mult=0.0),
     "quick": small_params(rearm_atr=0.0, hold_atr=0.0, break_atr=0.0, outcome_bars=1, zone_bars=17, event_mult=0.0),
-    "short reach": small_params(level_reach=5, level_share=0.45),
+    "few levels": small_params(level_share=0.45),
     "every signal": small_params(**EVERY_SIGNAL),
     "far cascades": small_params(use_cascades=True, cascade_mult=1.2, flow_bars=13, event_mult=1.5),
 }  # fmt: skip

@@ -85,17 +85,8 @@ class Zone:
 
 
 @dataclass
-class Cell:
-    distance: int  # in cells from the close
-    mass: float
-    price: float
-    positions: int
-
-
-@dataclass
 class Level:
     side: int
-    distance: int
     price: float
     usd: float
     share: float
@@ -438,36 +429,34 @@ def axis_bin(side: int, price: float) -> int:
     return math.floor(bins if side == LONG else -bins)
 
 
-def cells(cohorts: list[Cohort], side: int, close: float, params) -> list[Cell]:
-    """The cells of a side from the close towards liquidation, those without mass left out."""
-    masses: dict[int, list[float]] = {}
-    middles: dict[int, list[float]] = {}
-    for cohort in cohorts:
-        for position in cohort.positions:
-            place = axis_bin(side, position.price)
-            i = (axis_bin(side, close) - place) // 8
-            mass = cohort.mass * position.weight
-            if position.side == side and mass > 0 and 0 <= i < params.level_reach:
-                masses.setdefault(i, []).append(mass)
-                middles.setdefault(i, []).append(mass * (place + 0.5))
-    sign = 1 if side == LONG else -1
-    found = []
-    for i in sorted(masses):
-        mean = sign * sum(middles[i]) / sum(masses[i])
-        found.append(Cell(i, sum(masses[i]), math.exp(mean * math.log(2) / 1386), len(masses[i])))
-    return found
+def positions_ahead(cohorts: list[Cohort], side: int) -> list[tuple[int, float]]:
+    """(bin, mass) of every open position of a side, in the order in which price would reach them."""
+    ahead = [
+        (axis_bin(side, position.price), cohort.mass * position.weight)
+        for cohort in cohorts
+        for position in cohort.positions
+        if position.side == side and cohort.mass * position.weight > 0
+    ]
+    return sorted(ahead, reverse=True)
 
 
-def find_levels(cohorts: list[Cohort], close: float, params) -> list[Level]:
+def find_levels(cohorts: list[Cohort], params) -> list[Level]:
+    """Of each side the nearest first."""
     levels = []
     for side in SIDES:
-        found = cells(cohorts, side, close, params)
-        total = sum(cell.mass for cell in found)
-        levels += [
-            Level(side, cell.distance, cell.price, cell.mass * cell.price, cell.mass / total)
-            for cell in found
-            if cell.mass >= params.level_share * total
-        ]
+        ahead = positions_ahead(cohorts, side)
+        total = sum(mass for _, mass in ahead)
+        for n in range(math.ceil(1 / params.level_share - 1e-9) if ahead else 0):
+            start, end = n * params.level_share * total, min((n + 1) * params.level_share, 1) * total
+            passed = level_mass = moment = 0.0
+            for place, mass in ahead:
+                part = max(0.0, min(passed + mass, end) - max(passed, start))
+                level_mass += part
+                moment += part * (place + 0.5)
+                passed += mass
+            mean = moment / level_mass if side == LONG else -moment / level_mass
+            price = math.exp(mean * math.log(2) / 1386)
+            levels.append(Level(side, price, level_mass * price, end / total))
     return levels
 
 
@@ -570,7 +559,7 @@ def step(state: State, params, bar) -> dict:
     row = silent_row()
     if len(state.rows) < params.memory:
         return row
-    levels = find_levels(state.cohorts, bar["close"], params)
+    levels = find_levels(state.cohorts, params)
     row.update(long_flow_usd=this.flow[LONG], short_flow_usd=this.flow[SHORT])
     row.update(atr=atr, exit_long=exit_long, exit_short=exit_short)
     for name, speakers in said.items():
@@ -588,7 +577,7 @@ def step(state: State, params, bar) -> dict:
                 f"{name}_quality": zone.quality, f"{name}_touches": zone.lead.touches, f"{name}_age": zone.age,
             })  # fmt: skip
     for side, name in ((LONG, "level_below"), (SHORT, "level_above")):
-        level = min((level for level in levels if level.side == side), key=lambda it: it.distance, default=None)
+        level = next((level for level in levels if level.side == side), None)
         if level is not None:
             row.update({name: level.price, f"{name}_usd": level.usd})
     return row

@@ -356,7 +356,7 @@ def test_parameters_have_the_type_default_and_range_of_their_field():
     [
         (("event_mul",), "must be a field of Params with one value, got 'event_mul'"),
         (("leverages",), "with one value, got 'leverages'"),
-        (("level_share", 0.01, 2.0), r"searched within \[1e-09, 1\]"),
+        (("level_share", 0.01, 2.0), r"searched within \[0.01, 1\]"),
         (("event_mult", 900, 1000), "around its default"),
     ],
 )

@@ -171,15 +171,9 @@ def test_prices_times_a_power_of_two_scale_every_field(real_bars, exponent):
 
 
 @pytest.mark.parametrize("factor", [1e-12, 1 / 3, 3.7, 1e10])
-def test_prices_times_any_factor_scale_all_but_levels(real_bars, factor):
-    """Cells are counted from the bin of the close, so another phase moves up to one bin's mass between neighbours.
-
-    Most levels move by less than a bin. Where a cell holds just about ``level_share`` another cell may be chosen: on 6
-    to 16 % of the rows of seven years. Their prices are not compared, and no level's USD is.
-    """
-    binned = {"level_below": 0.75, "level_above": 0.75, "level_below_usd": 0.0, "level_above_usd": 0.0}
+def test_prices_times_any_factor_scale_every_field_and_levels_within_a_bin(real_bars, factor):
     rows = real_bars[-6000:]
-    check_scale(ENGINE, Params().to_record(), rows, UNITS["BAR"], price=factor, ties=0.002, binned=binned)
+    check_scale(ENGINE, Params().to_record(), rows, UNITS["BAR"], price=factor, ties=0.002, binned=LEVELS)
 
 
 @pytest.mark.parametrize("factor", [1e-9, 3.3, 2.0**20, 1e6])
@@ -195,8 +189,7 @@ def test_volumes_times_any_factor_scale_usd_alone(real_bars, factor):
 )
 def test_any_sequence_scales(bars, params, price, volume):
     """Without volumes 10,000 times the usual, after which lots are too coarse for levels to agree to 1e-9."""
-    binned = dict.fromkeys(LEVELS, 0.0)
-    check_scale(ENGINE, params.to_record(), bars, UNITS["BAR"], price=price, volume=volume, binned=binned)
+    check_scale(ENGINE, params.to_record(), bars, UNITS["BAR"], price=price, volume=volume, binned=LEVELS)
     check_scale(ENGINE, params.to_record(), bars, UNITS["BAR"], price=2.0**17, tolerance=1e-7)
 
 

@@ -10,6 +10,7 @@ from made_bars import bars_of
 
 from liquidator_core import Params, fold, levels_of, new_signals, new_state
 from liquidator_core.layout import LONG, SHORT
+from liquidator_core.levels import cells_of
 from liquidator_core.margin import liquidation_factor, liquidation_price
 from liquidator_core.zones import marks_of
 
@@ -23,7 +24,7 @@ def ledger_params(**changes) -> Params:
     """One position a side, at 10x; every flow is an event, so that its price can be read off the mark."""
     values = {
         "leverages": (10.0,), "leverage_weights": (1.0,), "margin_rate": 0.004, "ledger_bars": 5, "flow_bars": 1,
-        "zone_bars": 1, "atr_bars": 1, "event_mult": 0.0, "event_share": 0.0,
+        "zone_bars": 1, "atr_bars": 1, "event_mult": 0.0, "event_share": 0.0, "level_share": 1.0,
     }  # fmt: skip
     return Params(**{**values, **changes})
 
@@ -159,8 +160,18 @@ def test_levels_lie_where_positions_will_be_liquidated():
     assert out["level_above"][0] == pytest.approx(SHORT_10X, rel=HALF_BIN)
     assert out["level_above_usd"][0] == pytest.approx(3 * out["level_above"][0])
     assert levels["share"].tolist() == [1.0, 1.0]
-    # log(100 / 90.36) is 202.7 bins and log(109.56 / 100) is 182.6 bins of ln 2 / 1386, eight to a cell
-    assert levels["distance"].tolist() == [25, 22]
+
+
+def test_a_position_may_lie_in_two_levels():
+    """Longs of 1 at 100 and 3 at 99, in levels of 1.6: the nearest is all of the first and 0.6 of the second."""
+    out, _, levels = run([FLAT, (100.0, 100.0, 99.0, 99.0)], [1.0, 3.0], ledger_params(level_share=0.4))
+    longs = levels[levels["side"] == LONG][::-1]
+    low, high = 0.99 * LONG_10X, LONG_10X
+    mixed = math.exp((math.log(high) + 0.6 * math.log(low)) / 1.6)
+    assert longs["price"].tolist() == pytest.approx([mixed, low, low], rel=HALF_BIN)
+    assert longs["share"].tolist() == pytest.approx([0.4, 0.8, 1.0])
+    assert longs["usd"].tolist() == pytest.approx([1.6 * mixed, 1.6 * low, 0.8 * low], rel=HALF_BIN)
+    assert out["level_below"][-1] == longs["price"][0]
 
 
 # --- liquidation prices -----------------------------------------------------------------------------------------------
@@ -262,14 +273,17 @@ def test_flow_of_many_cohorts_is_their_sum():
     assert out["long_flow_usd"][-1] == pytest.approx(math.fsum(masses * closes * 0.9 / 0.996), rel=1e-13)
 
 
-def test_every_cell_of_the_ledger_adds_up_to_it(real_bars):
+def test_levels_and_cells_add_up_to_the_ledger(real_bars):
     record = Params().to_record()
     state = new_state(record)
     fold(state, record, real_bars[:700], new_signals(700))
-    cells, levels = levels_of(state, record, 0.0), levels_of(state, record)
-    assert len(cells) > len(levels) > 0
-    for side in (0, 1):
-        assert cells["share"][cells["side"] == side].sum() == pytest.approx(1.0)
-    heavy = cells[cells["share"] >= record["level_share"][0]]
-    assert heavy.tobytes() == levels.tobytes()
+    cells, levels = cells_of(state, record), levels_of(state, record)
+    for side in (LONG, SHORT):
+        mine, own_cells = levels[levels["side"] == side], cells[cells["side"] == side]
+        assert len(mine) == 20
+        assert sorted(mine["share"]) == pytest.approx(np.arange(1, 21) / 20)
+        assert (mine["usd"] / mine["price"]).sum() == pytest.approx((own_cells["usd"] / own_cells["price"]).sum())
+        assert (np.diff(own_cells["distance"]) > 0).all()
     assert (cells["usd"] > 0.0).all()
+    close = state["close"][0]
+    assert (levels["price"] < close).tolist() == (levels["side"] == LONG).tolist()

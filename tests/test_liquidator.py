@@ -972,9 +972,9 @@ class TestCascade:
         made = filled(trades_of())
         made.compute_zones()
         engine = made._engine("1m")
-        from liquidator_core import levels_of
+        from liquidator_core.levels import cells_of
 
-        cells = levels_of(engine.state, engine.record, 0.0)
+        cells = cells_of(engine.state, engine.record)
         close = float(engine.state["close"][0])
         carried = 0
         for side in (0, 1):

@@ -33,7 +33,6 @@ OTHER_PARAMS = {
         margin_rate=0.006,
         leverages=(50.0, 3.0, 20.0),
         leverage_weights=(0.5, 0.2, 0.3),
-        level_reach=30,
         level_share=0.02,
     ),
     "short windows, cascades": Params(
