@@ -33,7 +33,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.feather as pa_feather
-import pyarrow.parquet as pa_parquet
 
 from liquidator_core import TRADE
 
@@ -150,7 +149,7 @@ def describe_row(row: int, time_ms: int | None, field: str, found: object, allow
 def ms_from_numbers(times: np.ndarray) -> np.ndarray:
     """Times as int64 milliseconds; the unit is told by magnitude, see the module's text.
 
-    times   (n,) integers or floats, all in one unit
+    times   (n,) integers or floats, all in one unit; int64 milliseconds are returned as they are
 
     Raises ValueError for a row that is no time, and where the unit changes. Cost: a few passes.
     """
@@ -162,6 +161,8 @@ def ms_from_numbers(times: np.ndarray) -> np.ndarray:
     power = 3 * (int(units[0]) - 1)
     if times.dtype.kind in "iu":
         whole = times.astype(np.int64, copy=False)
+        if power == 0:
+            return whole
         return whole * 1000 if power < 0 else whole // 10**power
     milliseconds: np.ndarray = np.rint(times * 1000.0 if power < 0 else times / 10.0**power).astype(np.int64)
     return milliseconds
@@ -295,6 +296,8 @@ def _read(path: Path, check: Callable[[Path, Sequence[str]], object]) -> pa.Tabl
 
 
 def _read_parquet(path: Path) -> pa.Table:
+    import pyarrow.parquet as pa_parquet  # not above: it loads the clients of four file systems in the cloud
+
     with pa_parquet.ParquetFile(path) as file:
         return file.read()
 
@@ -630,7 +633,7 @@ def _text_times(column: pa.Array) -> pa.Array:
 
 
 def side_column(column: pa.Array, name: str, meaning: Mapping[str, int] | None = None) -> np.ndarray:
-    """A column of sides as +1 (the aggressor bought) and -1; ``meaning`` stands in for the usual words."""
+    """A column of sides as int8 +1 (the aggressor bought) and -1; ``meaning`` stands in for the usual words."""
     maker = meaning is None and normal_name(name) in MAKER_NAMES
     allowed = "true or false" if maker else "A, B, buy, sell, b, s, bid, ask, +1 or -1"
     if meaning is None:
@@ -644,7 +647,7 @@ def side_column(column: pa.Array, name: str, meaning: Mapping[str, int] | None =
     coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     values = coded.dictionary.to_pylist()
     codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
-    signs = np.array([meaning.get(str(value).strip().lower(), 0) for value in values] + [0], np.int64)
+    signs = np.array([meaning.get(str(value).strip().lower(), 0) for value in values] + [0], np.int8)
     sides: np.ndarray = signs[codes]
     if not sides.all():
         row = int((sides == 0).argmax())
@@ -652,8 +655,8 @@ def side_column(column: pa.Array, name: str, meaning: Mapping[str, int] | None =
     return sides
 
 
-def check_trades(trades: np.ndarray) -> None:
-    """Raise ValueError for a price, size or side in (n,) TRADE that is none."""
+def check_trades(trades: np.ndarray | Mapping[str, np.ndarray]) -> None:
+    """Raise ValueError for a price, size or side that is none, in (n,) TRADE or columns of its names."""
     for field in ("price", "size"):
         values = trades[field]
         bad = ~((values > 0.0) & (values < np.inf))

@@ -117,7 +117,10 @@ class Queue(NamedTuple):
 
 
 class Seen:
-    """Ids of one venue's events, so that what is delivered twice counts once."""
+    """Ids of one venue's events, so that what is delivered twice counts once.
+
+    An event has one time, give or take ``_ROUNDING_MS``: the same id at another time is another event.
+    """
 
     def __init__(self, events: np.ndarray | None = None) -> None:
         self.events = Rows(np.zeros(0, _SEEN) if events is None else events)
@@ -126,10 +129,11 @@ class Seen:
     def is_new(self, time: int, ident: int) -> bool:
         """Whether an event was not seen before; it is from now on."""
         if ident in self._recent:
-            return False
+            if abs(time - self._recent[ident]) <= _ROUNDING_MS:
+                return False
+            self.settle()
         known = self.events.time
-        near = len(known) > 0 and time < known[-1] + _ROUNDING_MS
-        if near and not self._are_new(np.array([time]), np.array([ident]))[0]:
+        if len(known) and time <= known[-1] + _ROUNDING_MS and (self._near(time, time)["id"] == ident).any():
             return False
         self._recent[ident] = time
         if len(self._recent) > _KEPT_IDS:
@@ -139,30 +143,43 @@ class Seen:
     def new(self, times: np.ndarray, ids: np.ndarray) -> np.ndarray:
         """Which of many events are neither seen before nor repeated among themselves, (n,) bool; all are seen now."""
         self.settle()
-        known = ids != NO_ID
-        fresh = self._are_new(times, ids)
+        near = self._near(int(times.min()), int(times.max()))
+        twice = np.isin(ids, near["id"])
         if not (np.diff(ids) > 0).all():
-            first = np.zeros(len(ids), np.bool_)
-            first[np.unique(ids, return_index=True)[1]] = True
-            fresh &= first
-        self._add(times[fresh & known], ids[fresh & known])
-        return fresh | ~known
+            order = np.argsort(ids, kind="stable")
+            same = np.diff(ids[order]) == 0
+            twice[order[1:][same]] = twice[order[:-1][same]] = True
+        twice &= ids != NO_ID
+        fresh = ids != NO_ID
+        if twice.any():
+            old = near[np.isin(near["id"], ids[twice])]
+            fresh[twice] = _firsts(np.r_[old["time"], times[twice]], np.r_[old["id"], ids[twice]])[len(old) :]
+        self._add(times[fresh], ids[fresh])
+        return fresh | (ids == NO_ID)
 
     def settle(self) -> None:
         """Let what came one by one join the rest."""
         recent, self._recent = self._recent, {}
         self._add(np.array(list(recent.values()), np.int64), np.array(list(recent), np.int64))
 
-    def _are_new(self, times: np.ndarray, ids: np.ndarray) -> np.ndarray:
-        """One event has one time, give or take its rounding, so that only ids of the same span are compared."""
-        span = [times.min() - _ROUNDING_MS, times.max() + _ROUNDING_MS]
-        low, high = np.searchsorted(self.events.time, span)
-        return ~np.isin(ids, self.events.rows["id"][low:high])
+    def _near(self, first: int, last: int) -> np.ndarray:
+        """The events seen from one time to another, give or take the rounding."""
+        low = int(np.searchsorted(self.events.time, first - _ROUNDING_MS))
+        return self.events.rows[low : np.searchsorted(self.events.time, last + _ROUNDING_MS, side="right")]
 
     def _add(self, times: np.ndarray, ids: np.ndarray) -> None:
         events = np.zeros(len(times), _SEEN)
         events["time"], events["id"] = times, ids
         self.events.put(events[np.argsort(times, kind="stable")], unique=False)
+
+
+def _firsts(times: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """Which of many events, in order of arrival, are the first of their id and time, (n,) bool."""
+    order = np.lexsort((times, ids))
+    begins = np.r_[True, (np.diff(ids[order]) != 0) | (np.diff(times[order]) > _ROUNDING_MS)]
+    first = np.zeros(len(ids), np.bool_)
+    first[np.minimum.reduceat(order, np.flatnonzero(begins))] = True
+    return first
 
 
 class History:
@@ -212,7 +229,8 @@ class History:
     def add_trades(self, parts: list[Trades]) -> None:
         """Queue trades, a part a venue; see the module's text for when they count."""
         if parts:
-            self._check_span(np.concatenate([part.trades["time"] for part in parts]))
+            edges = [(part.trades["time"].min(), part.trades["time"].max()) for part in parts]
+            self._check_span(np.array(edges).ravel())
         for part in parts:
             self._add_part(part)
 
@@ -374,23 +392,28 @@ class History:
         self.closed = self._base_time
 
     def _close(self, until: int) -> None:
-        everything = self._sorted()
-        count = int(np.searchsorted(everything.trades["time"], until))
-        closing, rest = _part(everything, slice(None, count)), _part(everything, slice(count, None))
-        self._queue = [_copy(rest)] if len(rest.trades) else []
-        self._traded.append(self._fold(self._tape, closing.trades, until))
+        waiting = self._sorted()
+        closing, self._queue = [], []
+        for queue in waiting:
+            count = int(np.searchsorted(queue.trades["time"], until))
+            if count:
+                closing.append(_part(queue, slice(None, count)))
+            if count < len(queue.trades):
+                self._queue.append(_copy(_part(queue, slice(count, None))) if count else queue)
+        self._traded.append(self._fold(self._tape, [queue.trades for queue in closing], until))
         self.closed = until
-        if not self.streaming and count:
-            self._kept.append(closing)
+        if not self.streaming and closing:
+            self._kept += closing
             self._rebase()
 
-    def _fold(self, tape: np.ndarray, trades: np.ndarray, until: int) -> np.ndarray:
-        """The bars up to ``until`` that trades before it complete; the tape is advanced."""
-        started = (
-            int(tape["bar"]["time"][0]) if tape["started"][0] else int(trades["time"][0]) if len(trades) else until
-        )
+    def _fold(self, tape: np.ndarray, parts: list[np.ndarray], until: int) -> np.ndarray:
+        """The bars up to ``until`` that trades before it complete, parts in order; the tape is advanced."""
+        first = [int(trades["time"][0]) for trades in parts[:1]]
+        started = int(tape["bar"]["time"][0]) if tape["started"][0] else min(first, default=until)
         bars = np.zeros(max(0, (until - started) // self.step + 1), BAR)
-        _, made = fold_trades(tape, self.record, trades, bars)
+        made = 0
+        for trades in parts:
+            made += fold_trades(tape, self.record, trades, bars[made:])[1]
         made += close_bars(tape, self.record, until, bars[made:])
         return bars[:made]
 
@@ -401,30 +424,28 @@ class History:
         oldest = (self.clock - self.keep_ms) // self.step * self.step
         if oldest - max(self._base_time, int(self._kept[0].trades["time"][0])) < self.keep_ms // 4:
             return
-        old = []
-        for i, queue in enumerate(self._kept):
+        old, kept = [], []
+        for queue in self._kept:
             count = int(np.searchsorted(queue.trades["time"], oldest))
-            old.append(queue.trades[:count])
-            self._kept[i] = _part(queue, slice(count, None))
-        self._fold(self._base, np.concatenate(old), oldest)
-        self._base_time = oldest
-        self._kept = [_copy(queue) for queue in self._kept if len(queue.trades)]
+            if count:
+                old.append(queue.trades[:count])
+            if count < len(queue.trades):
+                kept.append(_copy(_part(queue, slice(count, None))) if count else queue)
+        self._fold(self._base, old, oldest)
+        self._base_time, self._kept = oldest, kept
 
-    def _sorted(self) -> Queue:
-        """Everything in the queue by (time, venue, id, arrival)."""
+    def _sorted(self) -> list[Queue]:
+        """Everything in the queue by (time, venue, id, arrival), in parts that lie behind each other."""
         self._queue_pushed()
-        if not self._queue:
-            return Queue(np.zeros(0, TRADE), None)
-        trades = self._queue[0].trades if len(self._queue) == 1 else np.concatenate([q.trades for q in self._queue])
-        if all(queue.order is None for queue in self._queue):
-            time = np.ascontiguousarray(trades["time"])
-            if (time[1:] >= time[:-1]).all():
-                return Queue(trades, None)
-            return Queue(trades[np.argsort(time, kind="stable")], None)
-        order = np.concatenate([np.zeros(len(q.trades), _ORDER) if q.order is None else q.order for q in self._queue])
         names = np.argsort(np.argsort(self.venues))
+        if _in_order(self._queue, names):
+            return self._queue
+        trades, order = _joined(self._queue)
+        if order is None:
+            places = np.argsort(trades["time"], kind="stable")
+            return [Queue(trades[places], None)]
         places = np.lexsort((order["rank"], names[order["venue"]], trades["time"]))
-        return Queue(trades[places], order[places])
+        return [Queue(trades[places], order[places])]
 
     def _queue_pushed(self) -> None:
         """Let what was pushed one by one join the queue."""
@@ -520,7 +541,7 @@ class History:
 
     def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
         """Everything but the settings, as named arrays."""
-        queue, kept = self._sorted(), _joined(self._kept)
+        queue, kept = _joined(self._sorted()), _joined(self._kept)
         self._queue = [queue] if len(queue.trades) else []
         yield "rows", self.rows.rows
         yield "traded", self._traded.rows
@@ -580,8 +601,28 @@ def _copy(queue: Queue) -> Queue:
     return Queue(queue.trades.copy(), None if queue.order is None else queue.order.copy())
 
 
+def _in_order(queues: list[Queue], names: np.ndarray) -> bool:
+    """Whether they lie behind each other by (time, venue, id); ``names`` are the venues' places by name."""
+    last = (0, 0, 0)
+    for trades, order in queues:
+        keys = [trades["time"]] if order is None else [trades["time"], names[order["venue"]], order["rank"]]
+        first, end = (tuple(int(key[row]) for key in keys) for row in (0, -1))
+        if (*first, 0, 0)[:3] < last:
+            return False
+        last = (*end, 0, 0)[:3]
+        back, same = np.zeros(len(trades) - 1, np.bool_), True
+        for key in keys:
+            back |= same & (key[1:] < key[:-1])
+            same = same & (key[1:] == key[:-1])
+        if back.any():
+            return False
+    return True
+
+
 def _joined(queues: list[Queue]) -> Queue:
     """Several parts in order as one."""
+    if len(queues) == 1:
+        return queues[0]
     if not queues:
         return Queue(np.zeros(0, TRADE), None)
     trades = np.concatenate([queue.trades for queue in queues])

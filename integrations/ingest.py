@@ -120,11 +120,12 @@ VENUES["crypto.com"] = VENUES["cryptocom"]
 #: Whose long or short a liquidation's "buy" or "sell" closes: the closing order's side, but for these the position's.
 _POSITION_SIDED = ("bybit",)
 _DISPUTED = ("gate", "gateio", "bitfinex")
+_PART = 65_536  # trades that are copied at once; together with what was freed before, they take little new memory
 ENVELOPES = ("result", "data", "list", "trades", "tick", "events", "deals", "d")
 
 
 class Trades(NamedTuple):
-    """One venue's trades of one call, checked: as they came, in any order of time."""
+    """A part of one venue's trades of one call, checked: as they came, in any order of time."""
 
     venue: str  # in lower case
     trades: np.ndarray  # (n,) TRADE
@@ -138,7 +139,7 @@ LIQUIDATION = np.dtype(
 
 
 def read_trades(data: Events, coin: str, venue: str = "") -> list[Trades]:
-    """Translate public trades, checked; one ``Trades`` for each venue in them.
+    """Translate public trades, checked; a venue at a time; trades without ids in parts of 65,536, as they came.
 
     data    see ``files.columns_of``; also one trade alone, what a venue's API returns around it, and, for a venue
             whose trades are lists, these lists
@@ -160,23 +161,31 @@ def read_trades(data: Events, coin: str, venue: str = "") -> list[Trades]:
         _check_market(column(found["market"]), found["market"])
     if "venue" in found and not venue:
         return _read_venues(data, coin, column(found["venue"]).to_pylist())
-    out = np.zeros(len(first := column(_needed(found, names, NAMES, "time"))), TRADE)
-    if len(out) == 0:
+    time = column(_needed(found, names, NAMES, "time"))
+    if len(time) == 0:
         return []
-    out["time"] = time_column(first)
-    for name in ("price", "size"):
-        out[name] = number_column(column(_needed(found, names, NAMES, name)), name)
-    if kind.signed and ("side" not in found or (out["size"] < 0.0).any()):
-        out["side"] = np.sign(out["size"])
-        out["size"] = np.abs(out["size"])
+    time = time_column(time)
+    price, size = (number_column(column(_needed(found, names, NAMES, name)), name) for name in ("price", "size"))
+    if kind.signed and ("side" not in found or (size < 0.0).any()):
+        side = np.sign(size).astype(np.int8)
+        size = np.abs(size)
     else:
         name = _needed(found, names, NAMES, "side")
-        out["side"] = side_column(column(name), name, None if normal_name(name) in MAKER_NAMES else kind.sides)
+        side = side_column(column(name), name, None if normal_name(name) in MAKER_NAMES else kind.sides)
     if kind.inverse and _is_inverse(kind, column(found["market"])[0].as_py() if "market" in found else ""):
-        out["size"] /= out["price"]
-    check_trades(out)
+        size = size / price
+    columns = {"time": time, "price": price, "size": size, "side": side}
+    check_trades(columns)
     ids, ordered = id_column(column(found["id"])) if "id" in found else (None, False)
-    return [Trades(venue.lower(), out, ids, ordered)]
+    parts = []
+    length = _PART if ids is None else len(time)  # ids are compared among all of them
+    for start in range(0, len(time), length):
+        rows = slice(start, start + length)
+        trades = np.empty(len(time[rows]), TRADE)
+        for name, values in columns.items():
+            trades[name] = values[rows]
+        parts.append(Trades(venue.lower(), trades, None if ids is None else ids[rows], ordered))
+    return parts
 
 
 def _read_venues(data: Events, coin: str, venues: Sequence[Any]) -> list[Trades]:

@@ -293,7 +293,7 @@ class TestTwin:
     @pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data")
     def test_zones_of_real_trades_are_those_of_the_naive_twin(self):
         table = pq.read_table(SHARED / "hyperliquid_btc_trades_3d.parquet").slice(0, 150_000)
-        trades = read_trades(table, "BTC")[0].trades
+        trades = np.concatenate([part.trades for part in read_trades(table, "BTC")])
         params = made_bars.small_params(event_mult=3.0, zone_bars=200, break_atr=2.0)
         assert self.check(trades, params) > 1
 
@@ -706,6 +706,20 @@ class TestStreaming:
                 assert_same(whole, again)
                 assert again.counts["repeated"] == 15 * 14 + 10
                 assert again.counts["late_trades"] == 0
+
+    @pytest.mark.parametrize("pieces", [1, 2, 4])
+    @pytest.mark.parametrize("mode", ["batch", "streaming"])
+    def test_an_id_that_a_venue_gives_anew_is_another_trade_however_they_come(self, mode, pieces):
+        trades = trades_of(400)
+        made = small(mode=mode)
+        for rows in np.array_split(np.arange(400), pieces):
+            made.ingest_trades(table_of(trades[rows], id=rows % 200))
+        pushed = small(mode=mode)
+        for trade in dicts_of(trades, id=list(np.arange(400) % 200)):
+            pushed.push(trade)
+        assert made.counts["repeated"] == pushed.counts["repeated"] == 0
+        assert_same(made, filled(trades, mode=mode))
+        assert_same(pushed, made)
 
     def test_ids_are_those_of_a_venue(self):
         made = small()
