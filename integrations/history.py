@@ -24,7 +24,7 @@ from liquidator_core.params import Params
 from liquidator_core.tape import TAPE, close_bars, fold_trades, new_tape
 
 from .files import NO_ID, moment
-from .ingest import LIQUIDATION, One, Trades
+from .ingest import LIQUIDATION, PART, One, Trades
 
 _LOG = logging.getLogger("liquidator")
 _MOST_BARS = 20_000_000
@@ -34,6 +34,7 @@ _ORDER = np.dtype([("venue", "i8"), ("rank", "i8")])
 _SEEN = np.dtype([("time", "i8"), ("id", "i8")])
 _READING = np.dtype([("time", "i8"), ("value", "f8")])
 _ROUNDING_MS = 1000
+_SMALL_PART = 4096  # closed trades are kept in parts of at least this and at most PART: one late trade opens one part
 _PUSHED = 4096  # pushed trades that are held one by one before they join the queue
 _KEPT_IDS = 1000  # pushed ids that are looked up one by one before they join the rest
 
@@ -114,6 +115,13 @@ class Queue(NamedTuple):
 
     trades: np.ndarray  # (n,) TRADE
     order: np.ndarray | None  # (n,) _ORDER; None: all of one venue, in order of arrival
+
+
+class Kept(NamedTuple):
+    """Closed trades, and the tape as it was before them."""
+
+    queue: Queue
+    tape: np.ndarray
 
 
 class Seen:
@@ -212,7 +220,7 @@ class History:
         self._traded = Rows(np.zeros(0, BAR))  # bars of the trades alone
         self._queue: list[Queue] = []
         self._pushed: list[tuple[int, float, float, int, int, int]] = []
-        self._kept: list[Queue] = []  # batch: closed trades since the base
+        self._kept: list[Kept] = []  # batch: closed trades since the base
         self._base = self._tape.copy()  # batch: the tape before the first of these
         self._base_time = 0
         self._seen: dict[str, Seen] = {}
@@ -383,55 +391,75 @@ class History:
             self._made = min(self._made, time // self.step * self.step)
 
     def _reopen(self, time: int) -> None:
-        """Batch: take closed trades back into the queue, since older ones have come."""
+        """Batch: have closed trades wait again, from the last part on that nothing from ``time`` on lies before."""
         self._change(time)
-        self._queue[:0] = self._kept
-        self._kept = []
-        self._tape = self._base.copy()
-        self._traded.cut(self._base_time)
-        self.closed = self._base_time
+        place = len(self._kept) - 1
+        while place > 0 and not (
+            self._kept[place].tape["bar"]["time"][0] <= time > self._kept[place - 1].queue.trades["time"][-1]
+        ):
+            place -= 1
+        self._rewind(max(place, 0))
+
+    def _rewind(self, place: int) -> None:
+        """Batch: have the kept trades wait again, from this part on."""
+        again, self._kept = self._kept[place:], self._kept[:place]
+        self._tape = again[0].tape if place else self._base.copy()
+        self.closed = int(self._tape["bar"]["time"][0]) if place else self._base_time
+        self._queue[:0] = [kept.queue for kept in again]
+        self._traded.cut(self.closed)
 
     def _close(self, until: int) -> None:
         waiting = self._sorted()
-        closing, self._queue = [], []
+        self._queue = []
         for queue in waiting:
             count = int(np.searchsorted(queue.trades["time"], until))
-            if count:
-                closing.append(_part(queue, slice(None, count)))
+            for start in range(0, count, PART):
+                closing = _part(queue, slice(start, min(start + PART, count)))
+                if not self.streaming:
+                    self._keep(closing)
+                self._traded.append(self._fold(self._tape, closing.trades))
             if count < len(queue.trades):
                 self._queue.append(_copy(_part(queue, slice(count, None))) if count else queue)
-        self._traded.append(self._fold(self._tape, [queue.trades for queue in closing], until))
+        self._traded.append(self._close_bars(self._tape, until))
         self.closed = until
-        if not self.streaming and closing:
-            self._kept += closing
+        if self._kept:
             self._rebase()
 
-    def _fold(self, tape: np.ndarray, parts: list[np.ndarray], until: int) -> np.ndarray:
-        """The bars up to ``until`` that trades before it complete, parts in order; the tape is advanced."""
-        first = [int(trades["time"][0]) for trades in parts[:1]]
-        started = int(tape["bar"]["time"][0]) if tape["started"][0] else min(first, default=until)
-        bars = np.zeros(max(0, (until - started) // self.step + 1), BAR)
-        made = 0
-        for trades in parts:
-            made += fold_trades(tape, self.record, trades, bars[made:])[1]
-        made += close_bars(tape, self.record, until, bars[made:])
-        return bars[:made]
+    def _keep(self, queue: Queue) -> None:
+        tape = self._tape.copy()
+        if self._kept and len(self._kept[-1].queue.trades) + len(queue.trades) <= _SMALL_PART:
+            before, tape = self._kept.pop()
+            queue = _joined([before, queue])
+        self._kept.append(Kept(queue, tape))
+
+    def _fold(self, tape: np.ndarray, trades: np.ndarray) -> np.ndarray:
+        """The bars that trades complete; the tape is advanced."""
+        first, last = int(trades["time"][0]), int(trades["time"][-1])
+        started = int(tape["bar"]["time"][0]) if tape["started"][0] else first
+        bars = np.zeros((last - started) // self.step + 1, BAR)
+        return bars[: fold_trades(tape, self.record, trades, bars)[1]]
+
+    def _close_bars(self, tape: np.ndarray, until: int) -> np.ndarray:
+        """The bars that end by ``until``, all trades before it being folded; the tape is advanced."""
+        started = int(tape["bar"]["time"][0]) if tape["started"][0] else until
+        bars = np.zeros((until - started) // self.step, BAR)
+        return bars[: close_bars(tape, self.record, until, bars)]
 
     def _rebase(self) -> None:
         """Batch: let go of trades older than ``keep_ms``, a quarter of it at a time."""
         if self.keep_ms is None:
             return
         oldest = (self.clock - self.keep_ms) // self.step * self.step
-        if oldest - max(self._base_time, int(self._kept[0].trades["time"][0])) < self.keep_ms // 4:
+        if oldest - max(self._base_time, int(self._kept[0].queue.trades["time"][0])) < self.keep_ms // 4:
             return
-        old, kept = [], []
-        for queue in self._kept:
+        kept = []
+        for queue, tape in self._kept:
             count = int(np.searchsorted(queue.trades["time"], oldest))
             if count:
-                old.append(queue.trades[:count])
+                self._fold(self._base, queue.trades[:count])
             if count < len(queue.trades):
-                kept.append(_copy(_part(queue, slice(count, None))) if count else queue)
-        self._fold(self._base, old, oldest)
+                kept.append(Kept(_copy(_part(queue, slice(count, None))), tape))
+        self._close_bars(self._base, oldest)
         self._base_time, self._kept = oldest, kept
 
     def _sorted(self) -> list[Queue]:
@@ -541,7 +569,7 @@ class History:
 
     def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
         """Everything but the settings, as named arrays."""
-        queue, kept = _joined(self._sorted()), _joined(self._kept)
+        queue, kept = _joined(self._sorted()), _joined([kept.queue for kept in self._kept])
         self._queue = [queue] if len(queue.trades) else []
         yield "rows", self.rows.rows
         yield "traded", self._traded.rows
@@ -584,11 +612,11 @@ class History:
         self.candles = Rows(arrays["candles"].view(BAR))
         self.liquidations = Rows(arrays["liquidations"].view(LIQUIDATION))
         self._tape, self._base = arrays["tape"].view(TAPE), arrays["base"].view(TAPE)
-        queues = []
-        for name in ("queue", "kept"):
-            trades, order = arrays[f"{name}_trades"].view(TRADE), arrays.get(f"{name}_order")
-            queues.append([Queue(trades, order)] if len(trades) else [])
-        self._queue, self._kept = queues
+        queue, kept = (
+            Queue(arrays[f"{name}_trades"].view(TRADE), arrays.get(f"{name}_order")) for name in ("queue", "kept")
+        )
+        self._queue = [queue] if len(queue.trades) else []
+        self._kept = [Kept(kept, self._base)] if len(kept.trades) else []
         self.rates = {name: Rows(arrays[name]) for name in self.rates}
         self._seen = {name: Seen(arrays[f"seen_{place}"]) for place, name in enumerate(numbers["seen"])}
 

@@ -120,7 +120,7 @@ VENUES["crypto.com"] = VENUES["cryptocom"]
 #: Whose long or short a liquidation's "buy" or "sell" closes: the closing order's side, but for these the position's.
 _POSITION_SIDED = ("bybit",)
 _DISPUTED = ("gate", "gateio", "bitfinex")
-_PART = 65_536  # trades that are copied at once; together with what was freed before, they take little new memory
+PART = 65_536  # trades that are copied at once; together with what was freed before, they take little new memory
 ENVELOPES = ("result", "data", "list", "trades", "tick", "events", "deals", "d")
 
 
@@ -178,7 +178,7 @@ def read_trades(data: Events, coin: str, venue: str = "") -> list[Trades]:
     check_trades(columns)
     ids, ordered = id_column(column(found["id"])) if "id" in found else (None, False)
     parts = []
-    length = _PART if ids is None else len(time)  # ids are compared among all of them
+    length = PART if ids is None else len(time)  # ids are compared among all of them
     for start in range(0, len(time), length):
         rows = slice(start, start + length)
         trades = np.empty(len(time[rows]), TRADE)

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import talib
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from liquidator_integrations import Liquidator, cascade, charts, compute_atr, compute_vwap, frames
 from liquidator_integrations.history import STREAMED_ROWS, History
@@ -173,6 +173,42 @@ class TestLaws:
             backwards.ingest_trades(table_of(part))
             backwards.compute_zones()
         assert_same(filled(trades), backwards)
+
+    @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+    @given(st.integers(0, 999), st.integers(0, 400), st.sampled_from([None, 2, 48]), st.integers(2, 12))
+    def test_late_trades_are_worked_in_though_closed_ones_are_kept_in_parts(
+        self, monkeypatch, seed, delay, hours, pieces
+    ):
+        monkeypatch.setattr("liquidator_integrations.history.PART", 24)
+        monkeypatch.setattr("liquidator_integrations.history._SMALL_PART", 8)
+        trades = trades_of(900)
+        trades["time"] = trades["time"] // 30_000 * 30_000  # many of one time
+        late = np.random.default_rng(seed).integers(0, delay * MINUTE + 1, len(trades))
+        come = np.argsort(trades["time"] + late, kind="stable")
+        made = small(cutoff_hours=hours)
+        for part in np.array_split(come, pieces):
+            made.ingest_trades(table_of(trades[part], id=part), venue="okx")
+            if seed % 2:
+                made.compute_zones()
+        if made.counts["late_trades"] == 0:
+            whole = small(cutoff_hours=hours)
+            whole.ingest_trades(table_of(trades, id=np.arange(900)), venue="okx")
+            assert_same(whole, made)
+        else:
+            assert hours == 2
+
+    def test_a_late_trade_opens_few_others_again(self):
+        trades = np.sort(np.random.default_rng(0).integers(START, START + 600 * MINUTE, 200_000))
+        table = {"time": trades, "price": np.full(200_000, 5.0), "size": np.ones(200_000), "side": np.ones(200_000)}
+        made = Liquidator()
+        made.ingest_trades(table)
+        before = made.bars()
+        made.push({"time": int(trades[-5000]), "price": 6.0, "size": 1.0, "side": "buy"})
+        assert len(dict(made._history.arrays())["queue_trades"]) < 70_000
+        late = (before["time"] <= trades[-5000]).sum() - 1
+        assert (made.bars()["high"] == 6.0).nonzero()[0].tolist() == [late]
+        made.push({"time": int(trades[5]), "price": 7.0, "size": 1.0, "side": "buy"})
+        assert made.bars()["volume"].sum() == before["volume"].sum() + 2.0
 
     def test_streaming_gives_the_bars_of_batch(self):
         trades = trades_of()
@@ -750,7 +786,7 @@ class TestStreaming:
             short.ingest_trades(table_of(part))
             short.compute_zones()
         assert_same(whole, short)
-        kept = sum(len(queue.trades) for queue in short._history._kept)
+        kept = sum(len(part.queue.trades) for part in short._history._kept)
         assert kept < len(trades) // 2
         short.ingest_trades(table_of(trades[:3]))
         assert short.counts["late_trades"] == 3
