@@ -520,6 +520,13 @@ def columns_of(data: Any) -> tuple[list[str], Callable[[str], pa.Array]]:
     return names, lambda name: _array([values.get(name) for values in rows], name)
 
 
+def held(data: Any) -> Any:
+    """What can be read more than once: ``data``, or what it gives if it gives it but once."""
+    if hasattr(data, "__next__"):
+        return pa.table(data) if hasattr(data, "__arrow_c_stream__") else list(data)
+    return data
+
+
 def _array(values: Any, name: str) -> pa.Array:
     try:
         array = pa.array(values, from_pandas=True)

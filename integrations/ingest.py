@@ -7,9 +7,12 @@ than the rest, ``VENUES`` says so. A trade's side is always that of the aggresso
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import lru_cache
+from itertools import repeat
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -54,8 +57,11 @@ NAMES: dict[str, tuple[str, ...]] = {
     "id": ("id", "tid", "trade_id", "tradeid", "execid", "sequence", "sequential_id"),
     "venue": ("venue", "exchange"),
     "coin": ("coin",),
-    "market": ("symbol", "market", "instid", "instrument_name", "product_id"),
+    "market": ("symbol", "market", "instid", "instrument_name", "product_id", "contract", "contract_code"),
 }
+
+#: The name under which a size goes before every other: it is in base units, whatever the venue counts.
+BASE_SIZE = "base_size"
 
 _LIQUIDATIONS: dict[str, tuple[str, ...]] = {
     "time": _TIMES,
@@ -81,18 +87,22 @@ _RATES: dict[str, tuple[str, ...]] = {
 class Venue:
     """What sets a venue's trades apart from the usual.
 
-    names    names that go before the usual ones, a field
-    columns  the places of a trade that comes as a list
-    sides    what its words for a side mean
-    signed   the side is the sign of the size
-    inverse  sizes are in units of the quote currency, unless the market's name holds this text
+    names      names that go before the usual ones, a field; sizes under these are base units
+    columns    the places of a trade that comes as a list
+    sides      what its words for a side mean
+    signed     the side is the sign of the size
+    contracts  pattern of the names of a trade's fields and of its market where sizes are contracts of unsaid size
+    inverse    pattern of the markets where sizes are in units of the quote currency
+    by_market  without the market's name it cannot be told what sizes are
     """
 
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
     sides: Mapping[str, int] | None = None
     signed: bool = False
-    inverse: str = ""
+    contracts: str | None = None
+    inverse: str | None = None
+    by_market: bool = False
 
 
 _USUAL = Venue()
@@ -100,19 +110,29 @@ _RESTING = {word: -sign for word, sign in SIDES.items()}  # the side of the orde
 
 #: Venues whose trades differ from the usual; any other name is a venue of the usual kind.
 VENUES: dict[str, Venue] = {
-    "binance": Venue(names={"id": ("a", "t")}),
+    "binance": Venue(
+        names={"id": ("a", "t"), "size": ("baseqty",), "market": ("s",)}, contracts=r"USD_(PERP|\d{6})$|USD:"
+    ),
     "bitfinex": Venue(columns=("id", "time", "size", "price"), signed=True),
-    "bitmex": Venue(names={"size": ("homenotional",), "id": ("trdmatchid",)}),
+    "bitmex": Venue(names={"size": ("homenotional",), "id": ("trdmatchid",)}, contracts=""),
     "bitstamp": Venue(sides={"0": 1, "1": -1, "buy": 1, "sell": -1}),
-    "bybit": Venue(names={"id": ("i",)}),
-    "coinbase": Venue(sides=_RESTING),
+    "bybit": Venue(names={"id": ("i",), "market": ("s",)}, inverse=r"USD([FGHJKMNQUVXZ]\d\d)?$|USD:"),
+    "coinbase": Venue(sides=_RESTING, contracts=r"-CDE$"),
     "cryptocom": Venue(names={"id": ("d",)}),
-    "deribit": Venue(inverse="_"),
-    "gate": Venue(signed=True),
+    "deribit": Venue(inverse=r"^[A-Z]+-|USD:", by_market=True),
+    "gate": Venue(signed=True, contracts=r"\bcontract\b|:"),
+    "htx": Venue(names={"size": ("quantity",)}, contracts=r"\bcontract_code\b|:"),
     "kraken": Venue(columns=("price", "size", "time", "side", "order", "misc", "id")),
-    "mexc": Venue(names={"time": ("t",), "side": ("isbuyermaker", "T")}, sides={"1": 1, "2": -1, "buy": 1, "sell": -1}),
+    "krakenfutures": Venue(inverse=r"^[PF]I_|USD:", by_market=True),
+    "kucoin": Venue(contracts=r"USD[TC]?M$|:"),
+    "mexc": Venue(
+        names={"time": ("t",), "side": ("isbuyermaker", "T")},
+        sides={"1": 1, "2": -1, "buy": 1, "sell": -1},
+        contracts=r"\bO\b|:",
+    ),
+    "okx": Venue(contracts=r"-SWAP$|-\d{6}|:"),
     "phemex": Venue(columns=("time", "side", "price", "size")),
-    "poloniex": Venue(names={"size": ("quantity",)}),
+    "poloniex": Venue(names={"size": ("quantity",)}, contracts=r"_PERP$|:"),
 }
 VENUES["gateio"] = VENUES["gate"]
 VENUES["crypto.com"] = VENUES["cryptocom"]
@@ -146,9 +166,10 @@ def read_trades(data: Events, coin: str, venue: str = "") -> list[Trades]:
     coin    what a column of that name must hold
     venue   of all of them, unless a column says it
 
-    Sizes are taken as base units but for Deribit's inverse contracts: no trade says how large a contract is. Raises
-    TypeError or ValueError naming row, field, what was found and what is allowed. Nothing is left out, ``data`` is not
-    changed. Cost: a few passes.
+    Sizes are base units. Those of inverse contracts that count units of the quote currency are divided by the price;
+    where ``VENUES`` knows that contracts are counted, whose size no trade says, they are refused unless a column
+    ``base_size`` gives them in base units. Raises TypeError or ValueError naming row, field, what was found and what is
+    allowed. Nothing is left out, ``data`` is not changed. Cost: a few passes.
     """
     kind = VENUES.get(venue.lower(), _USUAL)
     names, column = columns_of(_as_rows(data, kind, venue))
@@ -166,13 +187,14 @@ def read_trades(data: Events, coin: str, venue: str = "") -> list[Trades]:
         return []
     time = time_column(time)
     price, size = (number_column(column(_needed(found, names, NAMES, name)), name) for name in ("price", "size"))
+    market = str(column(found["market"])[0].as_py()) if "market" in found else ""
     if kind.signed and ("side" not in found or (size < 0.0).any()):
         side = np.sign(size).astype(np.int8)
         size = np.abs(size)
     else:
         name = _needed(found, names, NAMES, "side")
         side = side_column(column(name), name, None if normal_name(name) in MAKER_NAMES else kind.sides)
-    if kind.inverse and _is_inverse(kind, column(found["market"])[0].as_py() if "market" in found else ""):
+    if _is_quote(venue.lower(), tuple(names), found["size"], market):
         size = size / price
     columns = {"time": time, "price": price, "size": size, "side": side}
     check_trades(columns)
@@ -252,7 +274,7 @@ def _find(names: Sequence[str], wanted: Mapping[str, Sequence[str]], kind: Venue
         normal.setdefault(normal_name(name), []).append(name)
     found = {}
     for target, accepted in wanted.items():
-        own = [name for name in kind.names.get(target, ()) if name in normal]
+        own = [name for name in _own_names(kind, target) if name in normal]
         there = [name for one in own[:1] or accepted for name in normal.get(one, [])]
         if target in ("price", "size", "usd") and len(there) > 1:
             raise ValueError(f"columns {' and '.join(map(repr, there))} both mean {target}: keep one")
@@ -261,8 +283,27 @@ def _find(names: Sequence[str], wanted: Mapping[str, Sequence[str]], kind: Venue
     return found
 
 
-def _is_inverse(kind: Venue, market: object) -> bool:
-    return bool(kind.inverse) and kind.inverse not in str(market)
+def _own_names(kind: Venue, target: str) -> tuple[str, ...]:
+    """The names that go before the usual ones."""
+    own = kind.names.get(target, ())
+    return (BASE_SIZE, *own) if target == "size" else own
+
+
+@lru_cache(1000)
+def _is_quote(venue: str, names: tuple[str, ...], size_name: str, market: str) -> bool:
+    """Whether a venue's sizes are units of the quote currency, not of the base; fails if they are contracts."""
+    kind = VENUES.get(venue, _USUAL)
+    if normal_name(size_name) in _own_names(kind, "size"):
+        return False
+    if kind.by_market and not market:
+        _needed({}, names, NAMES, "market")
+    shape = f"{','.join(map(normal_name, names))} {market.upper()}"
+    if kind.contracts is not None and re.search(kind.contracts, shape):
+        raise ValueError(
+            f"{size_name}: {venue} counts {market or 'these trades'} in contracts, and nothing says how large one is: "
+            f"give sizes in base units, named {BASE_SIZE}"
+        )
+    return kind.inverse is not None and re.search(kind.inverse, market.upper()) is not None
 
 
 def _needed(found: Mapping[str, str], names: Sequence[str], wanted: Mapping[str, Sequence[str]], target: str) -> str:
@@ -314,7 +355,8 @@ class Reader(NamedTuple):
 
 def reader_of(names: Sequence[str], venue: str) -> Reader:
     """What reads one trade with these names, at a few microseconds a call: for ``Liquidator.push``."""
-    kind = VENUES.get(venue.lower(), _USUAL)
+    names, venue = tuple(names), venue.lower()
+    kind = VENUES.get(venue, _USUAL)
     found = _find(names, NAMES, kind)
     time_name, price_name, size_name = (_needed(found, names, NAMES, name) for name in ("time", "price", "size"))
     id_name = found.get("id", "")
@@ -323,6 +365,7 @@ def reader_of(names: Sequence[str], venue: str) -> Reader:
     maker = normal_name(side_name) in MAKER_NAMES
     meaning = MAKER_SIDES if maker else kind.sides or SIDES
     market_name = found.get("market", "")
+    hangs_on_market = kind.contracts is not None or kind.inverse is not None
     allowed = ", ".join(meaning)
 
     def read(trade: Mapping[str, Any]) -> One:
@@ -345,7 +388,7 @@ def reader_of(names: Sequence[str], venue: str) -> Reader:
             raise ValueError(f"price: found {price!r}, allowed a finite number above 0")
         if not 0.0 < size < math.inf:
             raise ValueError(f"size: found {size!r}, allowed a finite number above 0")
-        if kind.inverse and _is_inverse(kind, trade.get(market_name, "")):
+        if hangs_on_market and _is_quote(venue, names, size_name, str(trade.get(market_name, ""))):
             size /= price
         ident = trade[id_name] if id_name else None
         if ident is None:
@@ -412,7 +455,7 @@ def ms_of(value: Any) -> int:
 def read_liquidations(data: Events, coin: str, code_of: Callable[[str], int], venue: str = "") -> np.ndarray:
     """Translate observed liquidations into (n,) LIQUIDATION, as they came, checked.
 
-    data      as for ``read_trades``: time, price, side, and its USD or its size in base units; venue, id
+    data      as for ``read_trades``: time, price, side, and its USD or its size, as there; venue, id
     code_of   gives the number that stands for a venue's name
 
     ``side``: ``long`` or ``short`` is who was liquidated. ``buy``, ``sell``, ``A`` and ``B`` are the closing order's,
@@ -431,15 +474,18 @@ def read_liquidations(data: Events, coin: str, code_of: Callable[[str], int], ve
     out = np.zeros(len(time), LIQUIDATION)
     out["time"] = time
     out["price"] = number_column(column(_needed(found, names, _LIQUIDATIONS, "price")), "price")
+    said = column(found["venue"]).to_pylist() if "venue" in found else [None] * len(out)
+    venues = [str(name or venue).lower() for name in said]
     if "usd" in found:
         out["usd"] = number_column(column(found["usd"]), "usd")
     else:
-        out["usd"] = out["price"] * number_column(column(_needed(found, names, _LIQUIDATIONS, "size")), "size")
+        size_name = _needed(found, names, _LIQUIDATIONS, "size")
+        markets = column(found["market"]).to_pylist() if "market" in found else [""] * len(out)
+        quote = [_is_quote(*one) for one in zip(venues, repeat(tuple(names)), repeat(size_name), map(str, markets))]
+        out["usd"] = number_column(column(size_name), "size") * np.where(quote, 1.0, out["price"])
     for name in ("price", "usd"):
         _check_positive(name, out[name], time)
     words = column(_needed(found, names, _LIQUIDATIONS, "side")).to_pylist()
-    said = column(found["venue"]).to_pylist() if "venue" in found else [None] * len(out)
-    venues = [str(name or venue).lower() for name in said]
     out["side"] = [_who(word, venues[row], row) for row, word in enumerate(words)]
     out["venue"] = [code_of(name) for name in venues]
     out["id"] = id_column(column(found["id"]))[0] if "id" in found else NO_ID

@@ -26,7 +26,7 @@ from liquidator_core.timeframes import TIMEFRAMES, alignment, bar_spans, timefra
 from liquidator_core.zones import marks_of
 
 from . import cascade, frames
-from .files import moment
+from .files import held, moment
 from .history import History, Rows
 from .ingest import (
     ENVELOPES,
@@ -222,12 +222,14 @@ class Liquidator:
                 or what a venue's API returned; see ``ingest.NAMES`` for names and ``ingest.VENUES`` for venues
         venue   whose they are, where no column says it; some venues name sides and sizes in their own way
 
-        Sizes are base units: where a venue counts contracts, convert them first (Deribit's inverse ones are). Trades
-        with an id that this venue already gave are known and left out; without ids every trade counts. Raises
-        ValueError or TypeError naming row, field, what was found and what is allowed. Cost: that of the trades given.
+        Sizes are base units. Those of inverse contracts that count the quote currency (on Bybit, Deribit, Kraken) are
+        divided by the price; those of contracts whose size no trade says (swaps of OKX, KuCoin, Gate and others) are
+        refused unless a field ``base_size`` gives them in base units. Trades with an id that this venue already gave
+        are known and left out; without ids every trade counts. Trades of one time count in order of venue, id and
+        arrival, so name the venues. Raises ValueError or TypeError naming row, field, what was found and what is
+        allowed. Cost: that of the trades given.
         """
-        if isinstance(data, Iterator):
-            data = list(data)
+        data = held(data)
         if isinstance(data, list) and len(data) == 1 and _is_trade(data[0]):
             self.push(data[0], venue)
             return
@@ -277,8 +279,7 @@ class Liquidator:
         The bars from a feed's first liquidation on, until ``params.flow_bars`` bars after its last, have what it
         observed in place of what the engine estimates. All venues' are added up. Errors as for ``ingest_trades``.
         """
-        if isinstance(data, Iterator):
-            data = list(data)
+        data = held(data)
         some = self._history.add_liquidations(read_liquidations(data, self.coin, self._history.code_of, venue))
         if self._callbacks["liquidation"]:
             for one in some:
@@ -355,7 +356,8 @@ class Liquidator:
         min_quality  "weak", "medium" or "strong": leave out what is weaker
         as_of        a time (ms, datetime, ISO text): only bars that had closed by then
 
-        Columns and types are the same for no zones. ``attrs``: bars_seen, warm, and as_of, the end of the last bar.
+        Columns and types are the same for no zones. ``attrs``: bars_seen, warm, and as_of, the end of the last bar,
+        as ISO text or None.
         Cost: that of the bars since the last call; with other arguments than the last time that of ``memory`` bars.
         """
         least = self._least_quality(min_quality)
@@ -873,7 +875,7 @@ def _end_of(context: Context) -> int:
 
 
 def _attrs(context: Context) -> dict[str, Any]:
-    as_of = np.datetime64(_end_of(context), "ms") if len(context.bars) else None
+    as_of = str(np.datetime64(_end_of(context), "ms")) if len(context.bars) else None
     return {"bars_seen": context.bars_seen, "warm": context.warm, "as_of": as_of}
 
 

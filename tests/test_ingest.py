@@ -50,7 +50,7 @@ SAID = {
     "gate spot": ("gate", {"id": "7", "create_time": str(T // 1000), "create_time_ms": f"{T}.4", "side": "buy",
         "amount": "2.5", "price": "50.5", "currency_pair": "BTC_USDT"}, {"side": "sell"}),
     "gate futures": ("gateio", {"id": 7, "create_time": T // 1000, "create_time_ms": T, "contract": "BTC_USDT",
-        "size": 2.5, "price": "50.5"}, {"size": -2.5}),
+        "size": 25000, "price": "50.5", "base_size": 2.5}, {"size": -25000, "base_size": -2.5}),
     "htx": ("htx", {"id": 70, "ts": T, "trade-id": 7, "amount": 2.5, "price": 50.5, "direction": "buy"},
         {"direction": "sell"}),
     "kucoin": ("kucoin", {"sequence": "7", "price": "50.5", "size": "2.5", "side": "buy", "time": T * 10**6},
@@ -59,7 +59,17 @@ SAID = {
         "symbol": "BTCUSDT"}, {"side": "Sell"}),
     "mexc": ("mexc", {"id": None, "price": "50.5", "qty": "2.5", "quoteQty": "126.25", "time": T, "isBuyerMaker": False,
         "isBestMatch": True}, {"isBuyerMaker": True}),
-    "mexc contract": ("mexc", {"p": 50.5, "v": 2.5, "T": 1, "O": 3, "M": 2, "t": T}, {"T": 2}),
+    "mexc contract": ("mexc", {"p": 50.5, "v": 25000, "T": 1, "O": 3, "M": 2, "t": T, "base_size": 2.5}, {"T": 2}),
+    "htx contract": ("htx", {"id": 7, "ts": T, "amount": 2500, "quantity": 2.5, "trade_turnover": 126.25, "price": 50.5,
+        "direction": "buy"}, {"direction": "sell"}),
+    "binance coin-m": ("binance", {"id": 7, "price": "50.5", "qty": "1", "baseQty": "2.5", "time": T,
+        "isBuyerMaker": False}, {"isBuyerMaker": True}),
+    "bybit inverse": ("bybit", {"T": T, "s": "BTCUSD", "S": "Buy", "v": "126.25", "p": "50.5", "i": "u-1"},
+        {"S": "Sell"}),
+    "kraken futures inverse": ("krakenfutures", {"product_id": "PI_XBTUSD", "seq": 7, "uid": "u-1", "side": "buy",
+        "type": "fill", "time": T, "qty": 126.25, "price": 50.5, "trade_id": 7}, {"side": "sell"}),
+    "kraken futures linear": ("krakenfutures", {"product_id": "PF_XBTUSD", "side": "buy", "type": "fill", "time": T,
+        "qty": 2.5, "price": 50.5, "trade_id": 7}, {"side": "sell"}),
     "bitstamp": ("bitstamp", {"date": str(T), "tid": "7", "price": "50.5", "type": "0", "amount": "2.5"},
         {"type": "1"}),
     "bitstamp stream": ("bitstamp", {"id": 7, "timestamp": str(T // 1000), "microtimestamp": "0", "amount": 2.5,
@@ -117,6 +127,81 @@ def test_a_venues_trade_is_read_alike_in_bulk_and_one_by_one(name):
         assert (one.time, one.price, one.size, one.side) == tuple(row)
         if ids is not None:
             assert one.id == ids[0]
+
+
+CONTRACTS = [
+    ("okx", {"instId": "BTC-USDT-SWAP"}),
+    ("okx", {"instId": "BTC-USD-261225"}),
+    ("okx", {"symbol": "BTC/USDT:USDT"}),  # ccxt
+    ("binance", {"symbol": "BTCUSD_PERP"}),
+    ("binance", {"s": "BTCUSD_261225", "symbol": "BTCUSD_261225"}),
+    ("gate", {"contract": "BTC_USDT"}),
+    ("kucoin", {"symbol": "XBTUSDTM"}),
+    ("mexc", {"O": 1, "M": 1}),
+    ("bitmex", {"symbol": "XBTUSD"}),
+    ("bitmex", {}),
+    ("coinbase", {"product_id": "BIT-29DEC26-CDE"}),
+    ("poloniex", {"symbol": "BTC_USDT_PERP"}),
+    ("htx", {"contract_code": "BTC-USD"}),
+]
+PLAIN = [
+    ("okx", {"instId": "BTC-USDT"}),
+    ("binance", {"symbol": "BTCUSDT"}),
+    ("binance", {"symbol": "BTCUSDT_261225"}),
+    ("binance", {"symbol": "BTC/USDT:USDT"}),
+    ("bybit", {"symbol": "BTCUSDT"}),
+    ("bybit", {"symbol": "BTCPERP"}),
+    ("gate", {"currency_pair": "BTC_USDT"}),
+    ("kucoin", {"symbol": "BTC-USDT"}),
+    ("hyperliquid", {}),
+    ("coinbase", {"product_id": "BTC-USD"}),
+]
+
+
+class TestContracts:
+    """Sizes are base units; where a venue counts something else, it is converted or refused, never taken as it is."""
+
+    @pytest.mark.parametrize(("venue", "market"), CONTRACTS)
+    def test_contracts_whose_size_no_trade_says_are_refused(self, venue, market):
+        trade = {"time": T, "price": 50.5, "amount": 3.0, "side": "buy", **market}
+        one = {"time": T, "price": 50.5, "usd_value": 101.0, "side": "long", **market}
+        for mode in ("batch", "streaming"):
+            made = Liquidator(mode=mode)
+            for take in (made.ingest_trades, made.ingest_liquidations):
+                with pytest.raises(ValueError, match=rf"amount: {venue} counts .*contracts.* base_size"):
+                    take([trade, {**trade, "time": T + 1}], venue=venue)
+            with pytest.raises(ValueError, match=rf"amount: {venue} counts .*contracts.* base_size"):
+                made.push(trade, venue=venue)
+            assert made._history.clock == 0
+        made.ingest_trades([{**trade, "base_size": 0.3}], venue=venue)
+        assert waiting(made)["size"].tolist() == [0.3]
+        made.ingest_liquidations([{**trade, "base_size": 2.0, "side": "long"}], venue=venue)
+        made.ingest_liquidations([one], venue=venue)
+        assert made._history.liquidations.rows["usd"].tolist() == [101.0, 101.0]
+
+    @pytest.mark.parametrize(("venue", "market"), PLAIN)
+    def test_base_units_are_taken_as_they_are(self, venue, market):
+        trade = {"time": T, "price": 50.5, "amount": 3.0, "side": "buy", **market}
+        made = Liquidator()
+        made.ingest_trades([trade, {**trade, "time": T + 1}], venue=venue)
+        made.push({**trade, "time": T + 2}, venue=venue)
+        assert waiting(made)["size"].tolist() == [3.0] * 3
+
+    @pytest.mark.parametrize(
+        ("venue", "market"), [("bybit", "BTCUSD"), ("bybit", "BTCUSDZ26"), ("deribit", "BTC-PERPETUAL")]
+    )
+    def test_liquidations_of_inverse_contracts_are_usd(self, venue, market):
+        made = Liquidator()
+        made.ingest_liquidations(
+            [{"time": T, "price": 50.5, "size": 700.0, "side": "long", "symbol": market}], venue=venue
+        )
+        assert made._history.liquidations.rows["usd"].tolist() == [700.0]
+
+    def test_where_the_unit_hangs_on_the_market_it_must_be_named(self):
+        trade = {"time": T, "price": 50.5, "amount": 3.0, "direction": "buy"}
+        for take in (Liquidator().ingest_trades, Liquidator().push):
+            with pytest.raises(ValueError, match="missing column for market"):
+                take(trade, venue="deribit")
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,43 @@ def keys_of(events: list[tuple]) -> list[tuple]:
     return [(event[0], event[1]["zone_id"], event[1]["event_time"], event[1].get("reason")) for event in events]
 
 
+def in_every_form(table: dict) -> dict:
+    """The same trades in the forms that tables of rows and columns come in."""
+    frame = pd.DataFrame(table)
+    arrow = pa.table(table)
+    rows = frame.to_dict("records")
+    return {
+        "list": rows,
+        "tuple": tuple(rows),
+        "generator": (row for row in rows),
+        "frame": frame,
+        "records": frame.to_records(index=False),
+        "table": arrow,
+        "batch": arrow.to_batches()[0],
+        "chunks": pa.concat_tables([arrow.slice(0, 10), arrow.slice(10)]),
+        "reader": arrow.to_reader(max_chunksize=100),
+    }
+
+
 class TestLaws:
+    @pytest.mark.parametrize("on_bad", ["raise", "skip"])
+    def test_the_form_of_trades_changes_nothing(self, on_bad):
+        trades = trades_of(600)
+        whole = filled(trades)
+        for name, form in in_every_form(table_of(trades)).items():
+            made = small(on_bad=on_bad)
+            made.ingest_trades(form)
+            assert made.bars().tobytes() == whole.bars().tobytes(), name
+        bad = table_of(trades) | {"price": np.where(np.arange(600) == 7, -1.0, trades["price"])}
+        for name, form in in_every_form(bad).items():
+            made = small(on_bad=on_bad)
+            if on_bad == "raise":
+                with pytest.raises(ValueError, match=r"row 7.*price: found -1\.0"):
+                    made.ingest_trades(form)
+            else:
+                made.ingest_trades(form)
+                assert made.bars().tobytes() == filled(np.delete(trades, 7)).bars().tobytes(), name
+
     @settings(max_examples=25)
     @given(st.integers(0, 5), st.lists(st.integers(1, 1499), max_size=8), st.booleans())
     def test_chunks_change_nothing(self, seed, cuts, streaming):
@@ -409,6 +445,14 @@ class TestZones:
         made.push({"time": int(made.bars()["time"][-1]) + 3 * MINUTE, "price": 250.0, "size": 1.0, "side": "buy"})
         made.compute_zones()
         assert engine._at == at + 2
+
+    def test_frames_go_into_files_with_what_they_say_of_themselves(self, tmp_path):
+        made = filled(trades_of())
+        zones = made.compute_zones()
+        zones.drop(columns=["venues", "explanation"]).to_parquet(tmp_path / "zones.parquet")
+        again = pd.read_parquet(tmp_path / "zones.parquet")
+        assert again.attrs == zones.attrs
+        pd.testing.assert_frame_equal(made.compute_zones(as_of=again.attrs["as_of"]), zones)
 
     def test_frames_are_the_callers_own(self):
         made = filled(trades_of())

@@ -60,7 +60,7 @@ def test_the_wall_clock_is_in_no_result(monkeypatch):
         assert "time" not in imported, path
     as_of = int(trades_of()["time"][1500])
     early = filled(trades_of()).compute_zones(as_of=as_of)
-    assert early.attrs["as_of"].astype(np.int64) <= as_of
+    assert np.datetime64(early.attrs["as_of"]).astype(np.int64) <= as_of
 
 
 @pytest.mark.parametrize(("zone_bars", "seeds"), [(23, 10), (900, 2)])
