@@ -501,6 +501,8 @@ def columns_of(data: Any) -> tuple[list[str], Callable[[str], pa.Array]]:
         names = list(map(str, data))
         return names, lambda name: _array(data[name], name)
     if hasattr(data, "iloc"):
+        if not hasattr(data, "columns"):
+            raise TypeError(f"expected rows with names, columns or a table, got {type(data).__name__}")
         if not data.columns.is_unique:
             twice = data.columns[data.columns.duplicated()]
             raise ValueError(f"columns come twice: {', '.join(map(repr, twice))}: keep one of each")
@@ -563,8 +565,7 @@ def id_column(column: pa.Array) -> tuple[np.ndarray, bool]:
 
     Text that is no number is digested to 63 bits: two ids among a million share one with a chance below 1e-7.
     """
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
+    column = _decoded(column)
     numbers = pa.types.is_integer(column.type)
     if _is_text(column.type) or pa.types.is_floating(column.type):
         with contextlib.suppress(pa.ArrowException):
@@ -588,12 +589,18 @@ def _whole(table: pa.Table, name: str) -> pa.Array:
     return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
 
 
+def _decoded(column: pa.Array) -> pa.Array:
+    """A column of categories as the values they stand for."""
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+
+
 def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def number_column(column: pa.Array, field: str) -> np.ndarray:
     """A column of numbers, or of text that spells them, as float64; missing ones are NaN."""
+    column = _decoded(column)
     kind = column.type
     number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     if not (number or _is_text(kind) or pa.types.is_null(kind)):
@@ -607,6 +614,7 @@ def number_column(column: pa.Array, field: str) -> np.ndarray:
 
 def time_column(column: pa.Array) -> np.ndarray:
     """A column of numbers in s, ms, us or ns, of timestamps or of ISO text as int64 ms; missing ones raise."""
+    column = _decoded(column)
     kind = column.type
     if column.null_count:
         fail_row(column.is_null().index(True).as_py(), None, "time", None, _TIME_ALLOWED)

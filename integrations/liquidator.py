@@ -231,7 +231,7 @@ class Liquidator:
         """
         data = held(data)
         if isinstance(data, list) and len(data) == 1 and _is_trade(data[0]):
-            self.push(data[0], venue)
+            self._push_row(data[0], venue)
             return
         try:
             parts = read_trades(data, self.coin, venue)
@@ -247,6 +247,15 @@ class Liquidator:
         self._history.add_trades(parts)
         if self.mode == "streaming":
             self._advance()
+
+    def _push_row(self, trade: Mapping[str, Any], venue: str) -> None:
+        """``push`` for a table of one row, with errors that name the row."""
+        try:
+            self.push(trade, venue)
+        except (ValueError, TypeError) as error:
+            if str(error).startswith(("missing column", "columns ")):
+                raise
+            raise (TypeError if isinstance(error, TypeError) else ValueError)(f"row 0, {error}") from None
 
     def push(self, trade: Mapping[str, Any], venue: str = "") -> None:
         """Take one trade, as ``ingest_trades`` takes many; no frame is made. Cost: a few microseconds, and where a bar
@@ -430,6 +439,7 @@ class Liquidator:
         reaches the zone ends); the last two NaN as long as the price impact is unknown.
         """
         _above("current_price", current_price)
+        _finite("funding_rate", funding_rate)
         _above("cascade_window_pct", cascade_window_pct)
         _above("chain_gap_pct", chain_gap_pct)
         price, usd = _columns_of(zones)
@@ -705,8 +715,8 @@ class Liquidator:
             with open(path, "rb") as file, np.load(file, allow_pickle=False) as saved:
                 about = json.loads(saved["about"].tobytes())
                 arrays = {name: saved[name] for name in saved.files if name != "about"}
-        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
-            raise ValueError(f"{path}: not a file that Liquidator.save wrote, or damaged: {error}") from None
+        except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+            raise ValueError(f"{path}: not a file that Liquidator.save wrote, or damaged") from None
         if about.get("schema") != SCHEMA or about.get("arrays") != sorted(arrays):
             raise ValueError(f"{path}: of schema {about.get('schema')}, allowed {SCHEMA}, or incomplete")
         made = cls(**about["settings"], params=Params.from_dict(about["params"]))
@@ -857,11 +867,17 @@ def _above(name: str, value: float | None) -> float | None:
     """The value, which must be None or a finite number above 0."""
     if value is None:
         return None
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
-        raise TypeError(f"{name} must be a number, got {value!r}")
-    if not 0.0 < value < math.inf:
+    if _finite(name, value, " above 0") <= 0.0:
         raise ValueError(f"{name} must be a finite number above 0, got {value!r}")
     return float(value)
+
+
+def _finite(name: str, value: float, more: str = "") -> float:
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name} must be a number, got {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} must be a finite number{more}, got {value!r}")
+    return value
 
 
 def _columns_of(zones: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:

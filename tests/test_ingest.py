@@ -296,8 +296,24 @@ class TestBadTrades:
             made.ingest_trades(pd.DataFrame(rows))
         with pytest.raises((ValueError, TypeError), match=says):
             made.push(rows[3])
+        with pytest.raises((ValueError, TypeError), match=rf"^row 0, {says}"):
+            made.ingest_trades([rows[3]])
         assert made._history.clock == 0
         assert len(waiting(made)) == 0
+
+    @pytest.mark.parametrize("found", [None, 5, "text", {1}, pd.Series(GOOD), np.zeros((2, 4)), [[1, 2, 3, 4]]])
+    def test_what_is_no_table_is_refused(self, found):
+        for take in ("ingest_trades", "ingest_liquidations", "ingest_funding_rates"):
+            with pytest.raises(TypeError, match=r"expected rows|row 0: found|lists must be of a venue"):
+                getattr(Liquidator(), take)(found)
+
+    def test_categories_are_the_values_they_stand_for(self):
+        rows = pd.DataFrame([{**GOOD, "id": 5}, {**GOOD, "time": T + 1, "price": 51.0, "id": 6}])
+        made = Liquidator()
+        made.ingest_trades(rows.astype("category"))
+        made.ingest_trades(rows.astype(str).astype("category"))
+        assert waiting(made)["price"].tolist() == [50.5, 51.0]
+        assert made.counts["repeated"] == 2
 
     @pytest.mark.parametrize("mode", ["batch", "streaming"])
     @pytest.mark.parametrize(("change", "error", "says"), BAD_TRADES, ids=lambda value: str(value)[:40])

@@ -1085,6 +1085,12 @@ class TestCascade:
                 break
         assert carried > 2
 
+    @pytest.mark.parametrize("rate", [math.nan, math.inf, "high", None])
+    def test_a_funding_rate_is_a_number(self, rate):
+        made = filled(trades_of())
+        with pytest.raises((TypeError, ValueError), match="funding_rate must be a"):
+            made.add_cascade_analysis(made.compute_zones(), 250.0, funding_rate=rate)
+
     def test_where_nothing_lies_nothing_is_swept(self):
         made = filled(trades_of())
         zones = made.compute_zones()
@@ -1196,7 +1202,7 @@ class TestSaveAndLoad:
         content = path.read_bytes()
         for bad in (b"", b"text", content[: len(content) // 2], content[100:]):
             path.write_bytes(bad)
-            with pytest.raises(ValueError, match=r"x: not a file that Liquidator\.save wrote, or damaged"):
+            with pytest.raises(ValueError, match=r"x: not a file that Liquidator\.save wrote, or damaged$"):
                 Liquidator.load(path)
         np.savez(tmp_path / "y.npz", about=np.array([object()], dtype=object))
         with pytest.raises(ValueError, match="not a file that"):
