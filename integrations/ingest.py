@@ -141,7 +141,7 @@ VENUES["crypto.com"] = VENUES["cryptocom"]
 _POSITION_SIDED = ("bybit",)
 _DISPUTED = ("gate", "gateio", "bitfinex")
 PART = 65_536  # trades that are copied at once; together with what was freed before, they take little new memory
-ENVELOPES = ("result", "data", "list", "trades", "tick", "events", "deals", "d")
+ENVELOPES = (*("result", "data", "list", "trades", "tick", "events", "deals", "d", "params", "contents", "trades_p"),)
 
 
 class Trades(NamedTuple):
@@ -227,24 +227,42 @@ def _read_venues(data: Events, coin: str, venues: Sequence[Any]) -> list[Trades]
 
 
 def _as_rows(data: Events, kind: Venue, venue: str) -> Events:
-    """What a venue's API returned without what it is wrapped in."""
+    """What a venue's API returned or sent, without what it is wrapped in."""
     if isinstance(data, (np.ndarray, str, bytes)) or hasattr(data, "iloc") or hasattr(data, "__arrow_c_stream__"):
         return data
     if isinstance(data, Mapping):
-        if not data or any(_is_column(value) for value in data.values()):
-            inner = next((data[name] for name in ENVELOPES if _is_envelope(data.get(name))), None)
-            lists = [value for value in data.values() if _is_column(value)]
-            if inner is None and len(lists) == 1 and lists[0] and _is_column(lists[0][0]):  # kraken: {pair: [[...]]}
-                inner = lists[0]
-            return data if inner is None else _as_rows(inner, kind, venue)
-        inner = next((data[name] for name in ENVELOPES if isinstance(data.get(name), Mapping)), None)
-        return [data] if inner is None else _as_rows(inner, kind, venue)
+        inner = _wrapped_in(data)
+        if inner is not None:
+            return _as_rows(inner, kind, venue)
+        return data if _has_columns(data, kind) else [data]
     rows = list(data) if hasattr(data, "__iter__") else data
-    if isinstance(rows, list) and rows and isinstance(rows[0], (list, tuple)):
+    if not isinstance(rows, list) or not rows:
+        return rows
+    if not isinstance(rows[0], (list, tuple)) and kind.columns:  # [channel, what came, ...]
+        came = next((value for value in rows if isinstance(value, (list, tuple)) and value), None)
+        if came is not None:
+            rows = list(came) if isinstance(came[0], (list, tuple)) else [came]
+    if isinstance(rows[0], (list, tuple)):
         return _named(rows, kind, venue)
-    if isinstance(rows, list) and rows and isinstance(rows[0], Mapping) and _is_envelope(rows[0].get("data")):
-        return [trade for row in rows for trade in row["data"]]  # htx: [{"data": [...]}, ...]
+    wrapped = isinstance(rows[0], Mapping) and _wrapped_in(rows[0]) is not None
+    if wrapped and all(isinstance(row, Mapping) for row in rows):
+        return [trade for row in rows for trade in _as_rows(row, kind, venue)]
     return rows
+
+
+def _wrapped_in(data: Mapping[str, Any]) -> Any:
+    """What an answer or a message holds, or None if it holds nothing but values."""
+    for name in ENVELOPES:
+        if _is_envelope(data.get(name)):
+            return data[name]
+    lists = [value for value in data.values() if _is_column(value) and len(value)]
+    return lists[0] if len(lists) == 1 and isinstance(lists[0][0], (list, tuple)) else None  # kraken: {pair: [[...]]}
+
+
+def _has_columns(data: Mapping[str, Any], kind: Venue) -> bool:
+    """Whether a mapping is one of columns, not one trade: its time tells, since a trade may hold a list of fees."""
+    time = _find(list(data), NAMES, kind).get("time")
+    return any(map(_is_column, data.values())) if time is None else _is_column(data[time])
 
 
 def _is_column(value: Any) -> bool:
@@ -252,9 +270,9 @@ def _is_column(value: Any) -> bool:
 
 
 def _is_envelope(value: Any) -> bool:
-    return isinstance(value, Mapping) or (
-        _is_column(value) and len(value) > 0 and isinstance(value[0], (Mapping, list))
-    )
+    if isinstance(value, (list, tuple)):
+        return len(value) == 0 or isinstance(value[0], (Mapping, list, tuple))
+    return isinstance(value, Mapping)
 
 
 def _named(rows: list[Any], kind: Venue, venue: str) -> list[dict[str, Any]]:

@@ -204,24 +204,59 @@ class TestContracts:
                 take(trade, venue="deribit")
 
 
+# venue -> what its REST answers and its stream wrap around one trade of SAID
+WRAPPED = [
+    ("binance stream", lambda trade: trade),
+    ("binance stream", lambda trade: {"stream": "btcusdt@aggTrade", "data": trade}),
+    ("bybit rest", lambda trade: {"retCode": 0, "result": {"category": "spot", "list": [trade]}}),
+    ("bybit stream", lambda trade: {"topic": "publicTrade.BTCUSDT", "type": "snapshot", "ts": T, "data": [trade]}),
+    ("okx", lambda trade: {"code": "0", "msg": "", "data": [trade]}),
+    ("okx", lambda trade: {"arg": {"channel": "trades", "instId": "BTC-USDT"}, "data": [trade]}),
+    ("coinbase", lambda trade: {"channel": "market_trades", "events": [{"type": "update", "trades": [trade]}]}),
+    ("kraken", lambda trade: {"error": [], "result": {"XXBTZUSD": [trade], "last": "1"}}),
+    ("kraken", lambda trade: [0, [trade[:-1]], "trade", "XBT/USD"]),
+    ("kraken stream", lambda trade: {"channel": "trade", "type": "update", "data": [trade]}),
+    ("bitfinex", lambda trade: [17470, "te", trade]),
+    ("bitfinex", lambda trade: [17470, [trade]]),
+    ("htx", lambda trade: {"status": "ok", "data": [{"id": 1, "ts": T, "data": [trade]}]}),
+    ("htx", lambda trade: {"ch": "market.btcusdt.trade.detail", "ts": T, "tick": {"id": 1, "ts": T, "data": [trade]}}),
+    ("kucoin", lambda trade: {"type": "message", "topic": "/market/match:BTC-USDT", "data": trade}),
+    ("bitget", lambda trade: {"action": "snapshot", "arg": {"instId": "BTCUSDT"}, "data": [trade], "ts": T}),
+    ("gate spot", lambda trade: {"time": T, "channel": "spot.trades", "event": "update", "result": trade}),
+    ("mexc contract", lambda trade: {"symbol": "BTC_USDT", "data": [trade], "channel": "push.deal", "ts": T}),
+    ("bitstamp stream", lambda trade: {"data": trade, "channel": "live_trades_btcusd", "event": "trade"}),
+    ("cryptocom", lambda trade: {"id": -1, "code": 0, "result": {"channel": "trade", "data": [trade]}}),
+    ("bingx", lambda trade: {"code": 0, "dataType": "BTC-USDT@trade", "data": trade}),
+    ("phemex", lambda trade: {"sequence": 1, "symbol": "BTCUSDT", "trades_p": [trade], "type": "incremental"}),
+    ("poloniex", lambda trade: {"channel": "trades", "data": [trade]}),
+    ("deribit inverse", lambda trade: {"jsonrpc": "2.0", "result": {"trades": [trade], "has_more": True}}),
+    ("deribit inverse", lambda trade: {"method": "subscription", "params": {"channel": "x", "data": [trade]}}),
+    ("bitmex", lambda trade: {"table": "trade", "action": "insert", "data": [trade]}),
+    ("hyperliquid", lambda trade: {"channel": "trades", "data": [trade]}),
+    ("dydx", lambda trade: {"type": "channel_data", "contents": {"trades": [trade]}}),
+    ("ccxt", lambda trade: trade),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "wrapped"), WRAPPED)
+def test_what_an_api_wraps_around_trades_is_taken_off(name, wrapped):
+    venue, bought, _ = SAID[name]
+    message = wrapped(bought)
+    forms = [message] if isinstance(message, list) else [message, [message]]
+    for form in forms:
+        some = read_trades(form, "BTC", venue)
+        assert [(len(part.trades), *part.trades[["price", "size", "side"]][0]) for part in some] == [(1, 50.5, 2.5, 1)]
+        made = Liquidator(on_bad="skip")
+        made.ingest_trades(form, venue=venue)
+        assert (waiting(made)["size"].tolist(), made.skipped) == ([2.5], 0)
+
+
 @pytest.mark.parametrize(
-    ("venue", "wrapped"),
-    [
-        ("bybit", lambda trade: {"retCode": 0, "result": {"category": "spot", "list": [trade]}}),
-        ("okx", lambda trade: {"code": "0", "msg": "", "data": [trade]}),
-        ("htx", lambda trade: {"status": "ok", "data": [{"id": 1, "ts": T, "data": [trade]}]}),
-        ("deribit inverse", lambda trade: {"jsonrpc": "2.0", "result": {"trades": [trade], "has_more": True}}),
-        ("kraken", lambda trade: {"error": [], "result": {"XXBTZUSD": [trade], "last": "1"}}),
-        ("hyperliquid", lambda trade: {"channel": "trades", "data": [trade]}),
-        ("binance stream", lambda trade: trade),
-        ("binance stream", lambda trade: {"stream": "btcusdt@aggTrade", "data": trade}),
-    ],
-)  # fmt: skip
-def test_what_an_api_wraps_around_trades_is_taken_off(venue, wrapped):
-    name = next((name for name in SAID if name == venue), f"{venue} rest")
-    kind, bought, _ = SAID[name]
-    some = read_trades(wrapped(bought), "BTC", kind)
-    assert [(len(part.trades), part.trades["price"][0]) for part in some] == [(1, 50.5)]
+    "nothing", [{"code": "0", "data": []}, {"result": {"category": "spot", "list": []}}, {"result": {"trades": []}}, {}]
+)
+def test_an_answer_without_trades_is_none(nothing):
+    assert read_trades(nothing, "BTC", "okx") == []
+    Liquidator().ingest_trades(nothing)
 
 
 def test_from_exchange_reads_what_the_api_gave():

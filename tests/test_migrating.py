@@ -10,6 +10,7 @@ import pytest
 from liquidator_integrations import Liquidator, compute_atr, compute_vwap
 from liquidator_integrations.frames import pd
 from liquidator_integrations.zone_table import COLUMNS
+from test_ingest import SAID
 
 TEXT = (Path(__file__).parent.parent / "docs" / "migrating.md").read_text(encoding="utf-8")
 
@@ -84,6 +85,12 @@ FUNCTIONS = {
 }
 
 
+VENUES = (
+    *("binance", "bingx", "bitfinex", "bitget", "bitmex", "bitstamp", "bybit", "coinbase", "cryptocom", "deribit"),
+    *("gateio", "gemini", "htx", "hyperliquid", "kraken", "kucoin", "mexc", "okx", "phemex", "poloniex"),
+)  # each had a parser in ``exchanges``
+
+
 def names_of(section: str) -> dict[str, str]:
     """First column -> second column of the table of a section."""
     table = re.search(rf"^## {section}\n(.*?)(?=^## |\Z)", TEXT, flags=re.DOTALL | re.MULTILINE)[1]
@@ -129,6 +136,34 @@ def test_every_method_can_be_called_as_before(name):
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_function_can_be_called_as_before(name):
     assert len(FUNCTIONS[name]()) == len(CANDLES)
+
+
+def test_every_attribute_is_there():
+    made = Liquidator(*ARGUMENTS.values())
+    assert names_of("Attributes").keys() == ARGUMENTS.keys() - {"enable_ml"}
+    for name, where in names_of("Attributes").items():
+        place = made
+        for part in (name if where == "the same" else where.strip("`")).split("."):
+            place = getattr(place, part)
+        assert place == ARGUMENTS[name]
+
+
+def test_every_module_is_told_of():
+    modules = ("core", "indicators", "exchanges", "parsers", "collectors", "ml_predictor", "numba_optimized")
+    assert tuple(names_of("Modules")) == modules
+    made = Liquidator()
+    made.ingest_liquidations([{"time": made_bars.START, "side": "long", "coin": "BTC", "px": "250", "usd_value": 9.0}])
+    assert len(made._history.liquidations.rows) == 1
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_what_a_parser_took_is_taken(venue):
+    examples = [one for one in SAID.values() if one[0].replace(".", "").removesuffix("io") == venue.removesuffix("io")]
+    assert examples
+    for kind, trade, _ in examples:
+        made = Liquidator()
+        made.ingest_trades([trade], venue=kind)
+        assert dict(made._history.arrays())["queue_trades"]["size"].tolist() == [2.5]
 
 
 def test_every_column_is_there():
