@@ -78,14 +78,14 @@ class Rows:
         self._length = length
 
     def put(self, rows: np.ndarray, unique: bool = True) -> None:
-        """Add rows in order of time; ``unique``: of one time the last given stays. Cost: theirs, if they are later."""
+        """Add rows in order of time; ``unique``: of one time the last given stays. Cost: theirs and of later ones."""
         if len(rows) == 0:
             return
-        last = self.time[-1] if self._length else -1
-        if rows["time"][0] <= last - (not unique):
-            rows = np.concatenate([self.rows, rows])
+        keep = int(np.searchsorted(self.time, rows["time"][0], side="left" if unique else "right"))
+        if keep < self._length:
+            rows = np.concatenate([self.rows[keep:], rows])
             rows = rows[np.argsort(rows["time"], kind="stable")]
-            self._length = 0
+            self._length = keep
             self.epoch += 1
         self.append(rows[np.r_[np.diff(rows["time"]) > 0, True]] if unique else rows)
 

@@ -20,7 +20,7 @@ import talib
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from liquidator_integrations import Liquidator, cascade, charts, compute_atr, compute_vwap, frames
-from liquidator_integrations.history import STREAMED_ROWS, History
+from liquidator_integrations.history import STREAMED_ROWS, History, Rows
 from liquidator_integrations.ingest import read_trades
 from liquidator_integrations.zone_table import COLUMNS
 
@@ -699,6 +699,20 @@ class TestEvents:
             small(mode="streaming").on_zone_held(3)
         with pytest.raises(ValueError, match=r"on_zone_formed needs Liquidator\(mode='streaming'\)"):
             small().on_zone_formed(print)
+
+
+@settings(max_examples=60)
+@given(st.lists(st.lists(st.integers(0, 30), max_size=12), max_size=8), st.booleans())
+def test_rows_are_put_in_order_of_time_and_arrival(batches, unique):
+    rows = Rows(np.zeros(0, [("time", "i8"), ("value", "i8")]))
+    told: list[tuple[int, int]] = []
+    for number, times in enumerate(batches):
+        some = [(time, 100 * number + place) for place, time in enumerate(sorted(times))]
+        rows.put(np.array(some, rows.rows.dtype), unique)
+        told = sorted([*told, *some], key=lambda row: row[0])
+        if unique:
+            told = list(dict(told).items())
+        assert rows.rows.tolist() == told
 
 
 class TestStreaming:
