@@ -29,9 +29,9 @@ from .files import (
     check_trades,
     columns_of,
     different_values,
-    digest_of,
     fail_row,
     id_column,
+    id_of,
     ms_from_numbers,
     normal_name,
     number_column,
@@ -140,6 +140,7 @@ VENUES["crypto.com"] = VENUES["cryptocom"]
 #: Whose long or short a liquidation's "buy" or "sell" closes: the closing order's side, but for these the position's.
 _POSITION_SIDED = ("bybit",)
 _DISPUTED = ("gate", "gateio", "bitfinex")
+_LARGE_ID = 2**62  # numbers below need no closer look
 PART = 65_536  # trades that are copied at once; together with what was freed before, they take little new memory
 ENVELOPES = (*("result", "data", "list", "trades", "tick", "events", "deals", "d", "params", "contents", "trades_p"),)
 
@@ -409,14 +410,9 @@ def reader_of(names: Sequence[str], venue: str) -> Reader:
         if hangs_on_market and _is_quote(venue, names, size_name, str(trade.get(market_name, ""))):
             size /= price
         ident = trade[id_name] if id_name else None
-        if ident is None:
-            return One(time, price, size, side, NO_ID, False)
-        if type(ident) is int:
+        if type(ident) is int and -_LARGE_ID < ident < _LARGE_ID:
             return One(time, price, size, side, ident, True)
-        text = str(ident)
-        if text.isdecimal():
-            return One(time, price, size, side, int(text), True)
-        return One(time, price, size, side, digest_of(text), False)
+        return One(time, price, size, side, *id_of(ident))
 
     return Reader(read, found.get("venue", ""), found.get("coin", ""))
 

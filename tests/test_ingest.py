@@ -259,6 +259,53 @@ def test_an_answer_without_trades_is_none(nothing):
     Liquidator().ingest_trades(nothing)
 
 
+NO_IDS = [None, "", math.nan, "nan", pd.NA, np.float64("nan")]
+IDS = [
+    7,
+    "7",
+    7.0,
+    np.int64(7),
+    -5,
+    "-5",
+    2**63 - 1,
+    str(2**63),
+    str(2**70),
+    "u-1",
+    "007",
+    "\u0663",
+    np.uint64(2**64 - 1),
+]
+
+
+@pytest.mark.parametrize("ident", NO_IDS, ids=repr)
+def test_without_an_id_every_trade_counts(ident):
+    trade = {**GOOD, "id": ident}
+    for mode in ("batch", "streaming"):
+        for on_bad in ("raise", "skip"):
+            made = Liquidator(mode=mode, on_bad=on_bad)
+            made.push(trade)
+            made.ingest_trades([trade])
+            made.ingest_trades([trade, trade])
+            made.ingest_trades(pd.DataFrame([trade, {**trade, "id": "x"}]))
+            assert made.counts["repeated"] == 0
+            assert len(waiting(made)) == 6
+
+
+@pytest.mark.parametrize("ident", IDS, ids=repr)
+def test_an_id_is_the_same_one_by_one_and_in_bulk(ident):
+    trade = {**GOOD, "id": ident}
+    for first, second in (("push", "ingest_trades"), ("ingest_trades", "push")):
+        made = Liquidator()
+        for name in (first, second):
+            getattr(made, name)(trade if name == "push" else [trade, {**trade, "time": T + 1}])
+        made.ingest_trades(pd.DataFrame([trade]))
+        made.ingest_trades(pd.DataFrame([{**trade, "id": str(ident).removesuffix(".0")}, {**trade, "id": "other"}]))
+        assert made.counts["repeated"] == 4
+        assert len(waiting(made)) == 2
+        made.push({**trade, "time": T + 600_000})
+        made.compute_zones()
+
+
 def test_from_exchange_reads_what_the_api_gave():
     made = Liquidator.from_exchange("BTC-USD", exchange="coinbase", raw_data=[SAID["coinbase"][1]], bar="5m")
     assert made.coin == "BTC"
