@@ -582,7 +582,7 @@ def id_of(value: object) -> tuple[int, bool]:
         value = int(value)
     text = str(value)
     if text.lower() in _NO_IDS:
-        return NO_ID, True
+        return NO_ID, False
     if text.isascii() and text.removeprefix("-").isdecimal() and -(2**63) <= int(text) < 2**63:
         return int(text), True
     return digest_of(text), False

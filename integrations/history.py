@@ -270,7 +270,7 @@ class History:
         if code or rank is not None:
             order = np.zeros(len(trades), _ORDER)
             order["venue"] = code
-            order["rank"] = 0 if rank is None else rank
+            order["rank"] = 0 if rank is None else np.where(rank == NO_ID, 0, rank)
         earliest = int(time.min())
         if earliest < self.closed:
             self._reopen(earliest)

@@ -148,6 +148,22 @@ class TestLaws:
                     mixed.ingest_trades(table_of(part))
             assert_same(filled(trades, mode=mode), mixed)
 
+    @pytest.mark.parametrize("known", [1, -1])
+    def test_trades_of_one_time_of_which_some_have_ids_count_in_one_order(self, known):
+        trades = trades_of(600)
+        trades["time"] = trades["time"] // 30_000 * 30_000
+        ids = [None if i % 2 else known * (i + 5) for i in range(600)]
+        rows = dicts_of(trades, id=ids)
+        table, pushed, mixed = small(), small(), small()
+        table.ingest_trades(rows)
+        for trade in rows:
+            pushed.push(trade)
+        for trade in rows[:300]:
+            mixed.push(trade)
+        mixed.ingest_trades(rows[300:])
+        for made in (pushed, mixed):
+            assert_same(table, made)
+
     @settings(max_examples=15)
     @given(st.integers(0, 3), st.permutations(range(3)), st.integers(1, 4))
     def test_the_order_of_sources_changes_nothing(self, seed, order, pieces):
