@@ -5,14 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
+from freqtrade_client import FtRestClient
 from loopback_exchange import COINS, LoopbackExchange, coin_bars, open_interest
 
 from liquidator_core.timeframes import to_timeframe
@@ -22,6 +26,9 @@ STRATEGIES = ROOT / "strategies" / "for_freqtrade"
 NAMES = ("LiquidatorFade", "LiquidatorJoin", "LiquidatorScale", "LiquidatorExit")
 MODEL = "LiquidatorModel"
 TIMERANGE = "20200401-20201231"
+PATIENCE_S = 60.0
+INTERRUPTED = 130  # with what freqtrade ends after Ctrl-C
+T = TypeVar("T")
 MODES = ("spot", "futures")
 
 
@@ -144,10 +151,50 @@ def dry_run(path: Path, strategy: str, iterations: int = 2, folder: Path = STRAT
         bot.cleanup()
 
 
+def awaited(what: Callable[[], T | None], deadline_s: float = PATIENCE_S) -> T:
+    """What a function returns once that is something; AssertionError if it has not by the deadline."""
+    end = time.monotonic() + deadline_s
+    while (found := what()) is None:
+        assert time.monotonic() < end, f"waited {deadline_s:g} s in vain"
+        time.sleep(0.1)
+    return found
+
+
+def _command(*words: str, userdir: Path) -> tuple[list[str], dict[str, str]]:
+    command = [sys.executable, "-m", "freqtrade", *words, "--userdir", str(userdir)]
+    return command, {**os.environ, "COLUMNS": "200"}
+
+
 def freqtrade(*words: str, userdir: Path) -> subprocess.CompletedProcess[str]:
     """Run freqtrade's command line in a process of its own."""
-    command = [sys.executable, "-m", "freqtrade", *words, "--userdir", str(userdir)]
-    environment = {**os.environ, "COLUMNS": "200"}
+    command, environment = _command(*words, userdir=userdir)
     done = subprocess.run(command, cwd=userdir, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
+
+
+@contextlib.contextmanager
+def trading(*configs: Path, strategy: str, userdir: Path) -> Iterator[tuple[FtRestClient, Callable[[], str]]]:
+    """``freqtrade trade --dry-run`` in a process of its own: (a client of its REST API, its log so far).
+
+    It is stopped as with Ctrl-C, and must then end by itself.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = {"enabled": True, "listen_ip_address": "127.0.0.1", "listen_port": port, "username": "me"}
+    server |= {"password": "loopback", "jwt_secret_key": "x" * 32, "ws_token": "x" * 32}
+    (userdir / "server.json").write_text(json.dumps({"api_server": server}))
+    words = [word for path in (*configs, userdir / "server.json") for word in ("-c", str(path))]
+    command, environment = _command("trade", "--dry-run", "--strategy", strategy, *words, userdir=userdir)
+    log = userdir / "trade.log"
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, cwd=userdir, env=environment, stdout=output, stderr=subprocess.STDOUT) as bot,
+    ):
+        try:
+            yield FtRestClient(f"http://127.0.0.1:{port}", "me", "loopback"), lambda: log.read_text(encoding="utf-8")
+            bot.send_signal(signal.SIGINT)
+            assert bot.wait(PATIENCE_S) == INTERRUPTED, log.read_text(encoding="utf-8")
+        finally:
+            bot.kill()

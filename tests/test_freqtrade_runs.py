@@ -6,6 +6,8 @@ import csv
 import json
 import re
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,12 +30,14 @@ from freqtrade_setup import (
     ROOT,
     STRATEGIES,
     arguments,
+    awaited,
     backtest,
     candle_frame,
     config,
     dry_run,
     freqtrade,
     pairs,
+    trading,
     write_data,
 )
 from liquidator_integrations.freqtrade_helpers import add_informative_zones, add_zones
@@ -255,6 +259,56 @@ def test_feeds_are_the_same_in_a_backtest_and_live(userdir, exchange, tmp_path):
     pd.testing.assert_frame_equal(seen[list(batch)], batch, check_exact=True)
 
 
+def stopped_trade(client) -> dict[str, Any] | None:
+    """The bot's first trade, once its stop has left the strategy's outer limit."""
+    trades = client.status() or []
+    return next((trade for trade in trades if trade["stop_loss_abs"] != trade["initial_stop_loss_abs"]), None)
+
+
+def loopback_config(mode: str, exchange, folder) -> Path:
+    """What is said beside the installed config: exchange and mode, and prices at which orders are filled at once."""
+    whole = json.loads(config(mode, exchange, folder).read_text())
+    names = ("trading_mode", "margin_mode", "exchange", "internals", "db_url", "entry_pricing", "exit_pricing")
+    path = folder / "loopback.json"
+    path.write_text(json.dumps({name: whole[name] for name in names}))
+    return path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("mode", "rows", "side"), [("futures", 498, -1), ("spot", 999, 1)])
+def test_the_command_trades_with_the_values_of_a_batch(mode, rows, side, tmp_path):
+    """The user's way: installed strategies and config, ``freqtrade trade --dry-run``, values from its REST API."""
+    liquidator("freqtrade", "install", "--userdir", str(tmp_path), cwd=tmp_path)
+
+    def check():
+        with running(last_fade(side) + 1) as exchange:
+            paths = (tmp_path / "liquidator_dry_run.json", loopback_config(mode, exchange, tmp_path))
+            with trading(*paths, strategy="LiquidatorFade", userdir=tmp_path) as (client, log):
+                trade = awaited(lambda: stopped_trade(client))
+                shown = [client.pair_candles(pair, "1h") for pair in pairs(mode)]
+            return trade, shown, [candle_frame(exchange.bars[coin]) for coin in COINS], exchange.missed, log()
+
+    trade, shown, whole, missed, log = an_hour_in_which(check)
+    assert missed == []
+    assert not re.search(r"ERROR|Unable to analyze|Traceback", log), log
+    names = [f"lz_{name}" for name in SIGNAL.names]
+    for answer, candles in zip(shown, whole, strict=True):
+        live = pd.DataFrame(answer["data"], columns=answer["columns"])
+        assert len(live) == rows
+        batch = add_zones(candles).set_index(candles["date"].astype("int64") // 1000)[names]
+        batch = batch.loc[live["__date_ts"].iloc[MEMORY - 1] : live["__date_ts"].iloc[-1]]
+        assert len(batch) == rows - MEMORY + 1
+        for name in names:
+            seen = live[name].iloc[MEMORY - 1 :].to_numpy(batch[name].dtype)
+            np.testing.assert_array_equal(seen, batch[name], err_msg=name)
+        assert batch["lz_fade"].any()
+    last = pd.Series(shown[0]["data"][-1], shown[0]["columns"])
+    assert last["lz_fade"] == side
+    low, high = last["lz_fade_low"], last["lz_fade_high"]
+    assert trade["pair"] == pairs(mode)[0]
+    assert trade["stop_loss_abs"] == pytest.approx(low - (high - low) if side > 0 else high + (high - low), abs=0.011)
+
+
 # The command ------------------------------------------------------------------------------------------------------
 
 
@@ -277,6 +331,7 @@ def test_install_copies_strategies_and_configs_and_replaces_nothing_unasked(tmp_
     words = {"config": [str(folder / name) for name in ("liquidator_dry_run.json", "liquidator_freqai.json")]}
     settings = setup_utils_configuration(words | {"user_data_dir": str(folder)}, RunMode.UTIL_NO_EXCHANGE)
     assert settings["dry_run"]
+    assert settings["initial_state"] == "running"  # without it a bot waits for /start
     assert settings["freqai"]["enabled"]
     liquidator("freqtrade", "install", "--userdir", "user_data", "--overwrite", cwd=tmp_path)
     assert fade.read_bytes() == (STRATEGIES / "fade.py").read_bytes()
