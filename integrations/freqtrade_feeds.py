@@ -75,9 +75,10 @@ def add_mark_price(dataframe: Frame, mark: Frame, metadata: Metadata = None) -> 
 def add_order_flow(dataframe: Frame, params: Params | None = None, metadata: Metadata = None) -> Frame:
     """The frame with ``taker_buy`` and the flow of large trades, from freqtrade's ``use_public_trades``.
 
-    NaN on candles without trades: freqtrade fills the last ``max_candles`` of a frame only, in a backtest too. The
-    first candle that has trades has no large ones yet: a trade is large beside the ``large_trades`` before it.
-    Cost: some us a trade.
+    NaN on candles without trades: freqtrade fills the last ``max_candles`` of a frame only, in a backtest too. NaN also
+    on the first candle that has trades, as a bot may have loaded a part of them, and large ones wherever fewer than
+    ``large_trades`` trades came before the candle. A row of ``add_zones`` that is to be the same live and in a backtest
+    needs ``max_candles`` of ``params.memory + 2`` or more. Cost: some us a trade.
     """
     names = [name for name in BAR.names or () if name == "taker_buy" or name.startswith("large_")]
     columns = {name: np.full(len(dataframe), np.nan) for name in names}
@@ -92,10 +93,10 @@ def add_order_flow(dataframe: Frame, params: Params | None = None, metadata: Met
             params = dataclasses.replace(params or Params(), tape_ms=int(end[0] - start[0]))
             bars = _bars_of_trades(trades, params)
             places = np.searchsorted(bars["time"], start[filled])
+            before = np.searchsorted(trades["time"], start[filled])  # trades earlier than each candle
             for name in names:
-                columns[name][filled] = bars[name][places]
-                if name != "taker_buy":
-                    columns[name][filled[0]] = np.nan
+                enough = before >= (1 if name == "taker_buy" else params.large_trades)
+                columns[name][filled] = np.where(enough, bars[name][places], np.nan)
     return dataframe.assign(**columns)
 
 

@@ -93,6 +93,7 @@ def config(mode: str, exchange: LoopbackExchange, userdir: Path, **changes: Any)
             "only_from_ccxt": True,
             "ccxt_config": exchange.ccxt_config(),
             "pair_whitelist": pairs(mode),
+            "_ft_has_params": {"ohlcv_max_poll_interval_secs": 0},  # an exchange that lags is asked again at once
         },
         "pairlists": [{"method": "StaticPairList"}],
         "internals": {"process_throttle_secs": 1},
@@ -132,13 +133,13 @@ def backtest(path: Path, strategy: str, folder: Path = STRATEGIES, **more: Any) 
 
 
 @contextlib.contextmanager
-def dry_run(path: Path, strategy: str, iterations: int = 2, folder: Path = STRATEGIES) -> Iterator[Any]:
+def dry_run(path: Path, strategy: str, iterations: int = 2, folder: Path = STRATEGIES, **more: Any) -> Iterator[Any]:
     """A freqtrade bot in dry run in this process, after so many rounds of its loop."""
     from freqtrade.configuration import Configuration
     from freqtrade.enums import RunMode, State
     from freqtrade.freqtradebot import FreqtradeBot
 
-    words = arguments(path, strategy, folder)
+    words = arguments(path, strategy, folder, **more)
     del words["timerange"]
     bot = FreqtradeBot(Configuration(words, RunMode.DRY_RUN).get_config())
     try:

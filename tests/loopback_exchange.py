@@ -1,7 +1,8 @@
 """Binance's public market data, spot and USD-margined futures, as a server on the loopback interface.
 
 It serves the embedded sample as if one of its rows were the candle that is open now, so that a live bot sees the same
-candles at whatever hour a test runs. Unknown paths answer 404 and are kept in ``missed``.
+candles at whatever hour a test runs. What it serves can be hours behind, and catch up, so that a bot sees candle after
+candle within a second. Unknown paths answer 404 and are kept in ``missed``.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from urllib.parse import parse_qsl, urlparse
 import numpy as np
 from liquidator_integrations.report import sample_bars
 
+from liquidator_core import TRADE
 from liquidator_core.timeframes import to_timeframe
 
 HOUR = 3_600_000
 LENGTHS = {"1h": HOUR, "4h": 4 * HOUR}
 COINS = ("BTC", "ETH")
 PRICE_TICK, SIZE_STEP = 0.01, 0.00001
+TRADES_AN_HOUR = 16
 
 
 def coin_bars(coin: str) -> np.ndarray:
@@ -52,6 +55,19 @@ def open_interest(bars: np.ndarray) -> np.ndarray:
     return np.round(80_000.0 + bars["volume"] / 10.0, 3)
 
 
+def public_trades(bars: np.ndarray) -> np.ndarray:
+    """(n,) TRADE of hourly bars: sixteen an hour, of seeded sides and very unequal sizes that add up to the volume."""
+    rng = np.random.default_rng(8)
+    trades = np.zeros(len(bars) * TRADES_AN_HOUR, TRADE)
+    moments = np.arange(TRADES_AN_HOUR) * (HOUR // TRADES_AN_HOUR) + 60_000
+    shares = rng.lognormal(0.0, 2.0, (len(bars), TRADES_AN_HOUR))
+    trades["time"] = (bars["time"][:, None] + moments).ravel()
+    trades["side"] = rng.choice([-1, 1], len(trades))
+    trades["price"] = np.repeat(bars["close"], TRADES_AN_HOUR)
+    trades["size"] = (shares / shares.sum(axis=1, keepdims=True) * bars["volume"][:, None]).ravel()
+    return trades[trades["size"] > 0.0]
+
+
 def redated(bars: np.ndarray, row: int, now_ms: int) -> np.ndarray:
     """Bars of which this row is the hour that is open now."""
     bars = bars.copy()
@@ -60,10 +76,15 @@ def redated(bars: np.ndarray, row: int, now_ms: int) -> np.ndarray:
 
 
 class LoopbackExchange:
-    """The server; ``bars`` are its candles by coin, ``missed`` lists the requests that it could not answer."""
+    """The server; ``bars`` are its candles by coin, ``missed`` lists the requests that it could not answer.
+
+    behind_ms   how old the open candle and the last trade are that it serves; a bot drops the candle that is open now,
+                so that from two hours on it sees fewer
+    """
 
     def __init__(self, row: int) -> None:
         self.missed: list[str] = []
+        self.behind_ms = 0
         start = time.time_ns() // 1_000_000
         self.bars = {coin: redated(coin_bars(coin), row, start) for coin in COINS}
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -105,6 +126,8 @@ class LoopbackExchange:
             bars = self._until(coin, query, now)
             times = [int(bar["time"]) for bar in bars if bar["time"] % (8 * HOUR) == 0]
             return [{"symbol": f"{coin}USDT", "fundingTime": at, "fundingRate": "0.0001"} for at in times]
+        if name == "aggTrades":
+            return self._trades(coin, query, now)
         if name == "depth":
             close = self._last(coin, now)["close"]
             sides = {"bids": -1, "asks": 1}
@@ -122,11 +145,19 @@ class LoopbackExchange:
     def _until(self, coin: str, query: dict[str, str], now: int, timeframe: str = "1h") -> np.ndarray:
         """What an exchange answers: the last rows, or those from ``startTime`` on, the open one included."""
         bars = self.bars[coin] if timeframe == "1h" else to_timeframe(self.bars[coin], timeframe)
-        bars = bars[bars["time"] <= min(now, int(query.get("endTime", now)))]
+        bars = bars[bars["time"] <= min(now - self.behind_ms, int(query.get("endTime", now)))]
         limit = int(query.get("limit", 500))
         if "startTime" in query:
             return bars[bars["time"] >= int(query["startTime"])][:limit]
         return bars[-limit:]
+
+    def _trades(self, coin: str, query: dict[str, str], now: int) -> list[dict[str, Any]]:
+        """Trades of ids from ``fromId`` on, or of times from ``startTime`` to ``endTime``."""
+        trades = public_trades(self.bars[coin])
+        served = now if self.behind_ms == 0 else (now - self.behind_ms) // HOUR * HOUR + HOUR - 1  # whole candles
+        ids = np.flatnonzero(trades["time"] <= min(served, int(query.get("endTime", now))))
+        first = int(query["fromId"]) if "fromId" in query else np.searchsorted(trades["time"], int(query["startTime"]))
+        return [_trade(int(one), trades[one]) for one in ids[ids >= first][: int(query["limit"])]]
 
     def _last(self, coin: str, now: int) -> np.ndarray:
         return self.bars[coin][self.bars[coin]["time"] <= now][-1]
@@ -165,6 +196,12 @@ def _symbol(coin: str, linear: bool) -> dict[str, Any]:
 def _kline(bar: np.ndarray, length: int) -> list[Any]:
     prices = [repr(float(bar[name])) for name in ("open", "high", "low", "close", "volume")]
     return [int(bar["time"]), *prices, int(bar["time"]) + length - 1, "0", 4, "0", "0", "0"]
+
+
+def _trade(number: int, trade: np.ndarray) -> dict[str, Any]:
+    price, size = (repr(float(trade[name])) for name in ("price", "size"))
+    ids = {"a": number, "f": number, "l": number}
+    return ids | {"p": price, "q": size, "T": int(trade["time"]), "m": bool(trade["side"] < 0), "M": True}
 
 
 def _interest(coin: str, bar: np.ndarray) -> dict[str, Any]:

@@ -160,14 +160,32 @@ def test_order_flow_is_that_of_the_tape(candles):
     bars = bars_from_trades(tape, Params(tape_ms=HOUR))
     rows = np.searchsorted(made["date"].to_numpy("M8[ms]").astype(np.int64), bars["time"])
     assert rows[0] == 20
-    np.testing.assert_array_equal(made["taker_buy"][rows], bars["taker_buy"])
-    np.testing.assert_allclose(made["taker_buy"], made["ask"].astype(float), rtol=1e-12)
-    assert made["taker_buy"][:20].isna().all()
-    assert made["large_sell_usd"][:21].isna().all()
-    np.testing.assert_array_equal(made["large_sell_usd"][rows[1:]], bars["large_sell_usd"][1:])
+    names = [name for name in made if name == "taker_buy" or name.startswith("large_")]
+    assert made[names][:21].isna().all(axis=None)  # of row 20, the first with trades, some may be missing
+    for name in names:
+        np.testing.assert_array_equal(made[name][rows[1:]], bars[name][1:], err_msg=name)
+    np.testing.assert_allclose(made["taker_buy"][21:], made["ask"][21:].astype(float), rtol=1e-12)
     assert (made["large_buy_usd"] > 0).sum() > 20
     last = made["large_buy_usd"].iloc[-1]
     assert last == add_order_flow(frame.iloc[30:], metadata=META)["large_buy_usd"].iloc[-1]
+
+
+@pytest.mark.parametrize("each", [2, 7])
+def test_order_flow_of_few_trades_is_the_same_wherever_the_frame_begins(candles, each):
+    """Large trades are unknown until as many came before as they are compared with, and never guessed from fewer."""
+    frame, _ = flow_frame(candles, 60)
+    for row, trades in enumerate(frame["trades"]):
+        if isinstance(trades, list):
+            frame.at[row, "trades"] = trades[:each]
+    large = [f"large_{side}_usd" for side in ("sell", "buy")]
+    params = Params(large_mult=1.5)
+    whole = add_order_flow(frame, params, META)[large]
+    assert (whole > 0.0).sum().sum() > 5
+    for first in range(21, 35):
+        part = add_order_flow(frame.iloc[first:], params, META)[large]
+        known = part.notna()
+        assert known.iloc[1 + -(-20 // each) :].all(axis=None)
+        pd.testing.assert_frame_equal(part[known], whole.loc[first:][known], check_exact=True)
 
 
 FEEDS = {  # (candles of a frame, all that was known by then of the feed)

@@ -17,6 +17,7 @@ import pytest
 from freqtrade.configuration import setup_utils_configuration
 from freqtrade.data.history import get_datahandler
 from freqtrade.enums import RunMode, TradingMode
+from freqtrade.freqai.data_kitchen import FreqaiDataKitchen
 from freqtrade.optimize.analysis.lookahead_helpers import LookaheadAnalysisSubFunctions
 from freqtrade.optimize.analysis.recursive_helpers import RecursiveAnalysisSubFunctions
 from freqtrade.persistence import Trade
@@ -40,11 +41,12 @@ from freqtrade_setup import (
     trading,
     write_data,
 )
-from liquidator_integrations.freqtrade_helpers import add_informative_zones, add_zones
-from loopback_exchange import COINS, HOUR, coin_bars, open_interest, running
+from liquidator_integrations.freqtrade_helpers import add_features, add_informative_zones, add_zones
+from loopback_exchange import COINS, HOUR, coin_bars, open_interest, public_trades, running
 from test_command_line import liquidator
 
 from liquidator_core import SIGNAL, Params
+from liquidator_core.tape import bars_from_trades
 from liquidator_core.timeframes import to_timeframe
 
 MEMORY = Params().memory
@@ -354,15 +356,22 @@ class Flowing(ZoneStrategy):
 """
 
 
-def public_trades(bars: np.ndarray) -> pd.DataFrame:
-    """Four trades of equal size each hour, of seeded sides, as freqtrade stores them."""
-    rng = np.random.default_rng(8)
-    bars = np.repeat(bars, 4)
-    times = bars["time"] + np.tile([60_000, 600_000, 1_200_000, 3_000_000], len(bars) // 4)
-    frame = pd.DataFrame({"timestamp": times, "id": times.astype(str), "type": None})
-    frame["side"] = rng.choice(["buy", "sell"], len(bars))
-    frame["price"], frame["amount"] = bars["close"], bars["volume"] / 4
+def stored_trades(trades: np.ndarray) -> pd.DataFrame:
+    """(n,) TRADE as freqtrade stores them."""
+    frame = pd.DataFrame({"timestamp": trades["time"], "id": trades["time"].astype(str), "type": None})
+    frame["side"] = np.where(trades["side"] > 0, "buy", "sell")
+    frame["price"], frame["amount"] = trades["price"], trades["size"]
     return frame.assign(cost=frame["price"] * frame["amount"])
+
+
+def with_order_flow(path: Path, max_candles: int) -> Path:
+    """Add what freqtrade needs to work with public trades to a config."""
+    values = json.loads(path.read_text())
+    values["exchange"]["use_public_trades"] = True
+    limits = {"cache_size": 1000, "max_candles": max_candles, "scale": 0.5, "stacked_imbalance_range": 3}
+    values["orderflow"] = limits | {"imbalance_volume": 1, "imbalance_ratio": 3}
+    path.write_text(json.dumps(values))
+    return path
 
 
 @pytest.mark.slow
@@ -371,16 +380,11 @@ def test_order_flow_of_public_trades_in_a_backtest(userdir, exchange, tmp_path):
     stop = int(pd.Timestamp("2020-09-01", tz="UTC").timestamp() * 1000)
     bars = coin_bars("BTC")
     bars = bars[(bars["time"] < stop) & (bars["time"] >= stop - 200 * HOUR)]
-    trades = public_trades(bars)
+    trades = stored_trades(public_trades(bars))
     handler = get_datahandler(userdir / "data" / "binance", "feather")
     for pair in pairs("futures"):
         handler.trades_store(pair, trades, TradingMode.FUTURES)
-    path = config("futures", exchange, userdir)
-    values = json.loads(path.read_text())
-    values["exchange"]["use_public_trades"] = True
-    limits = {"cache_size": 1000, "max_candles": 150, "scale": 0.5, "stacked_imbalance_range": 3}
-    values["orderflow"] = limits | {"imbalance_volume": 1, "imbalance_ratio": 3}
-    path.write_text(json.dumps(values))
+    path = with_order_flow(config("futures", exchange, userdir), 150)
     results = backtest(path, "Flowing", tmp_path, timerange=SHORT_SPAN)
     assert len(results["trades"]) > 5
     bought = trades["amount"].where(trades["side"] == "buy", 0.0).groupby(trades["timestamp"] // HOUR).sum()
@@ -388,6 +392,45 @@ def test_order_flow_of_public_trades_in_a_backtest(userdir, exchange, tmp_path):
         hour = int(trade["open_timestamp"]) // HOUR - 1
         assert hour * HOUR >= stop - 151 * HOUR
         assert bought[hour] > 0.7 * bars["volume"][bars["time"] == hour * HOUR][0]
+
+
+FLOW = ("taker_buy", "large_sell_usd", "large_sell_price", "large_buy_usd", "large_buy_price")
+
+
+@pytest.mark.slow
+def test_order_flow_of_public_trades_live_candle_after_candle(tmp_path):
+    (tmp_path / "flowing.py").write_text(FLOWING)
+
+    def check():
+        with running() as exchange:
+            exchange.behind_ms = 2 * HOUR
+            path = with_order_flow(config("futures", exchange, tmp_path), 100)
+            with dry_run(path, "Flowing", 1, tmp_path) as bot:
+                first = [bot.dataprovider.get_analyzed_dataframe(pair, "1h")[0] for pair in pairs("futures")]
+                exchange.behind_ms = 0
+                bot.process()
+                second = [bot.dataprovider.get_analyzed_dataframe(pair, "1h")[0] for pair in pairs("futures")]
+            return first, second, exchange.bars, exchange.missed
+
+    first, second, bars, missed = an_hour_in_which(check)
+    assert missed == []
+    for before, after, coin in zip(first, second, COINS, strict=True):
+        assert after["date"].iloc[-1] - before["date"].iloc[-1] == pd.Timedelta(hours=1)
+        tape = bars_from_trades(public_trades(bars[coin]), Params(tape_ms=HOUR))
+        for seen in (before, after):
+            filled = np.flatnonzero(seen["total_trades"].notna())
+            assert 95 < len(filled) <= 100
+            assert filled.tolist() == list(range(len(seen) - len(filled), len(seen)))
+            times = seen["date"].to_numpy("M8[ms]").astype(np.int64)
+            known = tape[np.isin(tape["time"], times[filled])]
+            assert seen[list(FLOW)].iloc[: filled[1]].isna().all(axis=None)  # the first may lack some of its trades
+            np.testing.assert_array_equal(seen["taker_buy"].iloc[filled[1:]], known["taker_buy"][1:])
+            for name in FLOW[1:]:  # and before the second were fewer than a large one needs
+                assert np.isnan(seen[name].iloc[filled[1]])
+                np.testing.assert_array_equal(seen[name].iloc[filled[2:]], known[name][2:], err_msg=name)
+            assert (seen["large_buy_usd"] > 0.0).sum() > 10
+            batch = add_zones(seen.loc[:, : FLOW[-1]])
+            pd.testing.assert_frame_equal(seen[list(batch)], batch, check_exact=True)
 
 
 # Analyzers, hyperopt, plots, FreqAI: minutes ----------------------------------------------------------------------
@@ -547,3 +590,48 @@ def test_freqai_trains_and_trades(model, installed, exchange):
     hold = pd.concat(predicted)["hold" if model.endswith("Classifier") else "&-lz_hold"]
     assert hold.between(-0.5, 1.5).all()
     assert hold.nunique() > 50
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning:lightgbm.*")  # of LightGBM, for how freqtrade calls it
+@pytest.mark.filterwarnings("ignore:Series.values returning:pandas.errors.Pandas4Warning")  # of freqtrade's own code
+def test_freqai_trains_predicts_and_trades_live(tmp_path):
+    """Three candles of a bot: nothing is known, the model is there, and the first prediction to act on."""
+    (tmp_path / "strategies").mkdir()
+    changed_copy(tmp_path, "model", LiquidatorModel="BoldModel", **{"default=0.8": "default=0.5"})
+    pair = pairs("futures")[0]
+
+    def check():
+        with running(last_fade(1) + 1) as exchange:
+            exchange.behind_ms = 2 * HOUR  # what the bot loads to learn from ends where its first candle does
+            path = config("futures", exchange, tmp_path)
+            settings = json.loads((STRATEGIES / "freqai.json").read_text())
+            path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+            more = {"freqaimodel": "LightGBMRegressor"}
+            with dry_run(path, "BoldModel", 0, tmp_path / "strategies", **more) as bot:
+                drawer = bot.strategy.freqai.dd
+                seen = []
+                for exchange.behind_ms in (3 * HOUR, 2 * HOUR, 0):
+                    bot.process()
+                    seen.append(bot.dataprovider.get_analyzed_dataframe(pair, "1h")[0])
+                    awaited(lambda: len(drawer.model_dictionary) == len(COINS) or None)
+                kitchen = FreqaiDataKitchen(bot.config, True, pair)
+                kitchen.set_paths(pair, drawer.get_pair_dict_info(pair)[1])
+                model = drawer.load_data(pair, kitchen)
+                return seen, Trade.get_open_trades(), kitchen, model, exchange.bars["BTC"], exchange.missed
+
+    seen, trades, kitchen, model, bars, missed = an_hour_in_which(check)
+    assert missed == []
+    assert not seen[0]["do_predict"].eq(1).any()
+    last = seen[-1].iloc[-1]
+    assert last["do_predict"] == 1
+    frames = {1: candle_frame(bars), 4: candle_frame(to_timeframe(bars, "4h"))}
+    known = {}
+    for hours, frame in frames.items():
+        closed = add_features(frame)[frame["date"] + pd.Timedelta(hours=hours) <= last["date"] + pd.Timedelta(hours=1)]
+        known |= {f"{name}_gen_BTC/USDTUSDT_{hours}h": value for name, value in closed.iloc[-1].items()}
+    row, _, _ = kitchen.feature_pipeline.transform(pd.DataFrame([known])[kitchen.training_features_list])
+    expected, _, _ = kitchen.label_pipeline.inverse_transform(pd.DataFrame({"&-lz_hold": model.predict(row)}))
+    assert last["&-lz_hold"] == pytest.approx(expected["&-lz_hold"].iloc[0], rel=1e-12)
+    assert last["lz_fade"] == 1
+    assert [(trade.pair, trade.enter_tag, trade.is_short) for trade in trades] == [(pair, "fade", False)]
