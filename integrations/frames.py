@@ -33,6 +33,7 @@ import pandas as pd
 from liquidator_core import BAR, SIGNAL, Params, fold, new_signals, new_state
 from liquidator_core.layout import LEVEL, LONG, MARK, SHORT, ZONE
 from liquidator_core.levels import levels_of
+from liquidator_core.marks import fade_outcomes
 from liquidator_core.step import average_true_ranges
 from liquidator_core.timeframes import TIMEFRAMES, bar_spans, timeframe_ms, to_timeframe
 from liquidator_core.zones import marks_of, zones_of
@@ -383,6 +384,22 @@ def signal_columns(
     index = candles.index if isinstance(candles, pd.DataFrame) else pd.RangeIndex(len(bars))
     tables = _signal_tables(bars, params)
     return pd.concat([pd.DataFrame(table.T, index, names, copy=False) for names, table in tables], axis=1)
+
+
+def outcome_column(
+    candles: Candles, params: Params | None = None, on_bad: OnBad = "raise", market: str = ""
+) -> np.ndarray:
+    """(n,) float64, what became of each candle's fade: 1.0 its zone held, 0.0 it broke, NaN neither or no fade.
+
+    The zone is put to trial as a mark is, see ``liquidator_core.marks``, from the candle of the fade on: a value looks
+    ahead by up to ``outcome_bars`` good candles. Arguments and errors as for ``signal_columns``, cost as for ``fold``.
+    """
+    bars, params = _bars(candles, params, None, on_bad, market)
+    record = params.to_record()
+    signals = new_signals(len(bars))
+    fold(new_state(record), record, bars, signals)
+    _, good = average_true_ranges(bars, params)
+    return fade_outcomes(bars, good, signals, params)
 
 
 def _signal_tables(bars: np.ndarray, params: Params) -> list[tuple[list[str], np.ndarray]]:

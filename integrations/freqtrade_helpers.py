@@ -24,7 +24,7 @@ import numpy as np
 from liquidator_core import SIGNAL, Params
 from liquidator_core.timeframes import TIMEFRAMES, timeframe_ms
 
-from .frames import OnBad, pd, signal_columns
+from .frames import OnBad, outcome_column, pd, signal_columns
 
 try:
     from freqtrade.persistence import Trade
@@ -151,15 +151,22 @@ def milliseconds(dates: pd.Series) -> np.ndarray:
 
 
 def _signals(dataframe: Frame, params: Params, on_bad: OnBad, metadata: Metadata) -> Frame:
-    """The SIGNAL of every candle; a frame that is too short raises, or is logged."""
-    market = market_of(dataframe, metadata)
-    columns = signal_columns(dataframe, params, on_bad=on_bad, market=market)
+    """The SIGNAL of every candle."""
+    columns = signal_columns(dataframe, params, on_bad=on_bad, market=market_of(dataframe, metadata))
+    _check_length(dataframe, params, on_bad, metadata)
+    return columns
+
+
+def _check_length(dataframe: Frame, params: Params, on_bad: OnBad, metadata: Metadata) -> None:
+    """Raise for a frame that is too short, or log it."""
     if len(dataframe) < params.memory:
-        text = f"{market}: {len(dataframe)} candles are too few: a row depends on {params.memory}, so all are unknown"
+        text = (
+            f"{market_of(dataframe, metadata)}: {len(dataframe)} candles are too few: a row depends on "
+            f"{params.memory}, so all are unknown"
+        )
         if on_bad == "raise":
             raise ValueError(f"{text}; set startup_candle_count = startup_candle_count(params) and load more candles")
         _LOG.warning(text)
-    return columns
 
 
 def _joined(dataframe: Frame, columns: Frame, metadata: Metadata) -> Frame:
@@ -412,13 +419,15 @@ def add_targets(
     classes   False: ``&-lz_hold``, 1.0 held, 0.0 broke, for a regressor; True: ``&s-lz_outcome``, "hold" or "break",
               for a classifier
 
-    Known on rows with a fade, and missing on all others, which FreqAI leaves out of training. The zone held if within
-    ``outcome_bars`` candles price left it on the side it came from by ``hold_atr`` times that row's ATR before a close
-    beyond its far edge by ``break_atr`` times that ATR; both on one candle and neither are missing. A target looks
-    ahead: never trade on it. Arguments, errors and cost as for ``add_zones``.
+    Known on rows with a fade, and missing on all others, which FreqAI leaves out of training. The zone is put to trial
+    as a mark is, by the core: it held if within ``outcome_bars`` candles price left it on the side it came from by
+    ``hold_atr`` times that row's ATR before a close beyond its far edge by ``break_atr`` times that ATR; both on one
+    candle and neither are missing. A target looks ahead: never trade on it. Arguments, errors and cost as for
+    ``add_zones``.
     """
     params = Params() if params is None else params
-    held = _outcomes(dataframe, _signals(dataframe, params, on_bad, metadata), params)
+    held = outcome_column(dataframe, params, on_bad, market_of(dataframe, metadata))
+    _check_length(dataframe, params, on_bad, metadata)
     if classes:
         outcome = np.full(len(held), None, object)
         outcome[held == 1.0] = "hold"
@@ -427,27 +436,6 @@ def add_targets(
     else:
         column = {"&-lz_hold": held}
     return _joined(dataframe, pd.DataFrame(column, index=dataframe.index), metadata)
-
-
-def _outcomes(dataframe: Frame, signals: Frame, params: Params) -> np.ndarray:
-    """(n,) 1.0 held, 0.0 broke, NaN elsewhere."""
-    highs, lows, closes = (dataframe[name].to_numpy(np.float64) for name in ("high", "low", "close"))
-    held = np.full(len(closes), np.nan)
-    faded = signals[signals["fade"] != 0]
-    for row, side, low, high, atr in zip(
-        np.flatnonzero(signals["fade"]), faded["fade"], faded["fade_low"], faded["fade_high"], faded["atr"], strict=True
-    ):
-        after = slice(row + 1, row + 1 + params.outcome_bars)
-        if side > 0:
-            leaves = highs[after] >= high + params.hold_atr * atr
-            breaks = closes[after] < low - params.break_atr * atr
-        else:
-            leaves = lows[after] <= low - params.hold_atr * atr
-            breaks = closes[after] > high + params.break_atr * atr
-        decided = np.flatnonzero(leaves | breaks)
-        if len(decided) and leaves[decided[0]] != breaks[decided[0]]:
-            held[row] = float(leaves[decided[0]])
-    return held
 
 
 # What the ready strategies share -----------------------------------------------------------------------------------

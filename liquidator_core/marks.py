@@ -14,10 +14,13 @@ import math
 
 import numpy as np
 
-from ._jit import kernel
+from ._jit import kernel, kernel_views
 from .layout import Record
+from .params import Params
 from .rings import window_sum
 from .zones import nearest_zones
+
+OPEN, HELD, BROKE, AMBIGUOUS, UNRESOLVED = range(5)  # what ``verdict`` says of a trial
 
 
 @kernel
@@ -83,30 +86,41 @@ def is_touched(m: Record, bar: Record) -> bool:
 
 
 @kernel
+def verdict(p: Record, side: int, low: float, high: float, atr: float, age: int, bar: Record) -> int:
+    """What a bar makes of a trial of the band [low, high], touched ``age`` bars ago from above (+1) or below (-1)."""
+    if side > 0:
+        held = bar.high >= high + p.hold_atr * atr
+        broke = bar.close < low - p.break_atr * atr
+    else:
+        held = bar.low <= low - p.hold_atr * atr
+        broke = bar.close > high + p.break_atr * atr
+    held = held and age > 0
+    if held and broke:
+        return AMBIGUOUS
+    if held:
+        return HELD
+    if broke:
+        return BROKE
+    return UNRESOLVED if age >= p.outcome_bars else OPEN
+
+
+@kernel
 def decide(m: Record, p: Record, bar: Record) -> None:
     """Advance a trial by one bar: hold, break, ambiguous, unresolved, or still open."""
-    if m.trial > 0:
-        held = bar.high >= m.price + m.half_width + p.hold_atr * m.trial_atr
-        broke = bar.close < m.price - m.half_width - p.break_atr * m.trial_atr
-    else:
-        held = bar.low <= m.price - m.half_width - p.hold_atr * m.trial_atr
-        broke = bar.close > m.price + m.half_width + p.break_atr * m.trial_atr
-    held = held and m.trial_age > 0
-    if held and broke:
+    found = verdict(p, m.trial, m.price - m.half_width, m.price + m.half_width, m.trial_atr, m.trial_age, bar)
+    if found == OPEN:
+        m.trial_age += 1
+        return
+    if found == AMBIGUOUS:
         m.ambiguous += 1
-        m.trial = 0
-    elif held:
+    elif found == HELD:
         m.holds += 1
-        m.trial = 0
-    elif broke:
+    elif found == BROKE:
         m.broken = -m.trial
         m.broken_age = 0
-        m.trial = 0
-    elif m.trial_age >= p.outcome_bars:
-        m.unresolved += 1
-        m.trial = 0
     else:
-        m.trial_age += 1
+        m.unresolved += 1
+    m.trial = 0
 
 
 @kernel
@@ -218,3 +232,44 @@ def leave_mark(s: Record, p: Record, row: int, time: int, side: int, usd: float,
         index -= 1
     s.whole[index] = slot
     s.whole_count += 1
+
+
+@kernel
+def _fade_outcomes(
+    params: np.ndarray, bars: np.ndarray, good: np.ndarray, signals: np.ndarray, outcomes: np.ndarray
+) -> None:
+    p = params[0]
+    for row in range(len(bars)):
+        outcomes[row] = math.nan
+        o = signals[row]
+        if o.fade == 0:
+            continue
+        age = 0
+        for later in range(row, len(bars)):
+            if not good[later]:
+                continue
+            found = verdict(p, o.fade, o.fade_low, o.fade_high, o.atr, age, bars[later])
+            if found == OPEN:
+                age += 1
+                continue
+            if found == HELD:
+                outcomes[row] = 1.0
+            elif found == BROKE:
+                outcomes[row] = 0.0
+            break
+
+
+def fade_outcomes(bars: np.ndarray, good: np.ndarray, signals: np.ndarray, params: Params) -> np.ndarray:
+    """Whether the zone of each fade held (1.0) or broke (0.0), as a trial of the zone's edges from that row on.
+
+    bars      (n,) BAR      read only
+    good      (n,) bool     whether a row has usable prices, as from ``step.average_true_ranges``; others are skipped
+    signals   (n,) SIGNAL   read only; what ``fold`` made of these bars
+
+    Returns (n,) float64: NaN without a fade, and where the trial was ambiguous, unresolved, or is still open. Rows look
+    ahead by up to ``outcome_bars``. Cost: O(rows + fades * outcome_bars).
+    """
+    outcomes = np.zeros(len(bars))
+    record, bars, signals = kernel_views(params.to_record(), bars, signals)
+    _fade_outcomes(record, bars, good, signals, outcomes)
+    return outcomes

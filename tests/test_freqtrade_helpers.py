@@ -35,6 +35,7 @@ from liquidator_core import SIGNAL, Params, fold, new_signals, new_state, step
 from liquidator_core._jit import JIT
 from liquidator_core.step import _fold
 from liquidator_core.timeframes import to_timeframe
+from liquidator_core.zones import marks_of
 
 MEMORY = Params().memory
 PAIR = {"pair": "BTC/USDT"}
@@ -402,6 +403,37 @@ def test_features_without_a_range_or_a_volume_are_finite(candles):
     assert np.isfinite(add_features(flat).filter(like="%-").iloc[MEMORY - 1 :]).all(axis=None)
 
 
+def test_a_target_is_what_became_of_the_mark_where_the_fade_s_zone_is_one_mark(candles):
+    """One formula: the core's own marks, seen by their counts, say the same."""
+    bars = sample_bars()[:4000]
+    params = Params()
+    record = params.to_record()
+    state, signal = new_state(record), new_signals(1)
+    held = add_targets(candles)["&-lz_hold"]
+    open_trials: dict[int, tuple[int, int]] = {}  # zone_id -> (row of the fade, the mark's holds then)
+    told = []
+    for row in range(len(bars)):
+        step(state, record, bars[row : row + 1], signal)
+        marks = {2 * int(mark["birth"]) + int(mark["side"]): mark for mark in marks_of(state, record)}
+        for key, (faded, holds) in list(open_trials.items()):
+            mark = marks.get(key)
+            if mark is None or mark["trial"] != 0:
+                continue
+            del open_trials[key]
+            outcome = 0.0 if mark["broken"] else 1.0 if mark["holds"] > holds else np.nan
+            told.append((faded, outcome))
+        if signal["fade"][0]:
+            for mark in marks.values():
+                alone = mark["zone_marks"] == 1 and mark["leads"] == 1 and not mark["broken"]
+                edges = (mark["price"] - mark["half_width"], mark["price"] + mark["half_width"])
+                of_the_fade = edges == (signal["fade_low"][0], signal["fade_high"][0])
+                if alone and of_the_fade and mark["trial"] and mark["trial_age"] == 1:
+                    open_trials[2 * int(mark["birth"]) + int(mark["side"])] = (row, int(mark["holds"]))
+    assert len(told) > 100
+    assert {outcome for _, outcome in told} >= {0.0, 1.0}
+    np.testing.assert_array_equal(held.iloc[[row for row, _ in told]], [outcome for _, outcome in told])
+
+
 def outcome_by_hand(zones: pd.DataFrame, row: int, params: Params) -> float:
     """One row's target, bar by bar."""
     side = zones.loc[row, "lz_fade"]
@@ -430,6 +462,16 @@ def test_targets_are_the_outcome_of_fades_alone(candles, zones):
     assert ((outcome == "hold") == (held == 1.0)).all()
     assert ((outcome == "break") == (held == 0.0)).all()
     assert (outcome.isna() == held.isna()).all()
+
+
+def test_a_bad_candle_decides_no_target(candles, zones):
+    """It is skipped, as by the marks: neither its prices nor its time count."""
+    rows = np.flatnonzero(zones["lz_fade"].iloc[:2000])[::12]
+    for row in rows:
+        bad = spoilt(candles.iloc[:2000], row + 1, high=1e9, low=-1.0)
+        expected = outcome_by_hand(zones.drop(index=row + 1).reset_index(drop=True), row, Params())
+        np.testing.assert_equal(add_targets(bad)["&-lz_hold"][row], expected)
+    assert len(rows) > 5
 
 
 def test_step_by_step_gives_the_live_row(candles, zones):
