@@ -35,7 +35,7 @@ from liquidator_core.layout import LEVEL, LONG, MARK, SHORT, ZONE
 from liquidator_core.levels import levels_of
 from liquidator_core.marks import fade_outcomes
 from liquidator_core.step import average_true_ranges
-from liquidator_core.timeframes import TIMEFRAMES, bar_spans, timeframe_ms, to_timeframe
+from liquidator_core.timeframes import TIMEFRAMES, bar_spans, overlap, share, timeframe_ms, to_timeframe
 from liquidator_core.zones import marks_of, zones_of
 
 from .files import (
@@ -642,42 +642,34 @@ def alignment_columns(
     record = params.to_record()
     signals = new_signals(len(bars))
     fold(new_state(record), record, bars, signals)
-    overlapping = {kind: np.zeros(len(bars)) for kind in _KINDS}
+    overlaps: dict[str, list[np.ndarray]] = {kind: [] for kind in _KINDS}
     for timeframe in timeframes:
         if timeframe_ms(timeframe) <= step:
             raise ValueError(f"timeframes must be longer than the candles' {step} ms, got {timeframe}")
-        _count_overlaps(bars, step, timeframe, params, signals, overlapping)
+        for kind, found in _overlaps(bars, step, timeframe, params, signals).items():
+            overlaps[kind].append(found)
     index = candles.index if isinstance(candles, pd.DataFrame) else None
-    columns = {
-        f"{kind}_alignment": np.where(np.isnan(signals[kind]), np.nan, 100.0 * overlapping[kind] / len(timeframes))
-        for kind in _KINDS
-    }
-    return pd.DataFrame(columns, index=index)
+    return pd.DataFrame({f"{kind}_alignment": share(found) for kind, found in overlaps.items()}, index=index)
 
 
-def _count_overlaps(
-    bars: np.ndarray, step: int, timeframe: str, params: Params, signals: np.ndarray, overlapping: Columns
-) -> None:
-    """Add 1 on every row whose nearest zone overlaps one of a timeframe, NaN where that is not warm."""
+def _overlaps(bars: np.ndarray, step: int, timeframe: str, params: Params, signals: np.ndarray) -> Columns:
+    """Whether each row's nearest support and resistance overlap a zone of a timeframe; NaN where that is not warm."""
     higher = to_timeframe(bars, timeframe)
     _, end = bar_spans(higher["time"], timeframe)
     edges = np.r_[np.searchsorted(bars["time"] + step, end), len(bars)]  # rows from which each bar is the last closed
     record = params.to_record()
     state = new_state(record)
     out = new_signals(1)
-    warm_from = len(bars)
+    found = {kind: np.full(len(bars), np.nan) for kind in _KINDS}
     for place in range(len(higher)):
         fold(state, record, higher[place : place + 1], out)
         if place + 1 < params.memory:
             continue
         rows = slice(int(edges[place]), int(edges[place + 1]))
-        warm_from = min(warm_from, rows.start)
         zones = zones_of(state, record)
         for kind in _KINDS:
-            low, high = signals[f"{kind}_low"][rows, None], signals[f"{kind}_high"][rows, None]
-            overlapping[kind][rows] += ((zones["low"] <= high) & (zones["high"] >= low)).any(axis=1)
-    for kind in _KINDS:
-        overlapping[kind][:warm_from] = np.nan
+            found[kind][rows] = overlap(signals[f"{kind}_low"][rows], signals[f"{kind}_high"][rows], zones)
+    return found
 
 
 # Indicators -------------------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 import numpy as np
 
 from liquidator_core import SIGNAL, Params
-from liquidator_core.timeframes import TIMEFRAMES, timeframe_ms
+from liquidator_core.timeframes import TIMEFRAMES, alignment, timeframe_ms
 
 from .frames import OnBad, outcome_column, pd, signal_columns
 
@@ -115,23 +115,21 @@ def add_informative_zones(
 def add_alignment(dataframe: Frame, timeframes: list[str], prefix: str = "lz_") -> Frame:
     """The frame with ``lz_support_alignment`` and ``lz_resistance_alignment``, 0 to 100.
 
-    The share of ``timeframes`` whose nearest support or resistance overlaps this timeframe's nearest support (or
-    resistance). ``dataframe`` holds the columns of ``add_zones`` and, for each timeframe, those of
-    ``add_informative_zones`` as ``@informative`` names them (``lz_support_low_4h``). NaN without a zone of its own, and
-    where one of the timeframes is not warm.
+    The share of ``timeframes`` with a zone that overlaps this timeframe's nearest support (or resistance). A frame
+    knows each timeframe's nearest support and resistance alone, so that this is at most what
+    ``frames.alignment_columns``, which knows all zones, would say. ``dataframe`` holds the columns of ``add_zones``
+    and, for each timeframe, those of ``add_informative_zones`` as ``@informative`` names them (``lz_support_low_4h``).
+    NaN without a zone of its own, and where one of the timeframes is not warm.
     """
-    columns = {}
+    others = []
+    for timeframe in timeframes:
+        columns = {edge: [f"{prefix}{kind}_{edge}_{timeframe}" for kind in _KINDS] for edge in ("low", "high")}
+        others.append({edge: dataframe[names].to_numpy() for edge, names in columns.items()})
+    aligned = {}
     for kind in _KINDS:
         low, high = (dataframe[f"{prefix}{kind}_{edge}"].to_numpy() for edge in ("low", "high"))
-        share = np.where(np.isnan(low), np.nan, 0.0)
-        for timeframe in timeframes:
-            hit = np.zeros(len(share))
-            for other in _KINDS:
-                edges = [dataframe[f"{prefix}{other}_{edge}_{timeframe}"].to_numpy() for edge in ("low", "high")]
-                hit = np.maximum(hit, np.where(np.isnan(edges[0]), np.nan, (edges[0] <= high) & (edges[1] >= low)))
-            share += 100.0 / len(timeframes) * hit
-        columns[f"{prefix}{kind}_alignment"] = share
-    return _joined(dataframe, pd.DataFrame(columns, index=dataframe.index), None)
+        aligned[f"{prefix}{kind}_alignment"] = alignment(low, high, others)
+    return _joined(dataframe, pd.DataFrame(aligned, index=dataframe.index), None)
 
 
 def market_of(dataframe: Frame, metadata: Metadata) -> str:

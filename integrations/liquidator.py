@@ -407,8 +407,8 @@ class Liquidator:
         told = []
         for name, context in contexts.items():
             others = [other.zones for other_name, other in contexts.items() if other_name != name]
-            for zone, place in zip(zone_rows(context, use_atr), context.zones, strict=True):
-                score = alignment(float(place["low"]), float(place["high"]), others)
+            scores = np.broadcast_to(alignment(context.zones["low"], context.zones["high"], others), len(context.zones))
+            for zone, score in zip(zone_rows(context, use_atr), scores.tolist(), strict=True):
                 if zone["quality_score"] >= least:
                     told.append({**zone, "timeframe": name, "alignment_score": score})
         told.sort(key=lambda zone: (-np.nan_to_num(zone["alignment_score"]), -zone["quality_score"], zone["zone_id"]))

@@ -12,6 +12,7 @@ from freqtrade.ft_types.plot_annotation_type import AnnotationTypeTA
 from freqtrade.persistence import LocalTrade
 from freqtrade.strategy import CategoricalParameter, DecimalParameter, IntParameter, merge_informative_pair
 from freqtrade_setup import candle_frame
+from liquidator_integrations.frames import alignment_columns
 from liquidator_integrations.freqtrade_helpers import (
     ZoneStrategy,
     add_alignment,
@@ -143,6 +144,27 @@ def test_alignment_by_hand():
     aligned = add_alignment(frame, ["4h", "1d"])
     np.testing.assert_array_equal(aligned["lz_support_alignment"], [50.0, 0.0, nan, nan])
     np.testing.assert_array_equal(aligned["lz_resistance_alignment"], [50.0, 50.0, 50.0, nan])
+
+
+def test_timeframes_that_all_agree_are_a_hundred_and_no_ulp_less():
+    names = [f"{hours}h" for hours in range(2, 16)]
+    frame = pd.DataFrame({"date": pd.date_range("2020", periods=1, freq="h", tz="UTC")})
+    edges = {f"lz_{kind}_{edge}": 1.0 for kind in ("support", "resistance") for edge in ("low", "high")}
+    frame = frame.assign(**edges, **{f"{column}_{name}": 1.0 for column in edges for name in names})
+    for count in range(1, len(names) + 1):
+        assert add_alignment(frame, names[:count])["lz_support_alignment"].tolist() == [100.0]
+
+
+def test_alignment_by_nearest_zones_is_at_most_that_by_all(candles):
+    some = candles.iloc[:2600]
+    nearest = with_alignment(some)
+    everything = alignment_columns(as_bars(some), ["4h"], small_params())
+    for kind in ("support", "resistance"):
+        seen, whole = nearest[f"lz_{kind}_alignment"].to_numpy(), everything[f"{kind}_alignment"].to_numpy()
+        np.testing.assert_array_equal(np.isnan(seen), np.isnan(whole))
+        known = ~np.isnan(seen)
+        assert (seen[known] <= whole[known]).all()
+        assert 0.9 < (seen[known] == whole[known]).mean() < 1.0
 
 
 def test_a_zone_that_is_gone_does_not_stay_behind_in_a_smaller_timeframe(candles):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from liquidator_core import BAR, ZONE
-from liquidator_core.timeframes import TIMEFRAMES, alignment, bar_spans, timeframe_ms, to_timeframe
+from liquidator_core.timeframes import TIMEFRAMES, alignment, bar_spans, overlap, share, timeframe_ms, to_timeframe
 
 HOUR = 3_600_000
 
@@ -139,6 +139,17 @@ def test_alignment_is_the_share_of_timeframes_that_overlap():
     assert alignment(101.0, 102.0, [zone]) == 100.0
     assert alignment(101.1, 102.0, [zone]) == 0.0
     assert math.isnan(alignment(1.0, 2.0, []))
+    assert math.isnan(alignment(math.nan, math.nan, [zone]))
+
+
+def test_overlap_takes_rows_with_zones_of_their_own():
+    low, high = np.array([1.0, 1.0, math.nan, 1.0]), np.array([2.0, 2.0, math.nan, 2.0])
+    lows = np.array([[0.0, 2.0], [0.0, 2.1], [1.0, 1.0], [1.0, math.nan]])
+    rows = overlap(low, high, {"low": lows, "high": lows + 0.5})
+    np.testing.assert_array_equal(rows, [1.0, 0.0, math.nan, math.nan])
+    same = overlap(low, high, {"low": lows[0], "high": lows[0] + 0.5})
+    np.testing.assert_array_equal(same, [1.0, 1.0, math.nan, 1.0])
+    np.testing.assert_array_equal(share([rows, same]), [100.0, 50.0, math.nan, math.nan])
 
 
 @pytest.mark.parametrize(("step", "timeframe"), [(8, "12h"), (4, "6h"), (72, "1w"), (168, "1M"), (2, "1h")])

@@ -314,7 +314,7 @@ class ZoneAlignment(bt.Indicator):
         if any(other.rows < self._params.memory for other in self._others):
             return NAN, NAN
         low_high = [(float(out[f"{kind}_low"][0]), float(out[f"{kind}_high"][0])) for kind in ("support", "resistance")]
-        support, resistance = (alignment(*edges, self._zones) if edges[0] == edges[0] else NAN for edges in low_high)
+        support, resistance = (alignment(*edges, self._zones) for edges in low_high)
         return support, resistance
 
     def preonce(self, start: int, end: int) -> None:
