@@ -36,7 +36,7 @@ from liquidator_core.levels import levels_of
 from liquidator_core.marks import fade_outcomes
 from liquidator_core.step import average_true_ranges
 from liquidator_core.timeframes import TIMEFRAMES, bar_spans, overlap, share, timeframe_ms, to_timeframe
-from liquidator_core.zones import marks_of, zones_of
+from liquidator_core.zones import QUALITY_LABELS, marks_of, quality_band, zones_of
 
 from .files import (
     CANDLE_NAMES,
@@ -69,8 +69,6 @@ _PART = 20_000  # bars that are worth a thread; more than any memory
 _BLOCK = 512
 _SIDES = ["long", "short"]  # indexed by LONG and SHORT
 _KINDS = ["support", "resistance"]
-_LABELS = ["weak", "medium", "strong"]
-_LABEL_EDGES = (40.0, 70.0)
 
 
 # What is allowed --------------------------------------------------------------------------------------------------
@@ -471,7 +469,7 @@ def zones_to_frame(zones: np.ndarray, close: float) -> pd.DataFrame:
     columns = {name: zones[name] for name in ZONE.names or ()}
     columns |= {name: _datetimes(zones[name]) for name in ("birth", "last_time")}
     columns["side"] = _category(zones["side"], _SIDES)
-    columns["quality_label"] = _category(np.searchsorted(_LABEL_EDGES, zones["quality"], side="right"), _LABELS, True)
+    columns["quality_label"] = _category(quality_band(zones["quality"]), list(QUALITY_LABELS), True)
     columns["kind"] = _kind(zones["price"], close)
     return pd.DataFrame(columns)
 

@@ -23,7 +23,7 @@ from liquidator_core._atomic import replacing
 from liquidator_core.layout import BINS_PER_LOG, CELL_BINS, SCHEMA, SIZES
 from liquidator_core.levels import cells_of
 from liquidator_core.timeframes import TIMEFRAMES, alignment, bar_spans, timeframe_ms, to_timeframe
-from liquidator_core.zones import marks_of
+from liquidator_core.zones import QUALITY_EDGES, QUALITY_LABELS, marks_of
 
 from . import cascade, frames
 from .files import held, moment
@@ -40,7 +40,7 @@ from .ingest import (
     reader_of,
     rows_of,
 )
-from .zone_table import LABEL_EDGES, SIDES, Context, ending_of, zone_rows
+from .zone_table import SIDES, Context, ending_of, zone_rows
 
 if TYPE_CHECKING:
     from .charts import go
@@ -51,7 +51,7 @@ _LOG = logging.getLogger("liquidator")
 Zone = dict[str, Any]  # a row of ``zone_table.COLUMNS``
 Callback = Callable[..., object]
 
-_QUALITIES = {"weak": -math.inf, "medium": LABEL_EDGES[0], "strong": LABEL_EDGES[1]}
+_QUALITIES = dict(zip(QUALITY_LABELS, (-math.inf, *QUALITY_EDGES), strict=True))
 _EVENTS = ("zone_formed", "zone_updated", "zone_broken", "zone_touched", "zone_held", "liquidation")
 _LONGEST = TIMEFRAMES[:12]  # of bars made from trades: up to a day
 _CATCH_UP = 10_000  # base bars after which streaming brings every higher timeframe up to date

@@ -8,6 +8,7 @@ import numpy as np
 
 from liquidator_core.layout import LONG, ZONE
 from liquidator_core.timeframes import bar_spans
+from liquidator_core.zones import QUALITY_LABELS, quality_band
 
 #: Column -> (kind, what it is). Kinds: float, int, bool, time (datetime64[ms, UTC]), object, or the categories.
 COLUMNS: dict[str, tuple[str | tuple[str, ...], str]] = {
@@ -26,7 +27,7 @@ COLUMNS: dict[str, tuple[str | tuple[str, ...], str]] = {
     "entry_low": ("float", "quote, its lower edge"),
     "entry_high": ("float", "quote, its upper edge"),
     "quality_score": ("float", "0 to 100, see liquidator_core.zones"),
-    "quality_label": (("weak", "medium", "strong"), "below 40, below 70, from 70 on"),
+    "quality_label": (QUALITY_LABELS, "below 40, below 70, from 70 on"),
     "zone_id": ("int", "2 * birth_ms + side of its largest event: stable"),
     "kind": (("support", "resistance"), "at or below the last close, or above"),
     "age": ("int", "bars since its largest event"),
@@ -45,7 +46,6 @@ COLUMNS: dict[str, tuple[str | tuple[str, ...], str]] = {
 }
 
 SIDES = ("long", "short")  # indexed by LONG and SHORT
-LABEL_EDGES = (40.0, 70.0)
 
 
 class Contribution(NamedTuple):
@@ -111,7 +111,7 @@ def _row(zone: np.void, members: np.ndarray, broken: np.ndarray, context: Contex
         "entry_low": entry_low,
         "entry_high": entry_high,
         "quality_score": score,
-        "quality_label": ("weak", "medium", "strong")[int(np.searchsorted(LABEL_EDGES, score, side="right"))],
+        "quality_label": QUALITY_LABELS[int(quality_band(score))],
         "zone_id": z["zone_id"],
         "kind": "support" if z["price"] <= context.close else "resistance",
         "age": z["age"],

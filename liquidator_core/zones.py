@@ -28,6 +28,9 @@ from .layout import ZONE, Record
 from .params import Params
 from .state import attach_state
 
+QUALITY_LABELS = ("weak", "medium", "strong")
+QUALITY_EDGES = (40.0, 70.0)  # from which on a quality is medium, strong
+
 WEIGHT_USD = 0.30
 WEIGHT_RECENCY = 0.25
 WEIGHT_DENSITY = 0.15
@@ -115,6 +118,11 @@ def quality(m: Record, p: Record, row: int, all_usd: float) -> float:
         + WEIGHT_TOUCHES * (m.touches / (m.touches + 1.0))
     )
     return 100.0 * float(share)
+
+
+def quality_band(quality: float | np.ndarray) -> np.ndarray:
+    """Place in ``QUALITY_LABELS`` of qualities, numbers or (n,): int64 of their shape."""
+    return np.searchsorted(QUALITY_EDGES, quality, side="right")
 
 
 @kernel
