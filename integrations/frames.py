@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
 import logging
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -401,15 +402,13 @@ def outcome_column(
 
 
 def _signal_tables(bars: np.ndarray, params: Params) -> list[tuple[list[str], np.ndarray]]:
-    """(fields, (fields, n) values) of the SIGNAL of every bar: one table of its floats, one of its whole numbers.
+    """(fields, (fields, n) values) of the SIGNAL of every bar: a table for each run of fields of one type, in order.
 
     Long series are folded in parts side by side, as a row depends on ``memory`` rows alone; and in blocks, which stay
     in the processor's cache until they are written to the tables.
     """
     record = params.to_record()
-    names = {kind: [name for name in SIGNAL.names or () if SIGNAL[name] == kind] for kind in ("f8", "i8")}
-    tables = [(fields, np.empty((len(fields), len(bars)), kind)) for kind, fields in names.items()]
-    places = [[SIGNAL.fields[name][1] // 8 for name in fields] for fields in names.values()]  # in words of 8 bytes
+    words = np.empty((SIGNAL.itemsize // 8, len(bars)))
     parts = max(1, min(os.cpu_count() or 1, len(bars) // _PART))
     edges = [len(bars) * part // parts for part in range(parts + 1)]
 
@@ -422,15 +421,18 @@ def _signal_tables(bars: np.ndarray, params: Params) -> list[tuple[list[str], np
             rows = slice(start, min(start + _BLOCK, last))
             part = block[: rows.stop - start]
             fold(state, record, bars[rows], part)
-            words = part.view("f8").reshape(len(part), -1)
-            for (_, table), place in zip(tables, places, strict=True):
-                table[:, rows] = words.view(table.dtype)[:, place].T
+            words[:, rows] = part.view("f8").reshape(len(part), -1).T
 
     if parts == 1:
         fold_part(0, len(bars))
     else:
         with ThreadPoolExecutor(parts) as pool:
             list(pool.map(fold_part, edges[:-1], edges[1:]))
+    tables, first = [], 0
+    for kind, some in itertools.groupby(SIGNAL.names or (), lambda name: SIGNAL[name]):
+        names = list(some)
+        tables.append((names, words[first : first + len(names)].view(kind)))
+        first += len(names)
     return tables
 
 

@@ -133,11 +133,11 @@ def add_alignment(dataframe: Frame, timeframes: list[str], prefix: str = "lz_") 
 
 
 def market_of(dataframe: Frame, metadata: Metadata) -> str:
-    """``BTC/USDT 5m``: the pair of freqtrade's metadata, and the shortest step between the candles."""
+    """``BTC/USDT 5m``: the pair of freqtrade's metadata, and the shortest step between the first thousand candles."""
     pair = str((metadata or {}).get("pair", "candles"))
     if "date" not in getattr(dataframe, "columns", ()) or len(dataframe) < 2:
         return pair
-    steps = np.abs(np.diff(milliseconds(dataframe["date"])))
+    steps = np.abs(np.diff(milliseconds(dataframe["date"].iloc[:1000])))
     step = int(steps[steps > 0].min(initial=2**62))
     return f"{pair} {next((name for name in TIMEFRAMES if timeframe_ms(name) == step), f'{step} ms')}"
 
