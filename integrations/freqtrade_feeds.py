@@ -182,7 +182,7 @@ def _letters(name: str) -> str:
 def _known(feed: Frame, column: str, length_ms: int) -> tuple[np.ndarray, np.ndarray]:
     """(when each value was known in ms, the values) of one of freqtrade's candle types; unknown ones left out."""
     if len(feed) == 0:
-        raise ValueError("found no rows: download this candle type first")
+        raise ValueError("found no rows: list it in informative_pairs, and for a backtest download it first")
     missing = [name for name in ("date", column) if name not in feed.columns]
     if missing:
         raise ValueError(f"missing column {missing[0]!r}: found {', '.join(map(repr, feed.columns))}")

@@ -80,11 +80,13 @@ class LoopbackExchange:
 
     behind_ms   how old the open candle and the last trade are that it serves; a bot drops the candle that is open now,
                 so that from two hours on it sees fewer
+    silent      (coin, last word of a path) of requests that are answered with nothing
     """
 
     def __init__(self, row: int) -> None:
         self.missed: list[str] = []
         self.behind_ms = 0
+        self.silent: set[tuple[str, str]] = set()
         start = time.time_ns() // 1_000_000
         self.bars = {coin: redated(coin_bars(coin), row, start) for coin in COINS}
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -113,6 +115,8 @@ class LoopbackExchange:
         name = path.rsplit("/", 1)[-1]
         now = time.time_ns() // 1_000_000
         coin = (query.get("symbol") or query.get("pair", "")).removesuffix("USDT")
+        if (coin, name) in self.silent:
+            return []
         if name == "exchangeInfo":
             linear = path.startswith("/fapi")
             symbols = [_symbol(coin, linear) for coin in COINS]

@@ -221,7 +221,7 @@ def test_no_row_knows_the_future_and_live_equals_batch(candles, name):
 # Bad input --------------------------------------------------------------------------------------------------------
 
 WRONG = {
-    "no rows": (lambda feed: feed.iloc[:0], "found no rows: download"),
+    "no rows": (lambda feed: feed.iloc[:0], "found no rows: list it in informative_pairs"),
     "all NaN": (lambda feed: feed.assign(open_interest_amount=np.nan), "without a value in all 3000 rows"),
     "another type": (lambda feed: feed.drop(columns="open_interest_amount"), "missing column 'open_interest_amount'"),
     "unsorted": (lambda feed: feed.iloc[::-1], "goes back to"),

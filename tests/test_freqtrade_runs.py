@@ -14,6 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import talib.abstract as ta
 from freqtrade.configuration import setup_utils_configuration
 from freqtrade.data.history import get_datahandler
 from freqtrade.enums import RunMode, TradingMode
@@ -196,6 +197,30 @@ def test_one_bad_candle_does_not_stop_the_bot(userdir, caplog):
     assert seen["lz_support"].iloc[-5:].notna().any()
 
 
+def a_young_pair() -> int:
+    """A row so early that no zone is known yet, after which the exit strategy's trend turns upwards in BTC."""
+    candles = candle_frame(coin_bars("BTC"))
+    trend = candles["close"] - ta.MIDPRICE(candles, timeperiod=48)
+    return int(np.flatnonzero((trend > 0) & (trend.shift(1) <= 0) & (trend.index < MEMORY - 100))[-1])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_pair_with_fewer_candles_than_the_memory_is_told_of_and_left_alone(name, userdir, caplog):
+    row = a_young_pair()
+
+    def check():
+        with running(row + 1) as exchange, dry_run(config("futures", exchange, userdir), name) as bot:
+            return bot.dataprovider.get_analyzed_dataframe("BTC/USDT:USDT", "1h")[0], Trade.get_open_trades()
+
+    seen, trades = an_hour_in_which(check)
+    assert len(seen) == row + 1 > 200
+    assert (
+        f"BTC/USDT:USDT 1h: {row + 1} candles are too few: a row depends on 480, so all are unknown" in caplog.messages
+    )
+    assert not any("Unable to analyze" in message for message in caplog.messages)
+    assert trades == []
+
+
 FED = """
 from liquidator_integrations.freqtrade_feeds import add_funding_rate, add_liquidations, add_mark_price
 from liquidator_integrations.freqtrade_feeds import add_open_interest, read_forced_orders
@@ -309,6 +334,23 @@ def test_the_command_trades_with_the_values_of_a_batch(mode, rows, side, tmp_pat
     low, high = last["lz_fade_low"], last["lz_fade_high"]
     assert trade["pair"] == pairs(mode)[0]
     assert trade["stop_loss_abs"] == pytest.approx(low - (high - low) if side > 0 else high + (high - low), abs=0.011)
+
+
+def test_a_feed_without_an_answer_costs_its_pair_alone(userdir, tmp_path, caplog):
+    (tmp_path / "fed.py").write_text(FED)
+
+    def check():
+        with running() as exchange:
+            write_orders(userdir, exchange.bars["BTC"])
+            exchange.silent = {("BTC", "fundingRate")}
+            with dry_run(config("futures", exchange, userdir), "Fed", 1, tmp_path) as bot:
+                return [bot.dataprovider.get_analyzed_dataframe(pair, "1h")[0] for pair in pairs("futures")]
+
+    silent, other = an_hour_in_which(check)
+    told = "BTC/USDT:USDT 1h: funding rate: found no rows: list it in informative_pairs"
+    assert any(message.startswith("Unable to analyze") and told in message for message in caplog.messages)
+    assert silent.empty
+    assert other["lz_atr"].notna().any()
 
 
 # The command ------------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ class LiquidatorExit(ZoneStrategy):
     def populate_entry_trend(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
         # exact whatever came before its window; TA-Lib's averages and regressions are running sums
         trend = dataframe["close"] - ta.MIDPRICE(dataframe, timeperiod=self.trend_bars.value)
-        dataframe.loc[(trend > 0) & (trend.shift(1) <= 0), ["enter_long", "enter_tag"]] = (1, "trend")
-        dataframe.loc[(trend < 0) & (trend.shift(1) >= 0), ["enter_short", "enter_tag"]] = (1, "trend")
+        known = dataframe["lz_atr"].notna()  # without zones there would be neither exits nor stops
+        dataframe.loc[known & (trend > 0) & (trend.shift(1) <= 0), ["enter_long", "enter_tag"]] = (1, "trend")
+        dataframe.loc[known & (trend < 0) & (trend.shift(1) >= 0), ["enter_short", "enter_tag"]] = (1, "trend")
         return dataframe
