@@ -638,7 +638,7 @@ def test_freqai_trains_and_trades(model, installed, exchange):
 @pytest.mark.filterwarnings("ignore::FutureWarning:lightgbm.*")  # of LightGBM, for how freqtrade calls it
 @pytest.mark.filterwarnings("ignore:Series.values returning:pandas.errors.Pandas4Warning")  # of freqtrade's own code
 def test_freqai_trains_predicts_and_trades_live(tmp_path):
-    """Three candles of a bot: nothing is known, the model is there, and the first prediction to act on."""
+    """Three candles of a bot: nothing known, a model there, a prediction to act on; then it learns anew."""
     (tmp_path / "strategies").mkdir()
     changed_copy(tmp_path, "model", LiquidatorModel="BoldModel", **{"default=0.8": "default=0.5"})
     pair = pairs("futures")[0]
@@ -657,9 +657,12 @@ def test_freqai_trains_predicts_and_trades_live(tmp_path):
                     bot.process()
                     seen.append(bot.dataprovider.get_analyzed_dataframe(pair, "1h")[0])
                     awaited(lambda: len(drawer.model_dictionary) == len(COINS) or None)
+                trained_at = drawer.get_pair_dict_info(pair)[1]
                 kitchen = FreqaiDataKitchen(bot.config, True, pair)
-                kitchen.set_paths(pair, drawer.get_pair_dict_info(pair)[1])
+                kitchen.set_paths(pair, trained_at)
                 model = drawer.load_data(pair, kitchen)
+                bot.config["freqai"]["live_retrain_hours"] = 0
+                awaited(lambda: drawer.get_pair_dict_info(pair)[1] > trained_at or None)
                 return seen, Trade.get_open_trades(), kitchen, model, exchange.bars["BTC"], exchange.missed
 
     seen, trades, kitchen, model, bars, missed = an_hour_in_which(check)
@@ -667,11 +670,8 @@ def test_freqai_trains_predicts_and_trades_live(tmp_path):
     assert not seen[0]["do_predict"].eq(1).any()
     last = seen[-1].iloc[-1]
     assert last["do_predict"] == 1
-    frames = {1: candle_frame(bars), 4: candle_frame(to_timeframe(bars, "4h"))}
-    known = {}
-    for hours, frame in frames.items():
-        closed = add_features(frame)[frame["date"] + pd.Timedelta(hours=hours) <= last["date"] + pd.Timedelta(hours=1)]
-        known |= {f"{name}_gen_BTC/USDTUSDT_{hours}h": value for name, value in closed.iloc[-1].items()}
+    features = add_features(candle_frame(bars)).set_index("date").loc[last["date"]]
+    known = {f"{name}_gen_BTC/USDTUSDT_1h": value for name, value in features.items()}
     row, _, _ = kitchen.feature_pipeline.transform(pd.DataFrame([known])[kitchen.training_features_list])
     expected, _, _ = kitchen.label_pipeline.inverse_transform(pd.DataFrame({"&-lz_hold": model.predict(row)}))
     assert last["&-lz_hold"] == pytest.approx(expected["&-lz_hold"].iloc[0], rel=1e-12)
