@@ -35,8 +35,8 @@ def figure(report: Report, last: int = 500) -> go.Figure:
     """Candles of the last ``last`` bars with everything the engine said of them, row by row as it was known then.
 
     Bands: the nearest support and resistance zone at each bar. Boxes: the zones as of the last bar, from their birth
-    on, the stronger the more solid. Dotted lines: levels ahead. Triangles: fade entries. Below: forced flow, longs
-    downwards; and, if there was a backtest, the account over the whole history.
+    on, the stronger the more solid. Lines right of the last bar: levels ahead. Triangles: fade entries. Below: forced
+    flow, longs downwards; and, if there was a backtest, the account over the whole history.
     """
     tested = report.fade is not None
     rows = 3 if tested else 2
@@ -128,7 +128,7 @@ def zones_figure(bars: np.ndarray, zones: pd.DataFrame, levels: pd.DataFrame, ti
         )
     for level in levels.itertuples():
         colour = SUPPORT if level.side == "short" else RESISTANCE
-        fig.add_hline(y=level.price, line={"width": 1.5, "dash": "dot", "color": f"rgb({colour})"}, opacity=0.7)
+        fig.add_hline(y=level.price, line={"width": 1, "dash": "dot", "color": f"rgb({colour})"}, opacity=0.4)
     fig.update_xaxes(rangeslider_visible=False, showgrid=False)
     if len(bars):
         low, high = np.nanmin(bars["low"]), np.nanmax(bars["high"])
@@ -211,8 +211,13 @@ def _add_entries(fig: go.Figure, time: np.ndarray, bars: np.ndarray, signals: np
         )
 
 
+def _step(time: np.ndarray) -> np.timedelta64:
+    step: np.timedelta64 = time[-1] - time[-2] if len(time) > 1 else np.timedelta64(60_000, "ms")
+    return step
+
+
 def _add_zones(fig: go.Figure, report: Report, time: np.ndarray) -> None:
-    step = time[-1] - time[-2] if len(time) > 1 else np.timedelta64(60_000, "ms")
+    step = _step(time)
     for zone in report.zones.itertuples():
         colour = SUPPORT if zone.kind == "support" else RESISTANCE
         fig.add_shape(
@@ -240,14 +245,15 @@ def _add_zones(fig: go.Figure, report: Report, time: np.ndarray) -> None:
 
 
 def _add_levels(fig: go.Figure, report: Report, time: np.ndarray) -> None:
+    step = _step(time)
     for level in report.levels.itertuples():
         fig.add_shape(
             type="line",
-            x0=time[max(0, len(time) - 200)],
-            x1=time[-1],
+            x0=time[-1] + 2 * step,
+            x1=time[-1] + 40 * step,
             y0=level.price,
             y1=level.price,
-            line={"width": 1.5, "dash": "dot", "color": f"rgb({SUPPORT if level.side == 'short' else RESISTANCE})"},
+            line={"width": 1, "color": f"rgb({SUPPORT if level.side == 'short' else RESISTANCE})"},
             row=1,
             col=1,
         )

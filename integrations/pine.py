@@ -43,7 +43,6 @@ FORMS = ("live", "snapshot", "strategy")
 HISTORY = 5000  # bars a script calculates: what the smallest plan of TradingView loads
 MOST_BOXES = 300  # TradingView keeps 500 boxes, and 500 labels for zones and levels together
 MOST_LINES = 2 * MAX_LEVELS
-LABELLED = 5  # levels of a side, the nearest, whose USD a live script writes
 MOST_TEXT = 60  # characters of a name
 
 # Switches that need what TradingView's charts do not have.
@@ -283,7 +282,6 @@ def _engine_constants() -> str:
         f"float LEFT_BEHIND = {_number(LEFT_BEHIND)}",
         f"float MAX_FACTOR = {_number(MAX_FACTOR)}",
         f"int HISTORY = {HISTORY}",
-        f"int LABELLED = {LABELLED}",
         "float UNIT = math.pow(2.0, 104)",  # a whole number of buckets of mass, of eight powers each
         "float NEVER = -1e300",
     )
@@ -405,7 +403,7 @@ _COLOURS = {
 _SWITCHES = {
     "showZones": ("Zones", "Boxes: where traders were forced out"),
     "showLevels": ("Levels", "Lines: where they will be"),
-    "showLabels": ("Labels", "Quality and touches of zones, USD of levels"),
+    "showLabels": ("Labels", "Quality and touches of zones, USD of the nearest levels"),
     "showTable": ("Table", "What the script is and what is nearest"),
     "sendJson": ("JSON alerts", "An alert on any function call of this script sends the row as JSON, for webhooks"),
 }

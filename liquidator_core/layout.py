@@ -28,7 +28,7 @@ LEFT_BEHIND = 3.3  # a cohort counts as closed with profit once price has moved 
 MAX_FACTOR = 2.2  # no liquidation price is further from its entry; together they keep positions within the ring
 BLOCK = 16  # cohorts that share a bound; divides every size
 BUCKET = 8  # binary orders of magnitude that share a unit of mass
-BUCKETS = 2100 // BUCKET + 1
+BUCKETS = 2100 // BUCKET + 2  # even, so that a state has no padding, whose bytes copies need not keep
 SIZES = (256, 1024, 4096)  # window lengths that a state can be built for, in bars
 
 

@@ -285,7 +285,8 @@ def _attach(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
             hint = ": pass Params(...).to_record()" if name == "params" else ""
             raise TypeError(f"{name} must be a NumPy array, got {type(array).__name__}{hint}")
         known = STATES if dtype is None else (dtype,)
-        same = next((one for one in known if array.dtype == one), None)
+        same = next((one for one in known if array.dtype is one), None)  # comparing them takes microseconds
+        same = next((one for one in known if array.dtype == one), None) if same is None else same
         if same is None or array.ndim != 1 or not array.flags.c_contiguous:
             maker = {"state": "new_state(params)", "params": "Params(...).to_record()"}
             maker |= {"bars": "np.zeros(n, BAR) or bars_from_frame(frame)", "out": "new_signals(n)"}

@@ -25,8 +25,23 @@ from laws import (
 from made_bars import HOUR, KINDS, PARAMS, bar_sequences, bars_of, random_bars, random_trades, small_params, some_params
 
 import liquidator_core
-from liquidator_core import BAR, Params, fold, load_state, new_signals, new_state, save_state, step, tape, zones_of
-from liquidator_core.layout import UNITS
+from liquidator_core import (
+    BAR,
+    LEVEL,
+    SIGNAL,
+    ZONE,
+    Params,
+    fold,
+    load_state,
+    new_signals,
+    new_state,
+    save_state,
+    step,
+    tape,
+    zones_of,
+)
+from liquidator_core.layout import SIZES, UNITS, state_dtype
+from liquidator_core.tape import TAPE
 from liquidator_core.zones import marks_of
 
 LEVELS = ("level_below", "level_below_usd", "level_above", "level_above_usd")
@@ -198,6 +213,14 @@ def test_laws_of_the_tape(pause_ms, tmp_path):
     params = Params(large_trades=5, large_mult=3.0).to_record()
     check_laws(Tape(), params, random_trades(700, 1, pause_ms), tmp_path)
     check_scale(Tape(), params, random_trades(700, 2, pause_ms), UNITS["TRADE"], price=7.1, volume=1e-5)
+
+
+@pytest.mark.parametrize(
+    "dtype", [*map(state_dtype, SIZES), TAPE, BAR, SIGNAL, ZONE, LEVEL], ids=lambda dtype: str(dtype.itemsize)
+)
+def test_nothing_that_is_kept_has_padding(dtype):
+    """NumPy copies records field by field; what lies between them would be whatever was in memory."""
+    assert dtype.itemsize == sum(dtype[name].itemsize for name in dtype.names)
 
 
 def test_a_constant_price_forces_nobody_out():
