@@ -10,6 +10,7 @@ import numpy as np
 
 from ._jit import kernel, kernel_views
 from .layout import BAR
+from .step import is_good
 
 Edges: TypeAlias = Mapping[str, np.ndarray]
 
@@ -46,19 +47,20 @@ def bar_spans(time_ms: np.ndarray, timeframe: str) -> tuple[np.ndarray, np.ndarr
 
 @kernel
 def _merge(bars: np.ndarray, first: np.ndarray, out: np.ndarray) -> None:
-    """Merge bars[first[i] : first[i + 1]] into out[i]."""
+    """Merge the good ones of bars[first[i] : first[i + 1]] into out[i]."""
     for i in range(len(out)):
         o = out[i]
         for j in range(first[i], first[i + 1]):
             b = bars[j]
-            if b.low > 0.0:
-                if not o.low > 0.0:
-                    o.open = b.open
-                    o.high = b.high
-                    o.low = b.low
-                o.high = max(o.high, b.high)
-                o.low = min(o.low, b.low)
-                o.close = b.close
+            if not is_good(b):
+                continue
+            if not o.low > 0.0:
+                o.open = b.open
+                o.high = b.high
+                o.low = b.low
+            o.high = max(o.high, b.high)
+            o.low = min(o.low, b.low)
+            o.close = b.close
             o.volume += b.volume
             o.taker_buy += b.taker_buy
             o.open_interest = b.open_interest
@@ -96,8 +98,8 @@ def to_timeframe(bars: np.ndarray, timeframe: str, step_ms: int | None = None) -
 
     The first bar is left out if it starts before the first row, the last unless the rows reach its end. A row lasts
     ``step_ms``, if None as long as the shortest step between rows. Volumes and flows add up, open interest and funding
-    are the last ones; rows without prices add none. Raises ValueError for times that do not rise and for rows that do
-    not fit into the higher bars (8h into 12h, weeks into months).
+    are the last ones; rows that the engine would skip add nothing. Raises ValueError for times that do not rise and for
+    rows that do not fit into the higher bars (8h into 12h, weeks into months).
     """
     timeframe_ms(timeframe)
     if len(bars) < (2 if step_ms is None else 1):

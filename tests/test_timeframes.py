@@ -105,15 +105,6 @@ def naive_end(start: int, timeframe: str) -> int:
     return ms(moment.year + moment.month // 12, moment.month % 12 + 1, 1)
 
 
-def test_prefix_law_holds_for_closed_bars():
-    bars = walk(200, HOUR, ms(2024, 1, 10, 0))
-    whole = to_timeframe(bars, "4h")
-    for rows in range(10, 200, 13):
-        part = to_timeframe(bars[:rows], "4h")
-        assert len(part) == rows // 4
-        assert part.tobytes() == whole[: len(part)].tobytes()
-
-
 def test_the_length_of_a_row_may_be_given():
     bars = walk(13, HOUR, ms(2024, 1, 10))[[0, 1, 2, 3, 9]]  # a hole, which says nothing of how long a row is
     assert to_timeframe(bars, "4h", HOUR).tobytes() == to_timeframe(bars, "4h").tobytes()
@@ -129,6 +120,21 @@ def test_rows_without_prices_add_none():
     merged = to_timeframe(bars, "4h")[0]
     assert merged["open"] == bars["open"][1]
     assert merged["close"] == bars["close"][3]
+
+
+@pytest.mark.parametrize("row", [0, 2, 3])
+@pytest.mark.parametrize(("field", "value"), [("close", math.nan), ("high", math.inf), ("low", 1e9), ("open", -1.0)])
+def test_a_row_that_the_engine_skips_adds_nothing(row, field, value):
+    bars = walk(8, HOUR, ms(2024, 1, 10, 0))
+    bars["open_interest"], bars["liq_long_usd"], bars["liq_long_price"] = np.arange(8.0), 5.0, bars["low"]
+    others = np.delete(bars, row)
+    bars[field][row] = value
+    bars["volume"][row] = -3.0
+    assert to_timeframe(bars, "4h", HOUR)[int(row == 0) :].tobytes() == to_timeframe(others, "4h", HOUR).tobytes()
+    bars["close"][4:] = math.nan
+    empty = to_timeframe(bars, "4h", HOUR)[1]
+    assert (empty["volume"], empty["taker_buy"]) == (0.0, 0.0)
+    assert all(math.isnan(empty[name]) for name in BAR.names[1:] if name not in ("volume", "taker_buy"))
 
 
 def test_alignment_is_the_share_of_timeframes_that_overlap():
@@ -161,18 +167,3 @@ def test_rows_that_do_not_fit_are_refused(step, timeframe):
 def test_times_that_go_back_are_refused():
     with pytest.raises(ValueError, match=r"row 1: time is \d+ after \d+ ms, allowed are times that rise"):
         to_timeframe(walk(8, HOUR, 0)[::-1].copy(), "4h")
-
-
-@pytest.mark.parametrize("factor", [2.0**-40, 7.123, 1e10])
-def test_scale_and_purity(factor):
-    bars = walk(200, HOUR, ms(2024, 1, 10))
-    before = bars.tobytes()
-    merged = to_timeframe(bars, "4h")
-    assert bars.tobytes() == before
-    scaled = bars.copy()
-    prices = [name for name in BAR.names if name in ("open", "high", "low", "close") or name.endswith("_price")]
-    for name in prices:
-        scaled[name] *= factor
-    again = to_timeframe(scaled, "4h")
-    for name in BAR.names:
-        np.testing.assert_allclose(again[name], merged[name] * (factor if name in prices else 1), rtol=1e-12)
