@@ -1,4 +1,4 @@
-"""The laws hold for the engine, and the checks fail on subjects that break them."""
+"""The laws hold for the engine, the tape and timeframes, and the checks fail on subjects that break them."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from laws import (
     check_clock,
     check_fold_is_step,
+    check_later_start,
     check_laws,
     check_prefix,
     check_purity,
@@ -22,7 +23,18 @@ from laws import (
     folded,
     same,
 )
-from made_bars import HOUR, KINDS, PARAMS, bar_sequences, bars_of, random_bars, random_trades, small_params, some_params
+from made_bars import (
+    HOUR,
+    KINDS,
+    PARAMS,
+    START,
+    bar_sequences,
+    bars_of,
+    random_bars,
+    random_trades,
+    small_params,
+    some_params,
+)
 
 import liquidator_core
 from liquidator_core import (
@@ -38,10 +50,12 @@ from liquidator_core import (
     save_state,
     step,
     tape,
+    timeframes,
     zones_of,
 )
 from liquidator_core.layout import SIZES, UNITS, state_dtype
 from liquidator_core.tape import TAPE
+from liquidator_core.timeframes import bar_spans, timeframe_ms, to_timeframe
 from liquidator_core.zones import marks_of
 
 LEVELS = ("level_below", "level_below_usd", "level_above", "level_above_usd")
@@ -113,6 +127,45 @@ class Tape:
 
     def load(self, path, params):
         return np.load(path.with_suffix(".npy")).view(tape.TAPE)
+
+
+class Timeframes:
+    """A timeframe as a subject: bars in, closed higher bars out; its params are (timeframe, ms a row lasts).
+
+    ``to_timeframe`` has no state. This one keeps what it may depend on and no more: the rows since the last bar that
+    closed, and the row before them, which tells that what follows is not the beginning.
+    """
+
+    sources = (Path(timeframes.__file__),)
+    units = UNITS["BAR"]
+
+    def memory(self, params):
+        return None
+
+    def new_state(self, params):
+        return {"rows": np.zeros(0, BAR), "until": np.array(-1)}
+
+    def step(self, state, params, row):
+        return self.fold(state, params, row)
+
+    def fold(self, state, params, rows):
+        timeframe, row_ms = params
+        rows = np.concatenate([state["rows"], rows])
+        closed = to_timeframe(rows, timeframe, row_ms)
+        closed = closed[closed["time"] >= state["until"]]  # without the bar of the row before them
+        if len(closed):
+            _, end = bar_spans(closed["time"][-1:], timeframe)
+            state["until"] = end[0]
+            rows = rows[np.searchsorted(rows["time"], end[0]) - 1 :]
+        state["rows"] = rows
+        return closed
+
+    def save(self, state, path):
+        np.savez(path.with_suffix(".npz"), **state)
+
+    def load(self, path, params):
+        with np.load(path.with_suffix(".npz")) as saved:
+            return {"rows": saved["rows"].view(BAR), "until": saved["until"]}
 
 
 # --- the engine -------------------------------------------------------------------------------------------------------
@@ -213,6 +266,54 @@ def test_laws_of_the_tape(pause_ms, tmp_path):
     params = Params(large_trades=5, large_mult=3.0).to_record()
     check_laws(Tape(), params, random_trades(700, 1, pause_ms), tmp_path)
     check_scale(Tape(), params, random_trades(700, 2, pause_ms), UNITS["TRADE"], price=7.1, volume=1e-5)
+    plain = Params(large_trades=1, large_mult=3.0).to_record()  # a trade is compared with the one before it alone
+    check_later_start(Tape(), plain, random_trades(700, 3, pause_ms), unsettled=1)
+
+
+MINUTE = HOUR // 60
+HIGHER = (
+    ("3m", MINUTE), ("15m", MINUTE), ("1h", 15 * MINUTE), ("1h", HOUR), ("4h", HOUR), ("1d", 4 * HOUR),
+    ("3d", 8 * HOUR), ("1w", 24 * HOUR), ("1M", 24 * HOUR),
+)  # fmt: skip
+
+
+def spaced(bars, row_ms, seed):
+    """The same bars at another spacing, from some row of a higher bar on, a tenth of the rows missing."""
+    rng = np.random.default_rng(seed)
+    bars = bars.copy()
+    bars["time"] = START + row_ms * (int(rng.integers(40)) + np.arange(len(bars)))
+    return bars[rng.random(len(bars)) > 0.1]
+
+
+@pytest.mark.parametrize("known", KNOWN, ids=lambda known: ", ".join(known) or "plain")
+@pytest.mark.parametrize(("timeframe", "row_ms"), HIGHER)
+def test_laws_of_timeframes(timeframe, row_ms, known, tmp_path):
+    subject, params = Timeframes(), (timeframe, row_ms)
+    bars = spaced(random_bars(300, 1, **known), row_ms, seed=2)
+    assert len(folded(subject, params, bars)) >= 8
+    check_laws(subject, params, bars, tmp_path)
+    check_later_start(subject, params, bars)
+    check_scale(subject, params, bars, UNITS["BAR"], price=7.1, volume=1e-5)
+    check_scale(subject, params, bars, UNITS["BAR"], price=2.0**-40, volume=300.0)
+
+
+@given(bars=bar_sequences(min_size=2), higher=st.sampled_from(HIGHER), seed=st.integers(0, 99))
+def test_laws_of_timeframes_on_any_sequence(tmp_path_factory, bars, higher, seed):
+    bars = spaced(bars, higher[1], seed)
+    check_laws(Timeframes(), higher, bars, tmp_path_factory.getbasetemp())
+    check_later_start(Timeframes(), higher, bars)
+
+
+@pytest.mark.parametrize("timeframe", ["2h", "4h", "1d", "1w", "1M"])
+def test_laws_of_timeframes_on_real_bars(real_bars, timeframe, tmp_path):
+    subject, params, bars = Timeframes(), (timeframe, HOUR), real_bars[:3000]
+    whole = folded(subject, params, bars)
+    assert len(whole) >= 3000 * HOUR // (31 * 24 * HOUR if timeframe == "1M" else timeframe_ms(timeframe)) - 1
+    check_laws(subject, params, bars, tmp_path)
+    check_later_start(subject, params, bars)
+    for exponent in (-40, 33):  # to the bit
+        scale = {"price": 2.0**exponent, "volume": 2.0**-exponent}
+        check_scale(subject, params, bars, UNITS["BAR"], **scale, tolerance=0.0)
 
 
 @pytest.mark.parametrize(
@@ -361,13 +462,19 @@ CHECKS = {
     "split": lambda subject, params, folder: check_split(subject, params, toy_bars(), folder),
     "clock": lambda subject, params, folder: check_clock(subject, params, toy_bars()),
     "purity": lambda subject, params, folder: check_purity(subject, params, random_bars(80, 0, ("no_volume", "up"))),
+    "later start": lambda subject, params, folder: check_later_start(subject, params, toy_bars()),
     "scale": lambda subject, params, folder: check_scale(subject, params, toy_bars(), UNITS["BAR"], price=2.0**-9),
 }
 
 
-@pytest.mark.parametrize("subject", [unlawful.MeanFlow(), unlawful.Clusters()], ids=lambda it: type(it).__name__)
+LAWFUL = unlawful.MeanFlow(), unlawful.Clusters(), unlawful.FourHours()
+
+
+@pytest.mark.parametrize("subject", LAWFUL, ids=lambda it: type(it).__name__)
 @pytest.mark.parametrize("law", CHECKS)
 def test_lawful_toys_pass(subject, law, tmp_path):
+    if law == "later start" and subject.memory(TOY_PARAMS) is not None:
+        pytest.skip("for subjects whose rows out are not rows in, one to one; these have the law of the window")
     CHECKS[law](subject, TOY_PARAMS, tmp_path)
 
 
@@ -386,6 +493,10 @@ def test_lawful_toys_pass(subject, law, tmp_path):
         (unlawful.GlobalState(), "split", "split at"),
         (unlawful.Forgets(), "split", "split at"),
         (unlawful.Absolute(), "scale", "multiple at row"),
+        (unlawful.Unfinished(), "prefix", "a later row changed"),
+        (unlawful.Unfinished(), "fold", "not step after step"),
+        (unlawful.FromTheFirstRow(), "later start", "rows from 6 on"),
+        (unlawful.HalfABar(), "later start", "rows from 6 on"),
     ],
     ids=lambda it: type(it).__name__ if isinstance(it, unlawful.Toy) else None,
 )

@@ -1,7 +1,8 @@
-"""Small subjects for the laws: two lawful ones, and others that break one law each, the way indicators usually do.
+"""Small subjects for the laws: three lawful ones, and others that break one law each, the way indicators usually do.
 
 ``MeanFlow`` gives the mean turnover of the last ``flow_bars`` rows and what this row's is in multiples of it.
 ``Clusters`` gives the number of clusters among the closes of the last ``zone_bars`` rows, and the middle of the lowest.
+``FourHours`` gives the closed bars of four hours from midnight on, of which the first is left out unless it is whole.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import numpy as np
 
 MEAN = np.dtype([("mean", "f8"), ("multiple", "f8")])
 CLUSTERS = np.dtype([("lowest", "f8"), ("count", "i8")])
+HIGHER = np.dtype([("start", "i8"), ("close", "f8"), ("volume", "f8")])
+HOUR = 3_600_000
 
 
 class Toy:
@@ -209,3 +212,66 @@ class Absolute(MeanFlow):
     def answer(self, state):
         mean, multiple = super().answer(state)
         return mean, multiple if mean > 10_000 else 0.0
+
+
+class FourHours(Toy):
+    """Lawful: a bar is given by the row that closes it, or the first one after it."""
+
+    dtype = HIGHER
+    units = {"start": "ms", "close": "quote", "volume": "base"}  # noqa: RUF012
+
+    def memory(self, params):
+        return None
+
+    def new_state(self, params):
+        return {"bar": None, "whole": False}
+
+    def start_of(self, state, time):
+        return time - time % (4 * HOUR)
+
+    def step(self, state, params, row):
+        time, start = int(row["time"][0]), self.start_of(state, int(row["time"][0]))
+        closed = []
+        if state["bar"] is None or start > state["bar"][0]:
+            closed = self.closed(state)
+            state["whole"] = state["bar"] is not None or start == time
+            state["bar"] = [start, 0.0, 0.0]
+        state["bar"][1] = float(row["close"][0])
+        state["bar"][2] += float(row["volume"][0])
+        if time + HOUR == start + 4 * HOUR:
+            closed += self.closed(state)
+            state["whole"] = False
+        return np.array(closed, self.dtype)
+
+    def closed(self, state):
+        return [tuple(state["bar"])] if state["whole"] else []
+
+
+class Unfinished(FourHours):
+    """Breaks the prefix law: the last bar is given as it stands, like ``resample().last()`` does."""
+
+    def fold(self, state, params, rows):
+        out = super().fold(state, params, rows)
+        return np.concatenate([out, np.array(self.closed(state), self.dtype)])
+
+
+class FromTheFirstRow(FourHours):
+    """Breaks the law of a later start: four hours are counted from the first row on, not from midnight."""
+
+    def new_state(self, params):
+        return {**super().new_state(params), "first": None}
+
+    def start_of(self, state, time):
+        if state["first"] is None:
+            state["first"] = time
+        return time - (time - state["first"]) % (4 * HOUR)
+
+
+class HalfABar(FourHours):
+    """Breaks the law of a later start: the first bar is given although it began before the first row."""
+
+    def step(self, state, params, row):
+        if state["bar"] is None:
+            state["bar"] = [self.start_of(state, int(row["time"][0])), 0.0, 0.0]
+            state["whole"] = True
+        return super().step(state, params, row)
