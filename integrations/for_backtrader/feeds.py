@@ -55,6 +55,9 @@ class _BarFeed(bt.feed.DataBase):
             self.p.compression = self.p.compression or compression
         self.p.compression = self.p.compression or 1
 
+    def __len__(self) -> int:
+        return self.line.lencount  # cerebro asks at every bar; backtrader's own way takes three calls
+
     def start(self) -> None:
         super().start()
         columns = {RENAMED.get(name, name): self._bars[name] for name in BAR.names[1:]}

@@ -138,15 +138,16 @@ class LiquidationIndicator(bt.Indicator):
     # backtrader's own ways to these three take several calls a line, two of them at every bar
 
     def __len__(self) -> int:
-        return self._lines[0].lencount
+        return self.line.lencount
 
     def advance(self, size: int = 1) -> None:
         """Move on to the feed's bar, which once() has written."""
-        length = self._lines[0].lencount
+        lines = self._lines
+        length = lines[0].lencount
         if length < self._ticking.lencount:
             length += size
             at = length - 1
-            for line in self._lines:
+            for line in lines:
                 line._idx = at
                 line.lencount = length
 
