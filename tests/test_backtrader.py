@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from datetime import datetime, timedelta, tzinfo
+from datetime import datetime, time, timedelta, tzinfo
 from types import ModuleType
 
 import backtrader as bt
@@ -290,13 +290,29 @@ class Slow(CandleFeed):
         return True
 
 
+class StockFeed(bt.feeds.PandasData):
+    """backtrader's own, of the same frames."""
+
+    params = (("openinterest", "open_interest"),)
+
+
+def rising(data, *args, **kwargs):
+    """A filter that takes away the bars that fell."""
+    if data.close[0] > data.open[0]:
+        return False
+    data.backwards()
+    return True
+
+
 class Count(bt.Strategy):
+    """Writes down every line of each bar, and last what the clock shows where the feed is."""
+
     def __init__(self):
         self.rows = []
 
     def next(self):
-        names = self.data.getlinealiases()
-        self.rows.append((self.data.datetime[0], *(getattr(self.data.lines, name)[0] for name in names)))
+        values = [getattr(self.data.lines, name)[0] for name in self.data.getlinealiases()]
+        self.rows.append((self.data.datetime[0], *values, bt.date2num(self.data.datetime.datetime())))
 
 
 def rows_of(feed, mode, **settings):
@@ -325,27 +341,35 @@ def test_preloading_in_bulk_gives_each_bar_once(mode):
     np.testing.assert_array_equal(bulk, rows_of(Slow, mode))
     names = ("close", "low", "high", "open", "volume", "open_interest")
     np.testing.assert_array_equal(bulk[:, 1:7], np.stack([bars[name] for name in names], axis=1))
-    np.testing.assert_array_equal(bulk[:, 8:], np.stack([bars[name] for name in EXTRA], axis=1))
+    np.testing.assert_array_equal(bulk[:, 8:-1], np.stack([bars[name] for name in EXTRA], axis=1))
 
 
-@pytest.mark.parametrize("mode", ["runonce, preload", "preload", "neither"])
-def test_dates_and_filters_are_respected(mode):
-    def is_odd(data):
-        return len(data) % 2 == 1
+SETTINGS = {
+    "dates": {"fromdate": datetime(2020, 9, 14, 3, 30), "todate": datetime(2020, 9, 20, 12)},
+    "tz": {"tz": TwoHoursEast()},
+    "tz and dates": {"tz": TwoHoursEast(), "fromdate": datetime(2020, 9, 15), "todate": datetime(2020, 9, 20)},
+    "tzinput": {"tzinput": TwoHoursEast()},
+    "tzinput and dates": {"tzinput": TwoHoursEast(), "fromdate": datetime(2020, 9, 15)},
+    "a filter": {"filters": [rising]},
+    "a session": {"filters": [bt.filters.SessionFilter], "sessionstart": time(9), "sessionend": time(17)},
+}
 
-    bars = observed()
-    moments = [datetime(1970, 1, 1) + timedelta(milliseconds=int(bars["time"][row])) for row in (10, 99)]
-    dated = rows_of(CandleFeed, mode, fromdate=moments[0], todate=moments[1])
-    np.testing.assert_array_equal(dated[:, 1], bars["close"][10:100])
-    assert len(rows_of(CandleFeed, mode, tz=TwoHoursEast())) == LENGTH
-    zoned = rows_of(CandleFeed, mode, tzinput=TwoHoursEast())
-    np.testing.assert_allclose(zoned[:, 0], days_of(bars["time"] - 2 * HOUR), atol=1e-9)
-    cerebro = bt.Cerebro(stdstats=False, **MODES[mode])
-    feed = CandleFeed(dataname=bars)
-    feed.addfilter_simple(is_odd)
-    cerebro.adddata(feed)
-    cerebro.addstrategy(Count)
-    assert len(cerebro.run()[0].rows) < LENGTH
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", SETTINGS)
+def test_dates_zones_and_filters_are_those_of_a_stock_feed(name, mode):
+    given = {"dataname": frame_of(series()), "timeframe": bt.TimeFrame.Minutes}
+    ours, stock = (rows_of(feed, mode, **given, **SETTINGS[name]) for feed in (CandleFeed, StockFeed))
+    np.testing.assert_array_equal(ours[:, :8], stock[:, :8])
+    np.testing.assert_array_equal(ours[:, -1], stock[:, -1])
+    plain = rows_of(StockFeed, mode, **given)
+    assert len(stock) > 50
+    assert stock.tobytes() != plain.tobytes()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_dates_may_leave_nothing(mode):
+    assert len(rows_of(CandleFeed, mode, fromdate=datetime(2030, 1, 1))) == 0
 
 
 def test_lookahead_is_left_room():
@@ -425,15 +449,6 @@ def test_any_subset_of_data_will_do(known, mode):
     assert (wrong, signals) == (0, LENGTH - PARAMS.memory + 1)
 
 
-def test_a_time_zone_is_for_show_and_dates_are_in_it():
-    bars = observed()
-    east = TwoHoursEast()
-    start = datetime(1970, 1, 1) + timedelta(milliseconds=int(bars["time"][10]) + 2 * HOUR)
-    for feed in (CandleFeed, Slow):
-        rows = rows_of(feed, "runonce, preload", tz=east, fromdate=start)
-        np.testing.assert_array_equal(rows[:, 0], days_of(bars["time"][10:]))
-
-
 def test_bars_may_be_stamped_with_their_close():
     bars = series()
     rows = rows_of(CandleFeed, "runonce, preload", dataname=bars, stamp="close")
@@ -450,6 +465,8 @@ def test_wrong_bars_are_refused(tmp_path):
     bars["time"][3] = bars["time"][2]
     with pytest.raises(ValueError, match="times must increase, row 3 has"):
         CandleFeed(dataname=bars)
+    with pytest.raises(TypeError, match="CandleFeed has no parameter 'stamps': did you mean 'stamp'"):
+        CandleFeed(dataname=series(), stamps="close")
     with pytest.raises(ValueError, match="missing column for volume"):
         CandleFeed(dataname=frame_of(series()).drop(columns="volume"))
     bad = frame_of(series())

@@ -13,7 +13,7 @@ from liquidator_core import BAR
 
 from ..files import read_candles_or_trades
 from ..frames import bars_from_frame
-from .engine import DAY_MS, EXTRA, RENAMED, days_of
+from .engine import DAY_MS, EXTRA, RENAMED, days_of, refuse_unknown
 from .library import bt
 
 __all__ = ["CandleFeed", "lean_feed"]
@@ -42,7 +42,8 @@ class _BarFeed(bt.feed.DataBase):
 
     params = (("timeframe", None), ("compression", None), ("stamp", "open"))
 
-    def __init__(self) -> None:
+    def __init__(self, **unknown: Any) -> None:
+        refuse_unknown(self, unknown)
         super().__init__()
         if self.p.stamp not in ("open", "close"):
             raise ValueError(f"stamp must be 'open' or 'close', got {self.p.stamp!r}")
@@ -108,7 +109,8 @@ class CandleFeed(_BarFeed):
     openinterest. NaN is unknown; what is not in the data is unknown.
 
     When cerebro preloads, columns are copied whole, fromdate and todate included. Filters and tzinput, which rewrite
-    bars, make backtrader load them one by one. Raises ValueError and TypeError as ``bars_from_frame`` does.
+    bars, make backtrader load them one by one. Raises ValueError and TypeError as ``bars_from_frame`` does, and
+    TypeError for unknown parameters.
     """
 
     lines = EXTRA

@@ -11,9 +11,10 @@ __all__ = ["ZoneScale"]
 
 
 class ZoneScale(ZoneFade):
-    """Fades zones, and adds at further ones in the direction of the position, each time with a stop of its own.
+    """Fades zones, and adds at every further fade in the direction of the position, each time with a stop of its own.
 
-    Every entry risks ``risk_share`` anew. Leaves all at once when the zone ahead is touched.
+    A zone that fades again is added at again. Every entry risks ``risk_share`` anew. Leaves all at once when the zone
+    ahead is touched.
 
     Params:
 
