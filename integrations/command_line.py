@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -50,7 +51,7 @@ def demo(seeds: _Seeds = 5, params: _Params = None, chart: _Chart = None) -> Non
     """Zones, levels, a backtest and a chart on the embedded sample: hourly BTCUSDT, October 2019 to December 2020."""
     from .report import sample_bars
 
-    _check_chart(chart)
+    _check_target("--chart", chart)
     report = _run(sample_bars(), _read_params(params), seeds)
     out = _console()
     _print_report(out, report, "BTCUSDT 1h, Binance spot (embedded sample)")
@@ -72,7 +73,7 @@ def zones(
         raise ValueError("--json and --csv exclude each other")
     if chart and (as_json or as_csv):
         raise ValueError("--chart goes with neither --json nor --csv: these write no chart")
-    _check_chart(chart)
+    _check_target("--chart", chart)
     settings = _read_params(params)
     bars = _read_bars(file, settings, bar)
     report = _run(bars, settings, None if as_csv else seeds)
@@ -113,6 +114,7 @@ def fit(
     from .files import read_liquidations
     from .learn import fit_mix, observe
 
+    _check_target("--out", out)
     settings = _read_params(params)
     if leverages is not None:
         found = _numbers("--leverages", leverages)
@@ -164,8 +166,7 @@ def pine(
         raise ValueError(f"--{form} takes no FILE, got {file}: the chart has candles of its own")
     if file is None and bar is not None:
         raise ValueError(f"--bar {bar} is for the trades of a --snapshot")
-    if output is not None and (output.suffix != ".pine" or not output.resolve().parent.is_dir()):
-        raise ValueError(f"--output {output}: not a .pine file in a folder that exists")
+    _check_target("--output", output, ".pine")
     settings = _read_params(params)
     drawn: dict[str, Any] = {}
     if file is not None:
@@ -185,7 +186,8 @@ def pine(
 
 
 def main() -> None:
-    """Entry point: errors that a user can mend are one line on standard error, and exit code 2."""
+    """Entry point: errors that a user can mend are one line on standard error, and exit code 2; a warning is a line."""
+    warnings.showwarning = lambda message, *_: print(f"liquidator: {message}", file=sys.stderr)
     try:
         app()
     except (ValueError, TypeError, OSError, ImportError) as error:
@@ -205,10 +207,12 @@ def _read_params(path: Path | None) -> Params:
     return Params.from_dict(values)
 
 
-def _check_chart(path: Path | None) -> None:
-    """Before the work, not after it."""
-    if path is not None and (path.is_dir() or not path.resolve().parent.is_dir()):
-        raise ValueError(f"--chart {path}: not a file in a folder that exists")
+def _check_target(option: str, path: Path | None, suffix: str = "") -> None:
+    """Whether a file can be written there: before the work, not after it."""
+    if path is None:
+        return
+    if path.is_dir() or not path.resolve().parent.is_dir() or (suffix and path.suffix != suffix):
+        raise ValueError(f"{option} {path}: not a {suffix}{' ' if suffix else ''}file in a folder that exists")
 
 
 def _read_bars(path: Path, params: Params, bar: str | None) -> np.ndarray:

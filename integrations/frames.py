@@ -21,9 +21,11 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import itertools
 import logging
 import os
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, TypeAlias
@@ -186,6 +188,27 @@ def _check_rows(columns: Columns, names: Mapping[str, str], on_bad: OnBad, marke
     where = f"{market}: " if market else ""
     _LOG.warning("%s%d of %d candles skipped: %s", where, len(rows), len(good), text)
     return {field: np.where(good, columns[field], np.nan) for field in _PRICES}
+
+
+_FEEDS = {
+    "use_large_trades": ("large_sell_usd", "large_buy_usd"),
+    "use_open_interest_drops": ("open_interest",),
+    "use_funding": ("funding_rate",),
+}
+
+
+def warn_of_idle_switches(bars: np.ndarray, params: Params, market: str = "") -> None:
+    """Warn (UserWarning, once a process) of Params that ask for fields which no bar has."""
+    for switch, fields in _FEEDS.items():
+        if getattr(params, switch) and all(np.isnan(bars[field]).all() for field in fields):
+            where = f"{market}: " if market else ""
+            _warn_once(f"{where}Params.{switch} does nothing: the candles have no {' or '.join(fields)}")
+
+
+@functools.cache
+def _warn_once(text: str) -> None:
+    """Python itself tells a text again whenever anybody has changed a filter since, as pandas often does."""
+    warnings.warn(text, UserWarning, stacklevel=1)
 
 
 # Translation ------------------------------------------------------------------------------------------------------
@@ -377,7 +400,8 @@ def signal_columns(
 
     Returns a new frame, float64 and int64, of the candles' length and index (a RangeIndex if they have none). The first
     ``params.memory - 1`` rows are NaN and 0; a row depends on the ``memory`` candles up to it. Raises as
-    ``bars_from_frame``. Cost: that of ``fold``, about 1 us a candle, divided by the processors for long series.
+    ``bars_from_frame``. Warns (UserWarning, once a process) of Params such as ``use_funding`` that ask for a feed which
+    the candles do not have. Cost: that of ``fold``, about 1 us a candle, divided by the processors for long series.
     """
     bars, params = _bars(candles, params, marks, on_bad, market)
     index = candles.index if isinstance(candles, pd.DataFrame) else pd.RangeIndex(len(bars))
@@ -513,7 +537,10 @@ def _bars(
     if not isinstance(params, Params):
         raise TypeError(f"params must be Params or None, got {type(params).__name__}")
     bars = bars_from_frame(candles, on_bad, market)
-    return (bars, params) if marks is None else (bars_with_marks(bars, marks), marks_params(params))
+    if marks is not None:
+        return bars_with_marks(bars, marks), marks_params(params)
+    warn_of_idle_switches(bars, params, market)
+    return bars, params
 
 
 def _state_after(bars: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray]:

@@ -12,7 +12,14 @@ import numpy as np
 
 from liquidator_core import Params, fold, levels_of, new_signals, new_state, zones_of
 
-from .frames import bars_with_marks, levels_to_frame, marks_params, placebo_marks, zones_to_frame
+from .frames import (
+    bars_with_marks,
+    levels_to_frame,
+    marks_params,
+    placebo_marks,
+    warn_of_idle_switches,
+    zones_to_frame,
+)
 
 if TYPE_CHECKING:
     from .for_backtrader import Result
@@ -75,6 +82,7 @@ def make_report(
     ``progress`` is told what is under way, the steps done and the steps in all.
     """
     params = params or Params()
+    warn_of_idle_switches(bars, params)
     tell = progress or (lambda what, done, total: None)
     total = 1 if seeds is None else seeds + 2
     tell("folding bars", 0, total)

@@ -151,6 +151,14 @@ def test_mistakes_are_one_line_and_exit_code_2(candles, words, says):
     assert says in done.stderr
 
 
+def test_a_switch_without_its_feed_is_warned_of_once(candles):
+    (candles / "funding.json").write_text('{"use_funding": true, "zone_bars": 30}')
+    words = ("zones", "candles.parquet", "--params", "funding.json", "--json", "--seeds", "2")
+    done = liquidator(*words, cwd=candles)
+    assert len(json.loads(done.stdout)["backtest"]["placebo"]) == 2
+    assert done.stderr == "liquidator: Params.use_funding does nothing: the candles have no funding_rate\n"
+
+
 @pytest.mark.slow
 def test_demo_prints_what_the_readme_shows(tmp_path):
     out = liquidator("demo", cwd=tmp_path).stdout
@@ -205,6 +213,8 @@ def test_fit_says_how_many_observations_open_no_bar(observed):
         (["candles.parquet", "observed.csv", "--leverages", "10;50"], "--leverages must be numbers"),
         (["candles.parquet", "negative.csv"], "row 1 (2019-10-01T01:00:00 UTC), liq_short_usd: found -1.0"),
         (["candles.parquet", "late.csv"], "no bar opens at any time"),
+        (["nothing.csv", "nothing.csv", "--out", "no/mix.json"], "--out no/mix.json: not a file in a folder that"),
+        (["nothing.csv", "nothing.csv", "--out", "."], "--out .: not a file in a folder that exists"),
     ],
 )
 def test_mistakes_in_what_fit_is_given(observed, words, says):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
+import warnings
 from decimal import Decimal
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from liquidator_integrations import frames
 from liquidator_integrations.frames import (
     bars_from_frame,
     bars_with_marks,
@@ -350,6 +354,43 @@ class TestSignalColumns:
     def test_its_own_marks_give_its_own_zones(self, candles: pd.DataFrame, signals: pd.DataFrame) -> None:
         again = signal_columns(candles, PARAMS, marks=marks_frame(candles, PARAMS))
         pd.testing.assert_frame_equal(again[[*LATER]], signals[[*LATER]], check_exact=True)
+
+
+class TestSwitches:
+    """Params that ask for a feed which the candles do not have."""
+
+    COLUMNS: ClassVar = {
+        "use_large_trades": ("large_sell_usd", "large_buy_usd"),
+        "use_open_interest_drops": ("open_interest",),
+        "use_funding": ("funding_rate",),
+    }
+
+    @pytest.fixture(autouse=True)
+    def _nothing_told(self) -> None:
+        frames._warn_once.cache_clear()
+
+    @pytest.mark.parametrize("switch", COLUMNS)
+    @pytest.mark.parametrize("make", [signal_columns, zones_frame, levels_frame, marks_frame, placebo_marks])
+    def test_one_without_its_columns_is_warned_of(self, make: object, switch: str) -> None:
+        frame, params = walk(300), dataclasses.replace(PARAMS, **{switch: True})
+        columns = self.COLUMNS[switch]
+        with pytest.warns(UserWarning, match=rf"Params\.{switch} does nothing: the candles have no {columns[0]}"):
+            make(frame, params)
+        for column in columns:  # any of them will do; ``filterwarnings = error`` holds
+            frame[column] = np.nan
+            frame.iloc[200, -1] = 0.5
+            make(frame.drop(columns=[other for other in columns if other != column], errors="ignore"), params)
+
+    def test_once_a_process_and_market(self) -> None:
+        params = dataclasses.replace(PARAMS, use_funding=True)
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            for market in ("A/USDT 1h", "B/USDT 1h", "A/USDT 1h"):
+                signal_columns(walk(300), params, market=market)
+        assert [str(one.message)[:19] for one in told] == ["A/USDT 1h: Params.u", "B/USDT 1h: Params.u"]
+
+    def test_marks_of_ones_own_need_no_feed(self, placebo: pd.DataFrame, candles: pd.DataFrame) -> None:
+        signal_columns(candles, dataclasses.replace(PARAMS, use_funding=True), placebo)
 
 
 class TestZonesAndLevels:
