@@ -2,14 +2,17 @@
 
 Strict floats (no ``fastmath``: it would make a batch differ from its steps). Compiled code is cached in a folder
 named after a digest of every source file of this package, because Numba's own check looks at one file only and
-returns stale results when a callee's file has changed. Without a writable folder kernels are compiled anew in each
-process; without Numba, or with ``NUMBA_DISABLE_JIT=1``, they run as plain Python with the same results.
+returns stale results when a callee's file has changed; folders of other sources go when nobody used them for 30 days.
+Without a writable folder kernels are compiled anew in each process; without Numba, or with ``NUMBA_DISABLE_JIT=1``,
+they run as plain Python with the same results.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Callable
@@ -26,6 +29,8 @@ try:
     import numba.extending
 except ImportError:
     numba = None
+
+KEPT_SECONDS = 30 * 86_400
 
 #: Whether kernels are compiled.
 JIT = numba is not None and not numba.config.DISABLE_JIT
@@ -59,9 +64,32 @@ def _cache_dir() -> str | None:
             return None
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            return str(folder)
+            pass
     except (OSError, RuntimeError):
         return None
+    _prune(folder)
+    return str(folder)
+
+
+def _prune(folder: Path) -> None:
+    """Touch this process's folder, and remove those beside it that were touched 30 days before or earlier.
+
+    A process whose folder is removed all the same makes it again. What Numba did not write there stays.
+    """
+    with contextlib.suppress(OSError):
+        os.utime(folder)
+        touched = folder.stat().st_mtime
+        for other in folder.parent.iterdir():
+            if re.fullmatch("[0-9a-f]{16}", other.name) and other.stat().st_mtime < touched - KEPT_SECONDS:
+                _remove_cache(other)
+
+
+def _remove_cache(folder: Path) -> None:
+    with contextlib.suppress(OSError):
+        for path in [*folder.rglob("*.nbi"), *folder.rglob("*.nbc")]:
+            path.unlink()
+        for path in (*folder.iterdir(), folder):
+            path.rmdir()
 
 
 CACHE_DIR = _cache_dir() if JIT else None

@@ -129,6 +129,46 @@ def test_the_cache_is_where_it_was_told_to_be(tmp_path):
     assert Path(said.strip()).is_dir()
 
 
+def cache_folder(root: Path, code: str = "") -> Path:
+    """The cache folder of a process that imports the kernels, then runs more code."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", f"from liquidator_core import _jit; print(_jit.CACHE_DIR)\n{code}"],
+        env={**os.environ, "LIQUIDATOR_CACHE_DIR": str(root)}, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stderr == ""
+    return Path(done.stdout.split()[0])
+
+
+def test_caches_that_nobody_used_for_a_month_are_removed(tmp_path):
+    own = cache_folder(tmp_path)
+    others = {"0123456789abcdef": 31, "fedcba9876543210": 29, "aaaaaaaaaaaaaaaa": 31, "0123456789abcde": 31, "mine": 31}
+    for name, days in [*others.items(), (own.name, 31)]:
+        (tmp_path / name / "package").mkdir(parents=True, exist_ok=True)
+        (tmp_path / name / "package" / "step.py311.1.nbc").write_bytes(b"kernel")
+        (tmp_path / name / "package" / "step.py311.nbi").write_bytes(b"index")
+        past = (tmp_path / name).stat().st_mtime - 86_400 * days
+        os.utime(tmp_path / name, (past, past))
+    theirs = tmp_path / "aaaaaaaaaaaaaaaa" / "package" / "letter.txt"
+    theirs.write_text("not a kernel")
+    assert cache_folder(tmp_path) == own
+    left = {path.relative_to(tmp_path).parts[0] for path in tmp_path.rglob("*.nbc")}
+    assert left == {own.name, "fedcba9876543210", "0123456789abcde", "mine"}
+    assert not (tmp_path / "0123456789abcdef").exists()
+    assert theirs.read_text() == "not a kernel"
+    assert own.stat().st_mtime > (tmp_path / "fedcba9876543210").stat().st_mtime + 86_400  # touched, so that it is kept
+
+
+def test_a_process_goes_on_when_its_cache_is_removed(tmp_path):
+    code = """
+import shutil
+from liquidator_core import warm_up
+shutil.rmtree(_jit.CACHE_DIR)
+warm_up()
+"""
+    own = cache_folder(tmp_path, code)
+    assert any(own.rglob("*.nbc"))
+
+
 @pytest.mark.parametrize("names", ["BAR, Params, new_state, load_state, save_state", "VERSION"])
 def test_an_import_is_light_and_quiet(names):
     """Neither Numba nor pandas nor anything else that is not needed yet."""
