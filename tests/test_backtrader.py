@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import pickle
 import subprocess
 import sys
 from datetime import datetime, time, timedelta, tzinfo
@@ -116,6 +117,20 @@ def test_a_changing_bar_is_taken_back():
         drafts = [bars[rng.integers(len(bars))] for _ in range(rng.integers(4) if row % 100 > 70 else 0)]
         for at, bar in enumerate([*drafts, bars[row]]):
             (engine.replace if at else engine.append)(bar.tobytes())
+        assert engine.out.tobytes() == expected[row : row + 1].tobytes()
+
+
+def test_an_engine_goes_on_after_pickling():
+    bars = observed(300)
+    expected = folded(bars)
+    engine = Engine(PARAMS)
+    for row, bar in enumerate(bars):
+        if row % 50 == 20:
+            engine = pickle.loads(pickle.dumps(engine))
+        engine.append(bar.tobytes())
+        if row % 7 == 0:
+            engine.replace(bars[row - 1].tobytes())
+            engine.replace(bar.tobytes())
         assert engine.out.tobytes() == expected[row : row + 1].tobytes()
 
 

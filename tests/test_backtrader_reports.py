@@ -16,8 +16,10 @@ from liquidator_integrations.for_backtrader import (
     LiquidationSignal,
     LiquidationZones,
     QualitySizer,
+    ZoneAlignment,
     ZoneMap,
     ZoneReport,
+    lean_feed,
 )
 from liquidator_integrations.frames import bars_with_marks, marks_frame, marks_params, placebo_marks
 from liquidator_integrations.report import sample_bars
@@ -334,12 +336,20 @@ def test_wrong_reports_are_refused():
 
 
 # backtrader's own, on Python 3.12 and later
-@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork", "ignore:Pickle, copy, and deepcopy support will be")
-def test_optimisation_in_two_processes():
+FORKED = pytest.mark.filterwarnings(
+    "ignore:.*multi-threaded, use of fork", "ignore:Pickle, copy, and deepcopy support will be"
+)
+
+
+@FORKED
+@pytest.mark.parametrize("optreturn", [True, False])
+@pytest.mark.parametrize("feed", [CandleFeed, lean_feed])
+def test_optimisation_in_two_processes(feed, optreturn):
+    """With ``optreturn=False`` whole strategies come back, with their feeds."""
     bars = observed(600)
     choices = [20, 25, 30, 40]
-    cerebro = bt.Cerebro(stdstats=False, maxcpus=2)
-    cerebro.adddata(CandleFeed(dataname=bars))
+    cerebro = bt.Cerebro(stdstats=False, maxcpus=2, optreturn=optreturn)
+    cerebro.adddata(feed(dataname=bars))
     cerebro.broker.setcommission(leverage=10.0)
     cerebro.optstrategy(ZoneFade, zone_params=[PARAMS], zone_bars=choices)
     cerebro.addanalyzer(ZoneReport, _name="report", placebo_runs=1)
@@ -355,6 +365,37 @@ def test_optimisation_in_two_processes():
             analysis["placebo"][0]["total_return"] == run_fade(fakes, marks_params(params), commission=0.0).total_return
         )
     assert len({analysis["real"]["total_return"] for analysis in found}) > 1
+
+
+class Everything(bt.Strategy):
+    """Of a module, so that a process can send it."""
+
+    params = (("zone_bars", 30),)
+
+    def __init__(self):
+        makers = (LiquidationZones, LiquidationLevels, ForcedFlow, LiquidationSignal)
+        given = {"zone_params": PARAMS, "zone_bars": self.p.zone_bars}
+        self.made = [make(self.data, **given) for make in makers]
+        self.made.append(ZoneAlignment(*self.datas, **given))
+
+
+@FORKED
+@pytest.mark.parametrize("mode", ["runonce, preload", "preload"])
+def test_strategies_come_back_whole_from_two_processes(mode):
+    """With ``optreturn=False``, as those of backtrader's own indicators do."""
+    found = []
+    for cpus in (2, 1):
+        cerebro = bt.Cerebro(stdstats=False, maxcpus=cpus, optreturn=False, **MODES[mode])
+        cerebro.adddata(CandleFeed(dataname=series(), stamp="close"))
+        cerebro.resampledata(cerebro.datas[0], timeframe=bt.TimeFrame.Minutes, compression=120)
+        cerebro.addobserver(ZoneMap, zone_params=PARAMS)
+        cerebro.optstrategy(Everything, zone_bars=[20, 30])
+        found.append(cerebro.run())
+    for (here,), (there,) in zip(*found, strict=True):
+        for one, other in zip(here.made, there.made, strict=True):
+            for line, same in zip(one.lines, other.lines, strict=True):
+                np.testing.assert_array_equal(line.array, same.array)
+            assert np.isfinite(one.lines[0].array).any()
 
 
 def test_a_signal_and_a_sizer_need_no_strategy():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -89,13 +91,15 @@ class ZoneReport(bt.Analyzer):
         bars = Follower(strategy.data, params, "ZoneReport").read(0, len(strategy.data))
         zones, elsewhere = _fates(bars, params, self._trades)
         broker = strategy.broker
+        # in a thread: backtrader takes what is made for a part of the strategy that it finds up the stack
+        with ThreadPoolExecutor(max_workers=1) as apart:
+            placebos = list(apart.map(partial(_placebo, strategy, bars, params), range(self.p.placebo_runs)))
         self.rets = {
             "zones": zones,
             "elsewhere": elsewhere,
             "real": _sums(zones, broker.getvalue() / broker.startingcash - 1.0),
-            "placebo": [self._placebo(bars, params, seed) for seed in range(self.p.placebo_runs)],
+            "placebo": placebos,
         }
-        self._children.clear()  # backtrader takes what was made here, in the placebo runs, for parts of this analyzer
         self._filled = self._trades = []
 
     def get_analysis(self) -> dict[str, Any]:
@@ -111,21 +115,21 @@ class ZoneReport(bt.Analyzer):
             rows.append((label, *(str(run[name]) for name in names[:-1]), f"{run['total_return']:+.1%}"))
         return "\n".join(f"{label:<16}" + "".join(f"{cell:>9}" for cell in cells) for label, *cells in rows)
 
-    def _placebo(self, bars: np.ndarray, params: Params, seed: int) -> dict[str, Any]:
-        """The sums of a run of the same strategy, with the same broker and sizer, on fake marks."""
-        strategy = self.strategy
-        fakes, params = bars_with_marks(bars, placebo_marks(bars, params, seed)), marks_params(params)
-        cerebro = bt.Cerebro(stdstats=False)
-        cerebro.adddata(lean_feed(fakes))
-        broker = type(strategy.broker)(**strategy.broker.p._getkwargs())
-        broker.setcash(strategy.broker.startingcash)
-        broker.comminfo.update(strategy.broker.comminfo)
-        cerebro.setbroker(broker)
-        sizer = strategy.getsizer()
-        cerebro.addsizer(type(sizer), **_told(sizer.p, params))
-        cerebro.addstrategy(type(strategy), **_told(strategy.p, params))
-        cerebro.addanalyzer(ZoneReport, _name="report", placebo_runs=0, zone_params=params)
-        return cerebro.run()[0].analyzers.report.rets["real"]
+
+def _placebo(strategy: bt.Strategy, bars: np.ndarray, params: Params, seed: int) -> dict[str, Any]:
+    """The sums of a run of the same strategy, with the same broker and sizer, on fake marks."""
+    fakes, params = bars_with_marks(bars, placebo_marks(bars, params, seed)), marks_params(params)
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.adddata(lean_feed(fakes))
+    broker = type(strategy.broker)(**strategy.broker.p._getkwargs())
+    broker.setcash(strategy.broker.startingcash)
+    broker.comminfo.update(strategy.broker.comminfo)
+    cerebro.setbroker(broker)
+    sizer = strategy.getsizer()
+    cerebro.addsizer(type(sizer), **_told(sizer.p, params))
+    cerebro.addstrategy(type(strategy), **_told(strategy.p, params))
+    cerebro.addanalyzer(ZoneReport, _name="report", placebo_runs=0, zone_params=params)
+    return cerebro.run()[0].analyzers.report.rets["real"]
 
 
 def _told(given: Any, params: Params) -> dict[str, Any]:

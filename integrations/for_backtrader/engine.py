@@ -109,8 +109,20 @@ class Engine:
         self.outs = new_signals(self.KEPT)
         self.out = new_signals(1)
         self.count = 0
+        self._look_in()
+
+    def _look_in(self) -> None:
+        """The arrays as bytes, which are copied faster."""
         self._bytes = memoryview(self.rows.view("u1"))
         self._copies = self.base.view("u1"), self.state.view("u1")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the views: they cannot be pickled, as strategies are that come back from another process."""
+        return {name: value for name, value in vars(self).items() if name not in ("_bytes", "_copies")}
+
+    def __setstate__(self, kept: dict[str, Any]) -> None:
+        vars(self).update(kept)
+        self._look_in()
 
     def append(self, bar: bytes) -> None:
         """Step a new bar; the one before it is final."""

@@ -125,7 +125,9 @@ def lean_feed(dataname: Any, **params: Any) -> bt.feed.DataBase:
 
 @cache
 def _lean_class(known: tuple[str, ...]) -> type[_BarFeed]:
-    return type("_LeanFeed", (_BarFeed,), {"lines": known, "__module__": __name__})
+    name = "_".join(("_LeanFeed", *known))
+    globals()[name] = made = type(name, (_BarFeed,), {"lines": known, "__module__": __name__})  # where pickle looks
+    return made
 
 
 def _length_ms(time: np.ndarray) -> int:

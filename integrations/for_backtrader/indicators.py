@@ -101,7 +101,7 @@ class LiquidationIndicator(bt.Indicator):
         self._outputs = [(field, outputs[field]) for field in SIGNAL.names if field in outputs]
         self._lines = [line for _, line in self._outputs]
         self._ticking = self.data.lines[0]
-        self._unpack = _unpacker(tuple(field for field, _ in self._outputs))
+        self._format = _format(tuple(field for field, _ in self._outputs))
         self.addminperiod(self._params.memory)
 
     def _plotlabel(self) -> list[Any]:
@@ -118,7 +118,7 @@ class LiquidationIndicator(bt.Indicator):
     def next(self) -> None:
         follower = self._follower
         if follower.take():
-            for line, value in zip(self._lines, self._unpack(follower.engine.out), strict=True):
+            for line, value in zip(self._lines, struct.unpack_from(self._format, follower.engine.out), strict=True):
                 line[0] = value
 
     def preonce(self, start: int, end: int) -> None:
@@ -169,10 +169,10 @@ class LiquidationIndicator(bt.Indicator):
             self._follower.finish()
 
 
-def _unpacker(names: tuple[str, ...]) -> Any:
-    """What reads these fields, in the order of SIGNAL, from an array of it."""
+def _format(names: tuple[str, ...]) -> str:
+    """How ``struct`` reads these fields, in the order of SIGNAL, from an array of it."""
     parts = (FORMATS[SIGNAL[name].kind] if name in names else "8x" for name in SIGNAL.names)
-    return struct.Struct("=" + "".join(parts)).unpack_from
+    return "=" + "".join(parts)
 
 
 class LiquidationZones(LiquidationIndicator):
