@@ -36,6 +36,7 @@ from liquidator_core.layout import (
     UNITS,
     VERSION,
 )
+from liquidator_core.zones import QUALITY_EDGES
 
 Form: TypeAlias = Literal["live", "snapshot", "strategy"]
 
@@ -268,8 +269,8 @@ def _constants(params: Params, title: str) -> str:
         f'string DIGEST = "{params.digest}"',
         f"int LONG = {LONG}",
         f"int SHORT = {SHORT}",
-        "float MEDIUM = 40.0",
-        "float STRONG = 70.0",
+        f"float MEDIUM = {_number(QUALITY_EDGES[0])}",
+        f"float STRONG = {_number(QUALITY_EDGES[1])}",
     )
 
 
