@@ -15,7 +15,7 @@ from .params import Params
 def new_state(params: Params | np.ndarray) -> np.ndarray:
     """The (1,) state of one symbol before its first bar, for these Params (or their record).
 
-    Its size depends on the longest window only, rounded up to one of a few, and never on the history: about 290 kB
+    Its size depends on the longest window only, rounded up to one of a few, and never on the history: about 220 kB
     with default Params. For several symbols keep several, or one array and slices ``states[i : i + 1]``.
     """
     record = record_of(params)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -27,7 +26,7 @@ NAMES = ("LiquidatorFade", "LiquidatorJoin", "LiquidatorScale", "LiquidatorExit"
 MODEL = "LiquidatorModel"
 TIMERANGE = "20200401-20201231"
 PATIENCE_S = 120.0
-INTERRUPTED = 130  # with what freqtrade ends after Ctrl-C
+INTERRUPTED = 130  # with what freqtrade ends when told to
 T = TypeVar("T")
 MODES = ("spot", "futures")
 
@@ -178,7 +177,7 @@ def freqtrade(*words: str, userdir: Path) -> subprocess.CompletedProcess[str]:
 def trading(*configs: Path, strategy: str, userdir: Path) -> Iterator[tuple[FtRestClient, Callable[[], str]]]:
     """``freqtrade trade --dry-run`` in a process of its own: (a client of its REST API, its log so far).
 
-    It is stopped as with Ctrl-C, and must then end by itself.
+    It is told to terminate, which freqtrade takes like Ctrl-C (but a shell may have it ignore that), and must then end.
     """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -195,7 +194,7 @@ def trading(*configs: Path, strategy: str, userdir: Path) -> Iterator[tuple[FtRe
     ):
         try:
             yield FtRestClient(f"http://127.0.0.1:{port}", "me", "loopback"), lambda: log.read_text(encoding="utf-8")
-            bot.send_signal(signal.SIGINT)
+            bot.terminate()
             assert bot.wait(PATIENCE_S) == INTERRUPTED, log.read_text(encoding="utf-8")
         finally:
             bot.kill()

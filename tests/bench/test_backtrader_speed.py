@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import backtrader as bt
 import numpy as np
@@ -89,10 +90,11 @@ def test_preloading_a_frame(benchmark, tell):
 
 
 PEAK = """
-import resource, sys
+import sys
 import backtrader as bt, numpy as np
 from liquidator_core import warm_up
 from liquidator_integrations.for_backtrader import LiquidationZones, lean_feed
+from older_worker import peak_mb
 from liquidator_integrations.report import sample_bars
 class Strategy(bt.Strategy):
     def __init__(self):
@@ -105,13 +107,15 @@ cerebro = bt.Cerebro(stdstats=False)
 cerebro.adddata(lean_feed(bars))
 cerebro.addstrategy(Strategy)
 cerebro.run()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+print(peak_mb())
 """
 
 
 def test_memory_of_a_million_bars(benchmark, tell):
     def peak(which):
-        done = subprocess.run([sys.executable, "-c", PEAK, which], capture_output=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", PEAK, which], capture_output=True, check=True, cwd=Path(__file__).parent
+        )
         return float(done.stdout)
 
     empty = peak("none")
