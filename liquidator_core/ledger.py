@@ -97,8 +97,8 @@ def sweep(s: Record, p: Record, side: int, limit: float) -> tuple[float, float]:
     """Close every position of a side whose liquidation price was reached: the bar's low for longs, high for shorts.
 
     Returns the forced flow at the liquidation prices: (usd, usd times price). Summed from the oldest cohort to the
-    newest, of each the highest leverage first. Cost: O(ledger_bars / vector width +
-    positions closed).
+    newest, of each the highest leverage first. Cost: O(blocks + cohorts of those
+    that may be reached + positions closed).
     """
     usd = 0.0
     usd_price = 0.0

@@ -214,7 +214,7 @@ def step(state: np.ndarray, params: np.ndarray, bar: np.ndarray, out: np.ndarray
     out     (1,) SIGNAL            overwritten; NaN and 0 until ``memory`` rows were delivered
 
     Raises TypeError and ValueError for arrays of another kind, before anything is changed.
-    Cost: O(ledger_bars / vector width + positions closed + live marks + level_reach), and O(flow_bars) when something
+    Cost: O(blocks of cohorts + positions closed + live marks + bins up to the first level), O(flow_bars) when something
     was swept; no allocation in the kernel.
     """
     if _compiled:
