@@ -179,22 +179,26 @@ def trading(*configs: Path, strategy: str, userdir: Path) -> Iterator[tuple[FtRe
 
     It is told to terminate, which freqtrade takes like Ctrl-C (but a shell may have it ignore that), and must then end.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    server = {"enabled": True, "listen_ip_address": "127.0.0.1", "listen_port": port, "username": "me"}
-    server |= {"password": "loopback", "jwt_secret_key": "x" * 32, "ws_token": "x" * 32}
-    (userdir / "server.json").write_text(json.dumps({"api_server": server}))
-    words = [word for path in (*configs, userdir / "server.json") for word in ("-c", str(path))]
-    command, environment = _command("trade", "--dry-run", "--strategy", strategy, *words, userdir=userdir)
-    log = userdir / "trade.log"
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(command, cwd=userdir, env=environment, stdout=output, stderr=subprocess.STDOUT) as bot,
-    ):
-        try:
-            yield FtRestClient(f"http://127.0.0.1:{port}", "me", "loopback"), lambda: log.read_text(encoding="utf-8")
-            bot.terminate()
-            assert bot.wait(PATIENCE_S) == INTERRUPTED, log.read_text(encoding="utf-8")
-        finally:
-            bot.kill()
+    with socket.socket() as reserved:  # to the end: no other process is given the port, and the bot may listen there
+        reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reserved.bind(("127.0.0.1", 0))
+        port = reserved.getsockname()[1]
+        server = {"enabled": True, "listen_ip_address": "127.0.0.1", "listen_port": port, "username": "me"}
+        server |= {"password": "loopback", "jwt_secret_key": "x" * 32, "ws_token": "x" * 32}
+        (userdir / "server.json").write_text(json.dumps({"api_server": server}))
+        words = [word for path in (*configs, userdir / "server.json") for word in ("-c", str(path))]
+        command, environment = _command("trade", "--dry-run", "--strategy", strategy, *words, userdir=userdir)
+        log = userdir / "trade.log"
+        with (
+            log.open("wb") as output,
+            subprocess.Popen(command, cwd=userdir, env=environment, stdout=output, stderr=subprocess.STDOUT) as bot,
+        ):
+            try:
+                yield FtRestClient(f"http://127.0.0.1:{port}", "me", "loopback"), lambda: log.read_text("utf-8")
+                bot.terminate()
+                assert bot.wait(PATIENCE_S) == INTERRUPTED
+            except Exception as error:
+                error.add_note(log.read_text("utf-8"))
+                raise
+            finally:
+                bot.kill()

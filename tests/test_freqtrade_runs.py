@@ -115,13 +115,30 @@ def test_every_entry_of_the_fade_follows_a_fade_and_its_stop_lies_beyond_that_zo
 
 
 def an_hour_in_which(check):
-    """Run it; once more if the hour turned meanwhile, as the bot then saw another candle."""
-    for _ in range(2):
-        started = time.time() * 1000 // HOUR
+    """What it returns or raises; of a second run if the hour turned in the first, and the bot saw another candle."""
+    started = time.time() * 1000 // HOUR
+    try:
         done = check()
+    except Exception:
         if time.time() * 1000 // HOUR == started:
-            break
-    return done
+            raise
+    else:
+        if time.time() * 1000 // HOUR == started:
+            return done
+    return check()
+
+
+def test_what_was_found_while_the_hour_turned_does_not_count(monkeypatch):
+    hours = iter((7, 8))
+    runs = []
+
+    def check():
+        runs.append(len(runs))
+        assert len(runs) > 1
+        return runs
+
+    monkeypatch.setattr("time.time", lambda: next(hours) * HOUR / 1000)
+    assert an_hour_in_which(check) == [0, 1]
 
 
 def last_fade(side: int) -> int:
