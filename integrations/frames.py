@@ -302,9 +302,9 @@ def _time_of(frame: pd.DataFrame, times: list[int]) -> np.ndarray:
     if _has_time_index(frame):
         sources["the index"] = frame.index.to_series()
     (first, column), *others = sources.items()
-    time = _times(column)
+    time = column_ms(column)
     for name, other in others:
-        again = _times(other)
+        again = column_ms(other)
         if not np.array_equal(time, again):
             row = int((time != again).argmax())
             raise ValueError(
@@ -325,8 +325,8 @@ def _is_text(column: pd.Series) -> bool:
     return bool(pd.api.types.is_object_dtype(column.dtype) or pd.api.types.is_string_dtype(column.dtype))
 
 
-def _times(column: pd.Series) -> np.ndarray:
-    """A column of datetimes, numbers or text as int64 ms; missing ones raise."""
+def column_ms(column: pd.Series) -> np.ndarray:
+    """A column of datetimes, numbers (s, ms, us or ns) or text as (n,) int64 ms; missing ones raise."""
     column = _plain(column)
     missing = column.isna().to_numpy()
     if missing.any():
@@ -865,7 +865,7 @@ def _marks_of_frame(marks: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.nda
     _check_marks("side", marks["side"], np.isfinite(side), "'long' or 'short'")
     for name, values in (("price", price), ("usd", usd)):
         _check_marks(name, values, (values > 0.0) & (values < np.inf), "a finite number above 0")
-    return _times(marks["time"]), side.astype(np.int64), price, usd
+    return column_ms(marks["time"]), side.astype(np.int64), price, usd
 
 
 def _check_marks(field: str, values: Any, right: np.ndarray, allowed: str) -> None:

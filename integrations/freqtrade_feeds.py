@@ -11,12 +11,15 @@ liquidation at its time in the file.
 ...     return add_zones(dataframe, metadata=metadata)
 
 Every function returns a new frame and raises ValueError or TypeError, naming pair and timeframe, for a feed that is
-empty, without a single value, or out of order. Files say of which pair they are; another one is refused.
+empty, without a single value, or out of order. A feed that has nothing for the last candle, as it ended before or comes
+late, is logged as a warning, and so are values that are infinite, which count as unknown. Files say of which pair they
+are; another one is refused.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import logging
 import os
 import re
 from pathlib import Path
@@ -27,10 +30,11 @@ from liquidator_core import BAR, TRADE, Params
 from liquidator_core.tape import fold_trades, new_tape
 from liquidator_core.timeframes import timeframe_ms
 
-from .files import check_order, market_in_table, read_candles_or_trades, read_table, trades_from_table
-from .frames import naming
-from .freqtrade_helpers import Frame, Metadata, market_of, milliseconds
+from .files import check_order, market_in_table, moment, read_candles_or_trades, read_table, trades_from_table
+from .frames import column_ms, naming
+from .freqtrade_helpers import Frame, Metadata, market_of
 
+_LOG = logging.getLogger("liquidator")
 _DAY = 86_400_000
 
 
@@ -40,16 +44,17 @@ def add_open_interest(dataframe: Frame, interest: Frame, metadata: Metadata = No
     interest  freqtrade's candle type "open_interest", of the candles' timeframe or a smaller one: the ledger compares
               each row with the row before, so one that stays for several candles would claim that nothing was opened
     """
-    market = market_of(dataframe, metadata)
-    with naming(f"{market}: open interest"):
-        known, values = _known(interest, "open_interest_amount", _step(interest))
-        start, end = _spans(dataframe)
-        if _step(interest) > end[0] - start[0]:
+    name = f"{market_of(dataframe, metadata)}: open interest"
+    with naming(name):
+        _, end = _spans(dataframe)
+        length = _length(dataframe)
+        step = _length(interest) or length
+        if step > length:
             raise ValueError(
-                f"found candles of {_step(interest) // 60_000} min, allowed are at most those of the frame, "
-                f"{(end[0] - start[0]) // 60_000} min"
+                f"found candles of {step // 60_000} min, allowed are at most those of the frame, {length // 60_000} min"
             )
-    return dataframe.assign(open_interest=_last(end, known, values, int(end[0] - start[0]) - 1))
+        known, values = _known(interest, "open_interest_amount", step, name)
+        return dataframe.assign(open_interest=_last(end, known, values, length - 1, name))
 
 
 def add_funding_rate(dataframe: Frame, funding: Frame, metadata: Metadata = None, timeframe: str = "1h") -> Frame:
@@ -58,18 +63,20 @@ def add_funding_rate(dataframe: Frame, funding: Frame, metadata: Metadata = None
     funding    freqtrade's candle type "funding_rate"
     timeframe  of that candle type at the exchange, ``self.dp.get_funding_rate_timeframe()``
     """
-    with naming(f"{market_of(dataframe, metadata)}: funding rate"):
-        known, values = _known(funding, "funding_rate", timeframe_ms(timeframe))
+    name = f"{market_of(dataframe, metadata)}: funding rate"
+    with naming(name):
         _, end = _spans(dataframe)
-    return dataframe.assign(funding_rate=_last(end, known, values, _DAY))
+        known, values = _known(funding, "funding_rate", timeframe_ms(timeframe), name)
+        return dataframe.assign(funding_rate=_last(end, known, values, _DAY, name))
 
 
 def add_mark_price(dataframe: Frame, mark: Frame, metadata: Metadata = None) -> Frame:
     """The frame with ``mark_price``, the last known close of freqtrade's candle type "mark", up to a day old."""
-    with naming(f"{market_of(dataframe, metadata)}: mark price"):
-        known, values = _known(mark, "close", _step(mark))
+    name = f"{market_of(dataframe, metadata)}: mark price"
+    with naming(name):
         _, end = _spans(dataframe)
-    return dataframe.assign(mark_price=_last(end, known, values, _DAY))
+        known, values = _known(mark, "close", _length(mark) or _length(dataframe), name)
+        return dataframe.assign(mark_price=_last(end, known, values, _DAY, name))
 
 
 def add_order_flow(dataframe: Frame, params: Params | None = None, metadata: Metadata = None) -> Frame:
@@ -85,12 +92,12 @@ def add_order_flow(dataframe: Frame, params: Params | None = None, metadata: Met
     with naming(f"{market_of(dataframe, metadata)}: order flow"):
         if "trades" not in dataframe.columns:
             raise ValueError("missing column 'trades': set exchange.use_public_trades and orderflow in the config")
-        start, end = _spans(dataframe)
+        start, _ = _spans(dataframe)
         filled = [row for row, trades in enumerate(dataframe["trades"]) if isinstance(trades, list) and trades]
         if filled:
             rows = [trade for row in filled for trade in dataframe["trades"].iloc[row]]
             trades = trades_from_table([{name: row[name] for name in _TRADE} for row in rows])
-            params = dataclasses.replace(params or Params(), tape_ms=int(end[0] - start[0]))
+            params = dataclasses.replace(params or Params(), tape_ms=_length(dataframe))
             bars = _bars_of_trades(trades, params)
             places = np.searchsorted(bars["time"], start[filled])
             before = np.searchsorted(trades["time"], start[filled])  # trades earlier than each candle
@@ -120,12 +127,13 @@ def add_liquidations(dataframe: Frame, orders: np.ndarray, metadata: Metadata = 
     A candle without one is 0 while the last one known is at most a day old: the feed was heard and said nothing.
     Before the first, and when it has been silent for longer, it is NaN, and the engine estimates.
     """
-    with naming(f"{market_of(dataframe, metadata)}: liquidations"):
+    name = f"{market_of(dataframe, metadata)}: liquidations"
+    with naming(name):
         if not isinstance(orders, np.ndarray) or orders.dtype != TRADE:
             raise TypeError(f"must be a (n,) TRADE array, as from read_forced_orders, got {type(orders).__name__}")
         check_order(orders["time"], repeats=True)
         start, end = _spans(dataframe)
-    heard = ~np.isnan(_last(end, orders["time"], np.ones(len(orders)), _DAY))
+    heard = ~np.isnan(_last(end, orders["time"], np.ones(len(orders)), _DAY, name))
     rows = np.searchsorted(end, orders["time"], side="left")  # the first candle that closed no earlier
     inside = (rows < len(end)) & (orders["time"] > start[0])
     columns: dict[str, np.ndarray] = {}
@@ -146,11 +154,13 @@ def read_forced_orders(path: str | os.PathLike[str], pair: str) -> np.ndarray:
     Parquet, feather or CSV with the columns of a file of trades: time (at which you came to know the order), price,
     size (base units) and side, that of the order: a sell closes a long. ``read_feed`` says how its pair is known.
     """
-    kind, table = read_candles_or_trades(path)
-    if kind != "trades":
-        raise ValueError(f"{path}: holds candles, allowed are forced orders (time, price, size, side)")
-    _check_pair(Path(path), market_in_table(table), pair)
-    return trades_from_table(table, sort=True)
+    with naming(pair):
+        kind, table = read_candles_or_trades(path)
+        if kind != "trades":
+            raise ValueError(f"{path}: holds candles, allowed are forced orders (time, price, size, side)")
+        _check_pair(Path(path), market_in_table(table), pair)
+        with naming(str(path)):
+            return trades_from_table(table, sort=True)
 
 
 def read_feed(path: str | os.PathLike[str], pair: str) -> Frame:
@@ -160,8 +170,10 @@ def read_feed(path: str | os.PathLike[str], pair: str) -> Frame:
     file of another pair, or one that does not say of which it is, raises ValueError.
     """
     table = read_table(path)
-    _check_pair(Path(path), market_in_table(table), pair)
-    return table.to_pandas()
+    frame = table.to_pandas()
+    with naming(market_of(frame, {"pair": pair})):
+        _check_pair(Path(path), market_in_table(table), pair)
+    return frame
 
 
 def _check_pair(path: Path, market: str | None, pair: str) -> None:
@@ -179,40 +191,45 @@ def _letters(name: str) -> str:
     return re.sub(r"[^A-Z0-9]", "", name.upper())
 
 
-def _known(feed: Frame, column: str, length_ms: int) -> tuple[np.ndarray, np.ndarray]:
+def _known(feed: Frame, column: str, length_ms: int, name: str) -> tuple[np.ndarray, np.ndarray]:
     """(when each value was known in ms, the values) of one of freqtrade's candle types; unknown ones left out."""
     if len(feed) == 0:
         raise ValueError("found no rows: list it in informative_pairs, and for a backtest download it first")
     missing = [name for name in ("date", column) if name not in feed.columns]
     if missing:
         raise ValueError(f"missing column {missing[0]!r}: found {', '.join(map(repr, feed.columns))}")
-    time = milliseconds(feed["date"])
+    time = column_ms(feed["date"])
     check_order(time, repeats=False)
     values = feed[column].to_numpy(np.float64, na_value=np.nan)
+    if infinite := int(np.isinf(values).sum()):
+        _LOG.warning("%s: %d of %d values are infinite and count as unknown", name, infinite, len(values))
     there = np.isfinite(values)
     if not there.any():
         raise ValueError(f"found {column!r} without a value in all {len(feed)} rows: this venue does not report it")
     return time[there] + length_ms, values[there]
 
 
-def _step(feed: Frame) -> int:
+def _length(frame: Frame) -> int:
     """Length of the candles of a frame in ms: the shortest step between two rows; 0 if there are not two."""
-    return int(np.diff(milliseconds(feed["date"])).min()) if len(feed) > 1 and "date" in feed.columns else 0
+    return int(np.diff(column_ms(frame["date"])).min()) if len(frame) > 1 and "date" in frame.columns else 0
 
 
 def _spans(dataframe: Frame) -> tuple[np.ndarray, np.ndarray]:
     """(open, close) of the candles in ms."""
-    start = milliseconds(dataframe["date"])
+    start = column_ms(dataframe["date"])
     check_order(start, repeats=False)
     if len(start) < 2:
         raise ValueError(f"found {len(start)} candles, allowed are 2 or more, as their length is the step between them")
     return start, start + np.diff(start).min()
 
 
-def _last(end: np.ndarray, known: np.ndarray, values: np.ndarray, age_ms: int) -> np.ndarray:
+def _last(end: np.ndarray, known: np.ndarray, values: np.ndarray, age_ms: int, name: str) -> np.ndarray:
     """The last value known at the close of each candle, no older than ``age_ms``; NaN if there is none."""
     if len(known) == 0:
         return np.full(len(end), np.nan)
     rows = np.searchsorted(known, end, side="right") - 1
     fresh = (rows >= 0) & (end - known[np.maximum(rows, 0)] <= age_ms)
+    if not fresh[-1]:
+        then = f"the last before it was known at {moment(known[rows[-1]])}" if rows[-1] >= 0 else "all are later"
+        _LOG.warning("%s: nothing for the last candle, which closed at %s: %s", name, moment(end[-1]), then)
     return np.where(fresh, values[np.maximum(rows, 0)], np.nan)

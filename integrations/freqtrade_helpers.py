@@ -17,14 +17,15 @@ import dataclasses
 import logging
 from collections.abc import Mapping
 from datetime import datetime
+from decimal import Decimal
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
-from liquidator_core import SIGNAL, Params
+from liquidator_core import BAR, SIGNAL, Params
 from liquidator_core.timeframes import TIMEFRAMES, alignment, timeframe_ms
 
-from .frames import OnBad, outcome_column, pd, signal_columns
+from .frames import OnBad, column_ms, outcome_column, pd, signal_columns
 
 try:
     from freqtrade.persistence import Trade
@@ -45,11 +46,14 @@ Edge: TypeAlias = Literal["fade", "join", "nearest"]
 
 _LOG = logging.getLogger("liquidator")
 _FARTHEST_ATR = 10.0
+_SIGNAL_CANDLES = 12  # before an entry; a bot on Binance futures has 19 rows that are known
 _SUPPORT = "38, 166, 154"
 _RESISTANCE = "239, 83, 80"
 _ABOVE = ("resistance", "resistance_low", "resistance_high", "level_above")
 _PLACES = ("support", "resistance", "level_below", "level_above")
 _KINDS = ("support", "resistance")
+_EDGES = ("fade", "join", "nearest")
+_COLUMNS = ("date", *(BAR.names or ())[1:])
 
 
 # Columns ----------------------------------------------------------------------------------------------------------
@@ -76,15 +80,15 @@ def add_zones(
     """The frame with every field of SIGNAL as a column: ``lz_support``, ``lz_fade``, ``lz_atr`` and so on.
 
     dataframe  candles as freqtrade hands them over; open interest, funding rate, taker buy volume and observed
-               liquidations are used where ``freqtrade_feeds`` added them
+               liquidations are used where ``freqtrade_feeds`` added them, other columns are not looked at
     params     defaults if None; ``startup_candle_count(params)`` belongs to them
     on_bad     "skip": a candle with a bad value is a skipped row, NaN and 0, and logged, and a frame of fewer candles
                than ``params.memory``, on which every row is unknown, is logged; "raise": both raise ValueError
     metadata   freqtrade's; its pair and the candles' timeframe are named by errors and log lines
 
     Returns a new frame: the columns given, then float64 (NaN = unknown or none) and int64 ones, joined at once. Raises
-    ValueError for missing columns, for dates that go back or repeat, and where a column of that name is there already.
-    Cost: that of ``signal_columns``.
+    ValueError for missing columns, a volume without a single value, dates that go back or repeat, and where a column of
+    that name is there already. Cost: that of ``signal_columns``.
     """
     params = Params() if params is None else params
     columns = _signals(dataframe, params, on_bad, metadata).add_prefix(prefix)
@@ -101,7 +105,8 @@ def add_informative_zones(
     """``add_zones`` for a method under ``@informative``: after warm-up no value is NaN.
 
     freqtrade fills a NaN of a larger timeframe with what stood there before, so that a zone that is gone would stay for
-    ever. Here a price above the close that does not exist is infinite, and everything else that does not exist is 0.
+    ever. Here a price above the close that does not exist is infinite, and everything else that does not exist is 0,
+    the ATR of a skipped candle too.
     """
     params = Params() if params is None else params
     frame = add_zones(dataframe, params, prefix, on_bad, metadata)
@@ -137,31 +142,34 @@ def market_of(dataframe: Frame, metadata: Metadata) -> str:
     pair = str((metadata or {}).get("pair", "candles"))
     if "date" not in getattr(dataframe, "columns", ()) or len(dataframe) < 2:
         return pair
-    steps = np.abs(np.diff(milliseconds(dataframe["date"].iloc[:1000])))
-    step = int(steps[steps > 0].min(initial=2**62))
-    return f"{pair} {next((name for name in TIMEFRAMES if timeframe_ms(name) == step), f'{step} ms')}"
-
-
-def milliseconds(dates: pd.Series) -> np.ndarray:
-    """A column of datetimes as (n,) int64 ms."""
-    time: np.ndarray = pd.to_datetime(dates, utc=True).to_numpy("M8[ms]").astype(np.int64)
-    return time
+    try:
+        steps = np.abs(np.diff(column_ms(dataframe["date"].iloc[:1000])))
+    except (ValueError, TypeError):  # which is told where the dates are needed
+        return pair
+    step = min(steps[steps > 0].tolist(), default=0)
+    return " ".join([pair, *(name for name in TIMEFRAMES if timeframe_ms(name) == step)])
 
 
 def _signals(dataframe: Frame, params: Params, on_bad: OnBad, metadata: Metadata) -> Frame:
     """The SIGNAL of every candle."""
-    columns = signal_columns(dataframe, params, on_bad=on_bad, market=market_of(dataframe, metadata))
-    _check_length(dataframe, params, on_bad, metadata)
+    market = market_of(dataframe, metadata)
+    columns = signal_columns(_candles(dataframe, market), params, on_bad=on_bad, market=market)
+    _check_length(dataframe, params, on_bad, market)
     return columns
 
 
-def _check_length(dataframe: Frame, params: Params, on_bad: OnBad, metadata: Metadata) -> None:
+def _candles(dataframe: Frame, market: str) -> Frame:
+    """What of a strategy's frame are candles and feeds, by BAR's own names: others may mean anything."""
+    candles = dataframe[[name for name in _COLUMNS if name in dataframe.columns]]
+    if len(candles) and "volume" in candles and "liq_long_usd" not in candles and candles["volume"].isna().all():
+        raise ValueError(f"{market}: volume: found no value in all {len(candles)} rows, without it there are no zones")
+    return candles
+
+
+def _check_length(dataframe: Frame, params: Params, on_bad: OnBad, market: str) -> None:
     """Raise for a frame that is too short, or log it."""
     if len(dataframe) < params.memory:
-        text = (
-            f"{market_of(dataframe, metadata)}: {len(dataframe)} candles are too few: a row depends on "
-            f"{params.memory}, so all are unknown"
-        )
+        text = f"{market}: {len(dataframe)} candles are too few: a row depends on {params.memory}, so all are unknown"
         if on_bad == "raise":
             raise ValueError(f"{text}; set startup_candle_count = startup_candle_count(params) and load more candles")
         _LOG.warning(text)
@@ -172,7 +180,7 @@ def _joined(dataframe: Frame, columns: Frame, metadata: Metadata) -> Frame:
     if twice:
         market = market_of(dataframe, metadata)
         raise ValueError(f"{market}: column {twice[0]!r} is there already: choose another prefix")
-    return dataframe.join(columns)
+    return pd.concat([dataframe, columns], axis=1)
 
 
 # Plots ------------------------------------------------------------------------------------------------------------
@@ -267,13 +275,15 @@ def zone_stoploss(
     dataframe    the analyzed frame, ``self.dp.get_analyzed_dataframe(pair, self.timeframe)[0]``
     trade        freqtrade's Trade
     stop_widths  distance from the zone's far edge, in widths of the zone
-    edge         "fade" or "join": the zone that the last such signal of the trade's side, on a candle closed before
-                 the trade was opened, spoke of: the stop stays there; "nearest": the nearest support (of a short:
-                 resistance) as of the last candle, so that the stop follows, as freqtrade never moves one back
+    edge         "fade" or "join": the zone that the last such signal of the trade's side spoke of, on one of the 12
+                 candles that closed before the trade was opened: the stop stays there; "nearest": the nearest support
+                 (of a short: resistance) as of the last candle, so that the stop follows, as freqtrade never moves one
+                 back
 
     A price that has passed the stop already gets the closest stop there is. The stoploss of the strategy stays the
     outer limit.
     """
+    _check_edge(edge)
     side = -1 if trade.is_short else 1
     if edge == "nearest":
         kind, row = _KINDS[side < 0], len(dataframe) - 1
@@ -290,11 +300,17 @@ def zone_stoploss(
 
 
 def _signal_row(dataframe: Frame, trade: Trade, side: int, column: str) -> int:
-    """The last row with that signal whose candle closed before the trade was opened; -1 if there is none."""
+    """The last row with that signal among the candles before the trade was opened; -1 if there is none."""
     length = pd.Timedelta(minutes=trade.timeframe)
-    known = dataframe["date"].searchsorted(pd.Timestamp(trade.open_date_utc) - length, side="right")
-    rows = np.flatnonzero(dataframe[column].to_numpy()[:known] == side)
-    return int(rows[-1]) if len(rows) else -1
+    known = int(dataframe["date"].searchsorted(pd.Timestamp(trade.open_date_utc) - length, side="right"))
+    first = max(0, known - _SIGNAL_CANDLES)
+    rows = np.flatnonzero(dataframe[column].to_numpy()[first:known] == side)
+    return first + int(rows[-1]) if len(rows) else -1
+
+
+def _check_edge(edge: str) -> None:
+    if edge not in _EDGES:
+        raise ValueError(f"edge must be 'fade', 'join' or 'nearest', got {edge!r}")
 
 
 def entry_price(
@@ -310,6 +326,7 @@ def entry_price(
     """
     if side not in ("long", "short"):
         raise ValueError(f"side must be 'long' or 'short', got {side!r}")
+    _check_edge(edge)
     kind = _KINDS[side == "short"] if edge == "nearest" else edge
     price = float(dataframe[f"{prefix}{kind}_{'high' if side == 'long' else 'low'}"].iloc[-1])
     if not 0.0 < price < np.inf:
@@ -321,29 +338,44 @@ def entry_price(
 
 
 def parameter(field: str, low: float | None = None, high: float | None = None, **options: Any) -> BaseParameter:
-    """A hyperopt parameter for a field of ``Params``: its type, its default and, unless narrowed, its range.
+    """A hyperopt parameter for a field of ``Params``: its type, its default and the range that is worth a search.
 
     field       such as "event_mult"; assign the parameter to an attribute of the same name
-    low, high   narrower bounds; they must lie within the field's range and hold its default
-    options     ``space``, ``decimals``, ``optimize`` and what else freqtrade's parameters take
+    low, high   other bounds; they must lie within what the field allows and hold its default
+    options     ``space``, ``decimals``, ``optimize`` and what else freqtrade's parameters take; without ``decimals`` as
+                many as bounds and default need, and at least three
 
-    ``params_of`` collects the values. hyperopt sees them only with ``--analyze-per-epoch``; keep ``ledger_bars``,
-    ``flow_bars`` and ``zone_bars`` within what ``startup_candle_count`` was computed for.
+    ``params_of`` collects the values. hyperopt sees them only with ``--analyze-per-epoch``. The ranges of
+    ``ledger_bars``, ``flow_bars`` and ``zone_bars`` end at their defaults, so that the default
+    ``startup_candle_count`` is enough for all of them. Raises ValueError for other fields, bounds and roundings.
     """
     spec = {spec.name: spec for spec in dataclasses.fields(Params)}.get(field)
     if spec is None or isinstance(spec.default, tuple):
         raise ValueError(f"field must be a field of Params with one value, got {field!r}")
     if choices := spec.metadata.get("choices"):
         return CategoricalParameter(list(choices), default=spec.default, **options)
+    worth = spec.metadata["search"]
+    if worth is None and (low is None or high is None):
+        raise ValueError(f"{field} has no range that suits all: give low and high")
     least, most = spec.metadata["range"]
-    low, high = least if low is None else low, most if high is None else high
+    low, high = worth[0] if low is None else low, worth[1] if high is None else high
     if not least <= low <= spec.default <= high <= most:
         raise ValueError(
             f"{field} must be searched within [{least:g}, {most:g}] and around its default {spec.default:g}, "
             f"got [{low:g}, {high:g}]"
         )
-    kind = IntParameter if isinstance(spec.default, int) else DecimalParameter
-    return kind(low, high, default=spec.default, **options)
+    if isinstance(spec.default, int):
+        return IntParameter(low, high, default=spec.default, **options)
+    decimals = options.setdefault("decimals", max(3, *map(_decimals, (low, high, spec.default))))
+    for value in (low, high, spec.default):
+        if _decimals(value) > decimals:
+            raise ValueError(f"{field}: decimals must keep {value:g} as it is, got {decimals}")
+    return DecimalParameter(low, high, default=spec.default, **options)
+
+
+def _decimals(value: float) -> int:
+    """How many decimals a number is written with."""
+    return max(0, -int(Decimal(repr(float(value))).normalize().as_tuple().exponent))
 
 
 def params_of(strategy: IStrategy, **fixed: Any) -> Params:
@@ -424,8 +456,9 @@ def add_targets(
     ``add_zones``.
     """
     params = Params() if params is None else params
-    held = outcome_column(dataframe, params, on_bad, market_of(dataframe, metadata))
-    _check_length(dataframe, params, on_bad, metadata)
+    market = market_of(dataframe, metadata)
+    held = outcome_column(_candles(dataframe, market), params, on_bad, market)
+    _check_length(dataframe, params, on_bad, market)
     if classes:
         outcome = np.full(len(held), None, object)
         outcome[held == 1.0] = "hold"

@@ -42,8 +42,9 @@ def _switch(doc: str) -> Any:
     return field(default=False, metadata={"choices": (False, True), "doc": doc})
 
 
-def _ranged(default: Any, low: float, high: float, doc: str) -> Any:
-    return field(default=default, metadata={"range": (low, high), "doc": doc})
+def _ranged(default: Any, low: float, high: float, doc: str, search: tuple[float, float] | None = None) -> Any:
+    """A field of numbers: what is allowed, and between what a search tries values with all others at their defaults."""
+    return field(default=default, metadata={"range": (low, high), "doc": doc, "search": search})
 
 
 @_suggesting
@@ -64,36 +65,46 @@ class Params:
 
     leverages: tuple[float, ...] = _ranged((10.0, 25.0, 50.0, 100.0, 150.0), 2, 1000, "position / margin")
     leverage_weights: tuple[float, ...] = _ranged((0.29, 0.28, 0.16, 0.16, 0.11), 0, 1, "share of turnover")
-    margin_rate: float = _ranged(0.004, 0, 0.5, "maintenance margin / notional")
+    margin_rate: float = _ranged(0.004, 0, 0.5, "maintenance margin / notional", (0.001, 0.006))
     margin_amount: float = _ranged(0.0, 0, 0.5, "maintenance amount / notional")
     margin: str = field(default="linear", metadata={"choices": ("linear", "inverse"), "doc": "margin currency"})
-    ledger_bars: int = _ranged(191, 1, SIZES[-1] - 1, "bars a cohort of positions stays open")
-    flow_bars: int = _ranged(96, 1, SIZES[-1], "bars before an event that its flow is compared with")
-    zone_bars: int = _ranged(192, 1, SIZES[-1], "bars a mark lives")
-    atr_bars: int = _ranged(14, 1, SIZES[-1], "bars of the average true range")
-    outcome_bars: int = _ranged(24, 1, SIZES[-1], "bars in which a touch holds or breaks, and a break is joined")
-    event_mult: float = _ranged(6.0, 0, 1e6, "an event's flow / the mean flow before it, more than")
-    event_share: float = _ranged(0.1, 0, 1e6, "an event's flow / the mean turnover before it, at least")
-    zone_atr: float = _ranged(0.25, 1e-6, 100, "half-width of a mark, in ATR at its birth")
-    max_width_atr: float = _ranged(1.5, 0, 1000, "widest zone of several marks, in ATR at the birth of its lowest")
-    rearm_atr: float = _ranged(0.5, 0, 100, "a mark arms when a close lies this far beyond its edge, in ATR at birth")
-    hold_atr: float = _ranged(1.0, 0, 100, "a touch holds when price leaves by this, in ATR at the touch")
-    break_atr: float = _ranged(
-        1.0, 0, 100, "a touch breaks on a close this far beyond the far edge, in ATR at the touch"
+    ledger_bars: int = _ranged(191, 1, SIZES[-1] - 1, "bars a cohort of positions stays open", (48, 191))
+    flow_bars: int = _ranged(96, 1, SIZES[-1], "bars before an event that its flow is compared with", (24, 96))
+    zone_bars: int = _ranged(192, 1, SIZES[-1], "bars a mark lives", (48, 192))
+    atr_bars: int = _ranged(14, 1, SIZES[-1], "bars of the average true range", (5, 50))
+    outcome_bars: int = _ranged(
+        24, 1, SIZES[-1], "bars in which a touch holds or breaks, and a break is joined", (6, 96)
     )
-    level_share: float = _ranged(0.05, 1 / MAX_LEVELS, 1, "share of a side's open positions that makes a level")
+    event_mult: float = _ranged(6.0, 0, 1e6, "an event's flow / the mean flow before it, more than", (2, 12))
+    event_share: float = _ranged(0.1, 0, 1e6, "an event's flow / the mean turnover before it, at least", (0.02, 0.5))
+    zone_atr: float = _ranged(0.25, 1e-6, 100, "half-width of a mark, in ATR at its birth", (0.1, 1))
+    max_width_atr: float = _ranged(
+        1.5, 0, 1000, "widest zone of several marks, in ATR at the birth of its lowest", (0.5, 4)
+    )
+    rearm_atr: float = _ranged(
+        0.5, 0, 100, "a mark arms when a close lies this far beyond its edge, in ATR at birth", (0, 2)
+    )
+    hold_atr: float = _ranged(1.0, 0, 100, "a touch holds when price leaves by this, in ATR at the touch", (0.25, 3))
+    break_atr: float = _ranged(
+        1.0, 0, 100, "a touch breaks on a close this far beyond the far edge, in ATR at the touch", (0.25, 3)
+    )
+    level_share: float = _ranged(
+        0.05, 1 / MAX_LEVELS, 1, "share of a side's open positions that makes a level", (0.02, 0.2)
+    )
     tape_ms: int = _ranged(60_000, 1, 31 * 86_400_000, "length of a bar made from trades, in ms")
-    large_trades: int = _ranged(20, 1, SIZES[0], "trades before a large one that it is compared with")
-    large_mult: float = _ranged(10.0, 0, 1e9, "a large trade's USD / their mean, at least")
+    large_trades: int = _ranged(20, 1, SIZES[0], "trades before a large one that it is compared with", (5, 100))
+    large_mult: float = _ranged(10.0, 0, 1e9, "a large trade's USD / their mean, at least", (3, 50))
     large_usd: float = _ranged(0.0, 0, 1e15, "a large trade's USD, at least")
     use_large_trades: bool = _switch("add large aggressor trades to forced flow")
     use_cascades: bool = _switch("add the turnover of bursts to forced flow")
-    cascade_mult: float = _ranged(3.0, 0, 1e6, "a burst's turnover / the mean turnover before it, more than")
+    cascade_mult: float = _ranged(3.0, 0, 1e6, "a burst's turnover / the mean turnover before it, more than", (1.5, 10))
     use_open_interest_drops: bool = _switch("add what left open interest at once to forced flow")
-    open_interest_drop: float = _ranged(0.01, 1e-9, 1, "a drop / the open interest before it, at least")
+    open_interest_drop: float = _ranged(0.01, 1e-9, 1, "a drop / the open interest before it, at least", (0.002, 0.05))
     use_funding: bool = _switch("raise the forced flow of the side that pays extreme funding")
-    funding_extreme: float = _ranged(0.0005, 0, 1, "funding rate an interval, from which it is extreme")
-    funding_raise: float = _ranged(0.5, 0, 100, "by how much flow is raised then, as a share of it")
+    funding_extreme: float = _ranged(
+        0.0005, 0, 1, "funding rate an interval, from which it is extreme", (0.0001, 0.002)
+    )
+    funding_raise: float = _ranged(0.5, 0, 100, "by how much flow is raised then, as a share of it", (0.1, 2))
 
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):

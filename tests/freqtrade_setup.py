@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 from freqtrade_client import FtRestClient
-from loopback_exchange import COINS, LoopbackExchange, coin_bars, open_interest
+from loopback_exchange import COINS, LoopbackExchange, coin_bars, funding_rates, open_interest
 
 from liquidator_core.timeframes import to_timeframe
 
@@ -64,12 +64,9 @@ def write_data(userdir: Path) -> None:
         handler.ohlcv_store(
             futures, "1h", pd.DataFrame({"date": candles["date"], **interest}), CandleType.OPEN_INTEREST
         )
-        handler.ohlcv_store(
-            futures,
-            "1h",
-            pd.DataFrame({"date": candles["date"][candles["date"].dt.hour % 8 == 0], "funding_rate": 1e-4}),
-            CandleType.FUNDING_RATE,
-        )
+        paid = candles["date"].dt.hour % 8 == 0
+        funding = pd.DataFrame({"date": candles["date"][paid], "funding_rate": funding_rates(hours[paid.to_numpy()])})
+        handler.ohlcv_store(futures, "1h", funding, CandleType.FUNDING_RATE)
 
 
 def config(mode: str, exchange: LoopbackExchange, userdir: Path, **changes: Any) -> Path:

@@ -1,7 +1,7 @@
 """Backtests every ready freqtrade strategy on the embedded sample, beside placebo marks, and prints the table.
 
-``python tests/freqtrade_table.py``: futures at twice the stake, shorts, funding of 0.01 % every eight hours, fees as
-freqtrade knows them; April to December 2020, BTC and the sample shifted as ETH. Takes some minutes.
+``python tests/freqtrade_table.py``: futures at twice the stake, shorts, funding of about 0.01 % every eight hours, fees
+as freqtrade knows them; April to December 2020, BTC and the sample shifted as ETH. Takes some minutes.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -239,6 +240,56 @@ def test_a_wrong_feed_is_refused_by_pair_and_timeframe(candles, kind):
         add_open_interest(candles, spoil(interest_of(candles)), META)
 
 
+OWN = {
+    "open interest": "open_interest",
+    "funding": "funding_rate",
+    "mark": "mark_price",
+    "liquidations": "liq_long_usd",
+}
+
+
+@pytest.mark.parametrize("name", FEEDS)
+def test_a_feed_with_nothing_for_the_last_candle_is_told_of(candles, name, caplog):
+    add, make = FEEDS[name]
+    told = f"{PAIR} 1h: .*: nothing for the last candle, which closed at 2020-02-03T04:00:00 UTC: "
+    ended = make(candles.iloc[:2000])
+    made = add(candles, ended, META)[OWN[name]]
+    assert made.iloc[:2000].notna().any()
+    assert np.isnan(made.iloc[-1])
+    assert re.fullmatch(told + "the last before it was known at 2019-12-2.*", caplog.messages[-1])
+    assert add(candles, make(candles), META)[OWN[name]].notna().iloc[-1] or name == "liquidations"
+    caplog.clear()
+    later = make(candles.assign(date=candles["date"] + pd.Timedelta(days=999)))
+    assert add(candles, later, META)[OWN[name]].isna().all()
+    assert re.fullmatch(told + "all are later", caplog.messages[-1])
+
+
+def test_dates_in_numbers_are_read_as_elsewhere(candles):
+    interest = interest_of(candles)
+    expected = add_open_interest(candles, interest, META)
+    ms = interest["date"].to_numpy("M8[ms]").astype(np.int64)
+    for dates in (ms, ms * 1000, ms / 1000.0):
+        pd.testing.assert_frame_equal(add_open_interest(candles, interest.assign(date=dates), META), expected)
+
+
+def test_a_feed_of_one_row_is_known_at_the_end_of_a_candle_of_the_frame(candles):
+    one = candles["date"].iloc[1000:1001]
+    interest = pd.DataFrame({"date": one, "open_interest_amount": 7.0})
+    assert add_open_interest(candles, interest, META)["open_interest"].first_valid_index() == 1000
+    assert (
+        add_mark_price(candles, pd.DataFrame({"date": one, "close": 7.0}), META)["mark_price"].first_valid_index()
+        == 1000
+    )
+
+
+def test_infinite_values_are_counted(candles, caplog):
+    interest = interest_of(candles)
+    interest.loc[[3, 5], "open_interest_amount"] = np.inf
+    made = add_open_interest(candles, interest, META)["open_interest"]
+    assert made[[3, 5]].isna().all()
+    assert caplog.messages == [f"{PAIR} 1h: open interest: 2 of 3000 values are infinite and count as unknown"]
+
+
 def test_order_flow_needs_trades(candles):
     with pytest.raises(ValueError, match=r"^BTC/USDT:USDT 1h: order flow: missing column 'trades': set "):
         add_order_flow(candles, metadata=META)
@@ -263,7 +314,9 @@ def test_a_file_of_another_pair_is_refused(tmp_path, candles):
     right = write(tmp_path / "BTC_USDT_USDT-1h-funding_rate.feather", **columns)
     pd.testing.assert_frame_equal(read_feed(right, PAIR), funding, check_dtype=False)
     other = write(tmp_path / "ETH_USDT_USDT-1h-funding_rate.feather", **columns)
-    with pytest.raises(ValueError, match=r"found a file of ETH_USDT_USDT, allowed one of BTC/USDT:USDT$"):
+    with pytest.raises(
+        ValueError, match=r"^BTC/USDT:USDT 8h: .*: found a file of ETH_USDT_USDT, allowed one of BTC/USDT:USDT$"
+    ):
         read_feed(other, PAIR)
     silent = write(tmp_path / "funding.parquet", **columns)
     with pytest.raises(ValueError, match="found a file of funding, allowed one of BTC/USDT:USDT"):
@@ -278,8 +331,11 @@ def test_liquidations_from_a_file(tmp_path):
     read = read_forced_orders(write(tmp_path / "BTC_USDT_USDT-liquidations.parquet", **columns), PAIR)
     assert read["time"].tolist() == sorted(times)
     assert read["side"].tolist() == [1, -1]
-    with pytest.raises(ValueError, match="found a file of ETHUSDT, allowed one of BTC/USDT:USDT"):
+    with pytest.raises(ValueError, match=r"^BTC/USDT:USDT: .*found a file of ETHUSDT, allowed one of BTC/USDT:USDT"):
         read_forced_orders(write(tmp_path / "some.parquet", **columns, symbol=["ETHUSDT"] * 2), PAIR)
+    bad = write(tmp_path / "bad.parquet", **columns | {"price": [10.0, -200.0]}, pair=[PAIR] * 2)
+    with pytest.raises(ValueError, match=r"^BTC/USDT:USDT: .*bad\.parquet: row 1 .*price: found -200\.0"):
+        read_forced_orders(bad, PAIR)
     with pytest.raises(ValueError, match="holds candles"):
         read_forced_orders(
             write(tmp_path / "BTC.parquet", time=times, open=[1.0] * 2, high=[1.0] * 2, low=[1.0] * 2, close=[1.0] * 2),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from datetime import timedelta
 
@@ -115,8 +116,10 @@ def test_prefix_law_on_every_column_and_row(candles, make):
 @pytest.mark.parametrize("rows", [MEMORY, *LIVE])
 def test_window_law_on_every_column(candles, make, rows):
     whole = make(candles)
-    ends = [*range(rows, 4000, 61), *(np.flatnonzero(whole.iloc[:, -1]) + 1)]
-    for end in [end for end in ends if end >= rows][:60]:
+    events = np.flatnonzero(whole.iloc[:, -1]) + 1
+    events = events[events >= rows]
+    assert len(events) > 20
+    for end in [*range(rows, 4000, 131), *events[:: len(events) // 20]]:
         live = make(candles.iloc[end - rows : end].reset_index(drop=True))
         first = end - rows + MEMORY - 1
         expected = whole.iloc[first:end].reset_index(drop=True)
@@ -256,6 +259,35 @@ def test_one_bad_candle_is_skipped_counted_and_logged(candles, zones, caplog):
         add_zones(bad, metadata=PAIR, on_bad="raise")
 
 
+def test_a_volume_without_a_value_is_no_volume(candles):
+    some = candles.iloc[:600].assign(volume=np.nan)
+    for make in (add_zones, add_features, add_targets):
+        with pytest.raises(ValueError, match=r"^BTC/USDT 1h: volume: found no value in all 600 rows"):
+            make(some, metadata=PAIR)
+    observed = some.assign(liq_long_usd=0.0, liq_short_usd=0.0, liq_long_price=np.nan, liq_short_price=np.nan)
+    assert add_zones(observed)["lz_long_flow_usd"].iloc[-1] == 0.0
+
+
+@pytest.mark.parametrize("name", ["oi", "ts", "vol", "Close", "taker_buy_volume", "time"])
+def test_a_strategy_s_own_columns_are_not_taken_for_candles(candles, zones, name):
+    mine = candles.assign(**{name: np.linspace(-1.0, 1.0, len(candles))})
+    pd.testing.assert_frame_equal(add_zones(mine)[list(zones)], zones)
+    pd.testing.assert_frame_equal(add_targets(mine).drop(columns=name), add_targets(candles))
+
+
+def test_an_index_that_repeats_is_kept(candles, zones):
+    for index in (np.zeros(len(candles), int), np.r_[0:2000, 0:2000]):
+        made = add_zones(candles.set_index(index))
+        assert made.index.equals(pd.Index(index))
+        pd.testing.assert_frame_equal(made.reset_index(drop=True), zones)
+
+
+def test_dates_that_are_all_one_are_told_by_the_pair(candles):
+    frozen = candles.assign(date=candles["date"].iloc[0])
+    with pytest.raises(ValueError, match=r"^BTC/USDT: row 1 .*repeats"):
+        add_zones(frozen, metadata=PAIR)
+
+
 def test_features_of_a_skipped_candle_are_finite(candles):
     made = add_features(spoilt(candles, 3000, high=-1.0, volume=np.nan)).filter(like="%-").iloc[MEMORY - 1 :]
     assert np.isfinite(made).all(axis=None)
@@ -335,6 +367,29 @@ def test_stop_needs_a_signal_before_the_trade(zones):
     assert zone_stoploss(zones.iloc[:0], trade_after(zones, first, is_short=False), 7000.0) is None
 
 
+def test_a_signal_counts_on_the_twelve_candles_before_a_trade_live_and_in_a_backtest(zones):
+    rows = np.flatnonzero(zones["lz_fade"] == 1)
+    alone = rows[:-1][np.diff(rows) > 20]
+    row = int(alone[alone > 2 * MEMORY][0])
+    rate = float(zones.loc[row, "close"])
+    for after, there in ((11, True), (12, False)):
+        trade = trade_after(zones, row + after, is_short=False)
+        whole = zones.iloc[: row + after + 1]
+        live = add_zones(zones.iloc[row + after + 1 - LIVE[0] : row + after + 1, :6].reset_index(drop=True))
+        stops = [zone_stoploss(frame, trade, rate) for frame in (whole, live)]
+        assert stops[0] == stops[1]
+        assert (stops[0] is not None) == there
+
+
+def test_edges_that_are_none_are_refused(zones):
+    trade = trade_after(zones, 3000, is_short=False)
+    for edge in ("support", "suport"):
+        with pytest.raises(ValueError, match=f"edge must be 'fade', 'join' or 'nearest', got '{edge}'"):
+            zone_stoploss(zones, trade, 7000.0, edge=edge)
+        with pytest.raises(ValueError, match=f"edge must be 'fade', 'join' or 'nearest', got '{edge}'"):
+            entry_price(zones, "long", 7000.0, edge)
+
+
 @pytest.mark.parametrize(("is_short", "kind"), [(False, "support"), (True, "resistance")])
 def test_nearest_stop_follows_the_last_candle(zones, is_short, kind):
     row = int(zones["lz_support"].notna().to_numpy().nonzero()[0][300])
@@ -368,10 +423,29 @@ def test_parameters_have_the_type_default_and_range_of_their_field():
     assert (mult.low, mult.high, mult.value) == (2, 12, Params().event_mult)
     bars = parameter("outcome_bars", space="buy")
     assert isinstance(bars, IntParameter)
-    assert (bars.low, bars.high, bars.value) == (1, 4096, Params().outcome_bars)
+    assert (bars.low, bars.high, bars.value) == (6, 96, Params().outcome_bars)
     margin = parameter("margin", space="buy")
     assert isinstance(margin, CategoricalParameter)
     assert margin.opt_range == ["linear", "inverse"]
+
+
+SEARCHED = [spec for spec in dataclasses.fields(Params) if spec.metadata.get("search")]
+
+
+@pytest.mark.parametrize("end", [0, 1], ids=["low", "high"])
+def test_every_value_in_a_range_is_one_that_params_take(end):
+    """Each alone, and all of them together; within what the default startup loads."""
+    assert len(SEARCHED) > 15
+    values = {}
+    for spec in SEARCHED:
+        made = parameter(spec.name, space="zones")
+        made.in_space = True
+        assert made.value == spec.default
+        space = made.get_space(spec.name)
+        values[spec.name] = (space.low, space.high)[end]
+        assert values[spec.name] == spec.metadata["search"][end]
+        assert Params(**{spec.name: values[spec.name]}).memory <= MEMORY
+    assert Params(**values, use_cascades=True).memory <= MEMORY
 
 
 @pytest.mark.parametrize(
@@ -381,11 +455,17 @@ def test_parameters_have_the_type_default_and_range_of_their_field():
         (("leverages",), "with one value, got 'leverages'"),
         (("level_share", 0.01, 2.0), r"searched within \[0.01, 1\]"),
         (("event_mult", 900, 1000), "around its default"),
+        (("large_usd",), "large_usd has no range that suits all: give low and high"),
+        (("tape_ms", 1000), "give low and high"),
+        (("zone_atr", 0.1, 1, 1), "zone_atr: decimals must keep 0.25 as it is, got 1"),
+        (("open_interest_drop", 0.0005, 0.05, 3), "decimals must keep 0.0005 as it is, got 3"),
     ],
 )
 def test_parameters_outside_the_field_are_refused(words, says):
+    field, low, high, decimals = (*words, *[None] * (4 - len(words)))
+    options = {} if decimals is None else {"decimals": decimals}
     with pytest.raises(ValueError, match=says):
-        parameter(*words, space="buy")
+        parameter(field, low, high, space="buy", **options)
 
 
 def test_params_of_a_strategy_are_the_present_values():

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import json
 import re
+import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -21,7 +24,7 @@ from freqtrade.enums import RunMode, TradingMode
 from freqtrade.freqai.data_kitchen import FreqaiDataKitchen
 from freqtrade.optimize.analysis.lookahead_helpers import LookaheadAnalysisSubFunctions
 from freqtrade.optimize.analysis.recursive_helpers import RecursiveAnalysisSubFunctions
-from freqtrade.persistence import Trade
+from freqtrade.persistence import LocalTrade, Order, Trade
 from freqtrade.resolvers import StrategyResolver
 from freqtrade.rpc import RPC
 from freqtrade.util import get_progress_tracker
@@ -31,6 +34,7 @@ from freqtrade_setup import (
     NAMES,
     ROOT,
     STRATEGIES,
+    TIMERANGE,
     arguments,
     awaited,
     backtest,
@@ -43,7 +47,7 @@ from freqtrade_setup import (
     write_data,
 )
 from liquidator_integrations.freqtrade_helpers import add_features, add_informative_zones, add_zones
-from loopback_exchange import COINS, HOUR, coin_bars, open_interest, public_trades, running
+from loopback_exchange import COINS, HOUR, coin_bars, funding_rates, open_interest, public_trades, running
 from test_command_line import liquidator
 
 from liquidator_core import SIGNAL, Params
@@ -96,34 +100,195 @@ def test_the_strategy_in_the_readme_trades(exchange, userdir, tmp_path):
     assert results["total_trades"] > 50
 
 
-def test_every_entry_of_the_fade_follows_a_fade_and_its_stop_lies_beyond_that_zone(exchange, userdir):
+HOURLY = pd.Timedelta(hours=1)
+
+
+def zones_of_coins() -> dict[str, pd.DataFrame]:
+    return {coin: add_zones(candle_frame(coin_bars(coin))).set_index("date") for coin in COINS}
+
+
+def candle_before(zones: dict[str, pd.DataFrame], pair: str, date: str | pd.Timestamp) -> pd.Series:
+    """The row that was known when something was done at a candle's open."""
+    return zones[pair[:3]].loc[pd.Timestamp(date) - HOURLY]
+
+
+def test_every_entry_of_the_fade_follows_a_fade_with_room_and_its_stop_lies_beyond_that_zone(exchange, userdir):
     trades = backtest(config("futures", exchange, userdir), "LiquidatorFade", timerange=SHORT_SPAN)["trades"]
-    zones = {coin: add_zones(candle_frame(coin_bars(coin))).set_index("date") for coin in COINS}
+    zones = zones_of_coins()
     for trade in trades:
-        columns = zones[trade["pair"][:3]]
-        before = columns.loc[pd.Timestamp(trade["open_date"]) - pd.Timedelta(hours=1)]
+        before = candle_before(zones, trade["pair"], trade["open_date"])
         side = -1 if trade["is_short"] else 1
         assert before["lz_fade"] == side
-        assert trade["open_rate"] == columns.loc[pd.Timestamp(trade["open_date"]), "open"]
+        assert not room_ahead(before, side) < 0.5
+        assert trade["open_rate"] == zones[trade["pair"][:3]].loc[pd.Timestamp(trade["open_date"]), "open"]
         low, high = before["lz_fade_low"], before["lz_fade_high"]
         stop = low - (high - low) if side > 0 else high + (high - low)
         if (trade["open_rate"] - stop) * side > 0:
             assert trade["stop_loss_abs"] == pytest.approx(stop, abs=0.011)  # freqtrade rounds to the tick
+    start, end = (pd.Timestamp(day, tz="UTC") for day in SHORT_SPAN.split("-"))
+    for side in (1, -1):
+        span = zones["BTC"].loc[start:end]
+        assert (room_ahead(span[span["lz_fade"] == side], side) < 0.5).any()
+
+
+def room_ahead(candles: Any, side: int) -> Any:
+    """ATR between the close and the zone ahead."""
+    ahead = candles["lz_resistance_low"] if side > 0 else candles["lz_support_high"]
+    return side * (ahead - candles["close"]) / candles["lz_atr"]
+
+
+def test_the_join_asks_for_as_much_alignment_as_it_is_told_to(exchange, userdir, tmp_path):
+    changed_copy(
+        tmp_path,
+        "join",
+        LiquidatorJoin="AlignedJoin",
+        **{"IntParameter(0, 100, default=0": "IntParameter(0, 100, default=100"},
+    )
+    path = config("futures", exchange, userdir)
+    trades, aligned = (
+        backtest(path, name, folder, timerange=TIMERANGE)["trades"]
+        for name, folder in (("LiquidatorJoin", STRATEGIES), ("AlignedJoin", tmp_path / "strategies"))
+    )
+    assert 5 < len(aligned) < len(trades)
+    zones = zones_of_coins()
+    larger = {coin: add_zones(candle_frame(to_timeframe(coin_bars(coin), "4h"))).set_index("date") for coin in COINS}
+    for trade in aligned:
+        before = candle_before(zones, trade["pair"], trade["open_date"])
+        assert before["lz_join"] == (-1 if trade["is_short"] else 1)
+        kind = "resistance" if trade["is_short"] else "support"
+        closed = larger[trade["pair"][:3]].loc[: pd.Timestamp(trade["open_date"]) - 4 * HOURLY].iloc[-1]
+        assert before[f"lz_{kind}_low"] <= closed[f"lz_{kind}_high"]
+        assert before[f"lz_{kind}_high"] >= closed[f"lz_{kind}_low"]
+
+
+def test_the_scale_adds_at_deeper_fades_and_takes_half_off_ahead(exchange, userdir, tmp_path):
+    changed_copy(
+        tmp_path,
+        "scale",
+        LiquidatorScale="DeepScale",
+        **{"DecimalParameter(0.2, 4, default=1,": "DecimalParameter(0.2, 4, default=0.2,"},
+    )
+    path = config("futures", exchange, userdir)
+    results = backtest(path, "DeepScale", tmp_path / "strategies", timerange="20200801-20201101")
+    zones = zones_of_coins()
+    counts = set()
+    for trade in results["trades"]:
+        side = -1 if trade["is_short"] else 1
+        entries = [order for order in trade["orders"] if order["ft_is_entry"]]
+        exits = [order for order in trade["orders"] if not order["ft_is_entry"]]
+        counts.add((len(entries), len(exits)))
+        for order, last in zip(entries, [None, *entries], strict=False):
+            filled = pd.Timestamp(order["order_filled_timestamp"], unit="ms", tz="UTC")
+            placed = [filled - waited * HOURLY for waited in range(3)]
+            (before,) = [
+                candle_before(zones, trade["pair"], at)
+                for at in placed
+                if is_limit(order, zones[trade["pair"][:3]], at, side)
+            ][:1]
+            if last is not None:
+                assert order["ft_order_tag"] == "deeper zone"
+                assert (last["safe_price"] - before["close"]) * side > 0.2 * before["lz_atr"]
+                assert last["order_filled_timestamp"] < before.name.timestamp() * 1000 + HOUR
+        if len(exits) == 2:
+            half, rest = exits
+            assert half["ft_order_tag"] == "half at the zone ahead"
+            before = candle_before(
+                zones, trade["pair"], pd.Timestamp(half["order_filled_timestamp"], unit="ms", tz="UTC")
+            )
+            assert before["lz_exit_long" if side > 0 else "lz_exit_short"] == 1
+            if len(entries) == 1:
+                assert half["amount"] == pytest.approx(rest["amount"], rel=0.01)
+    assert {entries for entries, _ in counts} == {1, 2, 3}
+    assert {exits for _, exits in counts} == {1, 2}
+
+
+def is_limit(order: dict[str, Any], zones: pd.DataFrame, placed: pd.Timestamp, side: int) -> bool:
+    """Whether an order is one at the edge of the zone that the candle before it was placed faded, or better."""
+    before = zones.loc[placed - HOURLY]
+    opened = zones.loc[placed, "open"]
+    limit = min(opened, before["lz_fade_high"]) if side > 0 else max(opened, before["lz_fade_low"])
+    return before["lz_fade"] == side and abs(order["safe_price"] - limit) <= 0.011
+
+
+def test_the_scale_acts_once_on_a_candle_however_often_a_bot_asks(tmp_path):
+    """No rate within a candle counts, and a fade that was entered, though above its close, is not entered again."""
+    words = {"strategy": "LiquidatorScale", "strategy_path": str(STRATEGIES), "user_data_dir": tmp_path}
+    strategy = StrategyResolver.load_strategy(words)
+    candle = {"date": pd.Timestamp("2024-01-01 10:00", tz="UTC"), "close": 98.5, "lz_atr": 1.0}
+    candle |= {"lz_fade": 1, "lz_exit_long": 0, "lz_exit_short": 0}
+    strategy.dp = SimpleNamespace(get_analyzed_dataframe=lambda *_: (pd.DataFrame([candle]), None))
+    trade = filled_trade(pd.Timestamp("2024-01-01 11:00:05", tz="UTC"), 100.0)
+
+    def asked(rate: float) -> tuple[float, str] | None:
+        return strategy.adjust_trade_position(trade, current_rate=rate, current_profit=rate / trade.open_rate - 1.0)
+
+    assert [asked(rate) for rate in (100.0, 98.5, 90.0, 110.0)] == [None] * 4
+    candle |= {"date": pd.Timestamp("2024-01-01 11:00", tz="UTC"), "close": 98.9}
+    assert [asked(rate) for rate in (98.9, 120.0)] == [(trade.stake_amount, "deeper zone")] * 2
+    candle |= {"close": 99.1}
+    assert [asked(rate) for rate in (98.9, 120.0)] == [None] * 2
+    candle |= {"close": 101.0, "lz_fade": 0, "lz_exit_long": 1}
+    assert [asked(rate) for rate in (98.9, 120.0)] == [(-trade.stake_amount / 2, "half at the zone ahead")] * 2
+
+
+def filled_trade(filled: pd.Timestamp, price: float) -> LocalTrade:
+    """A long trade of one order."""
+    common = {"pair": "BTC/USDT", "stake_amount": 33.0, "amount": 0.33, "is_short": False, "exchange": "binance"}
+    common |= {"fee_open": 0.0, "fee_close": 0.0, "leverage": 1.0, "timeframe": 60}
+    trade = LocalTrade(**common, open_rate=price, open_date=filled.to_pydatetime())
+    amounts = {"ft_amount": 0.33, "amount": 0.33, "filled": 0.33, "remaining": 0.0}
+    order = Order(**amounts, ft_order_side="buy", side="buy", ft_pair="BTC/USDT", order_id="1", status="closed")
+    order.ft_is_open, order.ft_price, order.price, order.average = False, price, price, price
+    order.order_filled_date, order._trade_bt = filled.to_pydatetime(), trade
+    trade.orders.append(order)
+    return trade
+
+
+def test_protections_keep_out_of_the_market_for_a_while(exchange, userdir):
+    path = config("futures", exchange, userdir)
+    free, kept = (
+        backtest(path, "LiquidatorFade", timerange=SHORT_SPAN, enable_protections=on)["trades"] for on in (False, True)
+    )
+    assert min(pauses(kept)) > 2 * HOURLY >= min(pauses(free))
+    assert entries_after_stops(free) > 0
+    assert entries_after_stops(kept) == 0
+
+
+def pauses(trades: list[dict[str, Any]]) -> list[pd.Timedelta]:
+    """Between the end of a trade and the beginning of the next of its pair."""
+    found = []
+    for pair in pairs("futures"):
+        mine = [trade for trade in trades if trade["pair"] == pair]
+        found += [after["open_date"] - before["close_date"] for before, after in itertools.pairwise(mine)]
+    return found
+
+
+def entries_after_stops(trades: list[dict[str, Any]]) -> int:
+    """Trades begun within twelve hours of the last of four stops within two days."""
+    stops = sorted(
+        trade["close_date"] for trade in trades if trade["exit_reason"] in ("stop_loss", "trailing_stop_loss")
+    )
+    locks = [last for first, last in zip(stops, stops[3:], strict=False) if last - first < 36 * HOURLY]
+    return sum(any(lock < trade["open_date"] <= lock + 11 * HOURLY for lock in locks) for trade in trades)
 
 
 # Live -------------------------------------------------------------------------------------------------------------
 
 
+def present_hour() -> int:
+    return int(time.time() * 1000 // HOUR)
+
+
 def an_hour_in_which(check):
     """What it returns or raises; of a second run if the hour turned in the first, and the bot saw another candle."""
-    started = time.time() * 1000 // HOUR
+    started = present_hour()
     try:
         done = check()
     except Exception:
-        if time.time() * 1000 // HOUR == started:
+        if present_hour() == started:
             raise
     else:
-        if time.time() * 1000 // HOUR == started:
+        if present_hour() == started:
             return done
     return check()
 
@@ -137,7 +302,7 @@ def test_what_was_found_while_the_hour_turned_does_not_count(monkeypatch):
         assert len(runs) > 1
         return runs
 
-    monkeypatch.setattr("time.time", lambda: next(hours) * HOUR / 1000)
+    monkeypatch.setattr(sys.modules[__name__], "present_hour", lambda: next(hours))
     assert an_hour_in_which(check) == [0, 1]
 
 
@@ -257,7 +422,10 @@ class Fed(ZoneStrategy):
         dataframe = add_open_interest(dataframe, feeds["open_interest"], metadata)
         dataframe = add_funding_rate(dataframe, feeds["funding_rate"], metadata)
         dataframe = add_mark_price(dataframe, feeds["mark"], metadata)
-        return add_zones(add_liquidations(dataframe, orders, metadata), metadata=metadata)
+        dataframe = add_zones(add_liquidations(dataframe, orders, metadata), metadata=metadata)
+        if pair.startswith("BTC"):
+            dataframe.to_feather(self.config["user_data_dir"] / "seen.feather")
+        return dataframe
 
     def populate_entry_trend(self, dataframe, metadata):
         dataframe.loc[dataframe["lz_fade"] > 0, ["enter_long", "enter_tag"]] = (1, "fade")
@@ -275,11 +443,29 @@ def write_orders(folder, bars: np.ndarray) -> None:
         pq.write_table(table, folder / f"{re.sub('[/:]', '_', pair)}-liquidations.parquet")
 
 
+def by_hand(bars: np.ndarray, seen: pd.DataFrame) -> pd.DataFrame:
+    """What the feeds of these bars had said when each candle of a frame closed."""
+    at = np.searchsorted(bars["time"], seen["date"].to_numpy("M8[ms]").astype(np.int64))
+    known = bars[at]
+    paid = at - known["time"] // HOUR % 8
+    fell = known["close"] < known["open"]
+    return pd.DataFrame(
+        {
+            "open_interest": open_interest(known),
+            "funding_rate": np.where(paid < 0, np.nan, funding_rates(bars)[paid]),
+            "mark_price": known["close"],
+            "liq_long_usd": np.where(fell, known["low"] * known["volume"] / 2, 0.0),
+            "liq_short_usd": 0.0,
+        }
+    )
+
+
 def test_feeds_are_the_same_in_a_backtest_and_live(userdir, exchange, tmp_path):
     (tmp_path / "fed.py").write_text(FED)
     write_orders(userdir, coin_bars("BTC"))
     results = backtest(config("futures", exchange, userdir), "Fed", tmp_path, timerange=SHORT_SPAN)
     assert results["total_trades"] > 5
+    tested = pd.read_feather(userdir / "seen.feather")
 
     def check():
         with running() as exchange:
@@ -287,20 +473,14 @@ def test_feeds_are_the_same_in_a_backtest_and_live(userdir, exchange, tmp_path):
             with dry_run(config("futures", exchange, userdir), "Fed", 1, tmp_path) as bot:
                 return bot.dataprovider.get_analyzed_dataframe("BTC/USDT:USDT", "1h")[0], exchange.bars["BTC"]
 
-    seen, bars = an_hour_in_which(check)
-    assert len(seen) == 498
-    assert seen[list(FEEDS)].iloc[-48:].notna().all(axis=None)
-    live = seen.set_index("date")
-    times = live.index.to_numpy("M8[ms]").astype(np.int64)
-    known = bars[np.isin(bars["time"], times)]
-    np.testing.assert_array_equal(live["open_interest"], open_interest(known))
-    np.testing.assert_array_equal(live["mark_price"], known["close"])
-    np.testing.assert_array_equal(live["funding_rate"].iloc[24:], 1e-4)
-    fell = known["close"] < known["open"]
-    np.testing.assert_allclose(live["liq_long_usd"][fell], (known["low"] * known["volume"] / 2)[fell])
-    assert (live["liq_long_usd"][~fell].fillna(0.0) == 0.0).all()
-    batch = add_zones(seen.loc[:, :"liq_short_price"])
-    pd.testing.assert_frame_equal(seen[list(batch)], batch, check_exact=True)
+    live, bars = an_hour_in_which(check)
+    assert len(live) == 498
+    for frame, known in ((tested, coin_bars("BTC")), (live, bars)):
+        assert len(frame) >= 498
+        fed = frame[list(FEEDS)].reset_index(drop=True).iloc[24:]  # what a bot knows begins with its first candle
+        pd.testing.assert_frame_equal(fed, by_hand(known, frame).iloc[24:], rtol=1e-12)
+        batch = add_zones(frame.loc[:, :"liq_short_price"])
+        pd.testing.assert_frame_equal(frame[list(batch)], batch, check_exact=True)
 
 
 def stopped_trade(client) -> dict[str, Any] | None:
@@ -509,6 +689,7 @@ def changed_copy(userdir, strategy: str, **changes: str) -> None:
     for old, new in changes.items():
         assert old in text
         text = text.replace(old, new)
+    (userdir / "strategies").mkdir(exist_ok=True)
     (userdir / "strategies" / f"changed_{strategy}.py").write_text(text, encoding="utf-8")
 
 
@@ -632,15 +813,13 @@ def test_plot_dataframe_draws_the_zones(installed, exchange):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::FutureWarning:lightgbm.*")  # of LightGBM, for how freqtrade calls it
 @pytest.mark.parametrize("model", ["LightGBMRegressor", "LightGBMClassifier"])
-def test_freqai_trains_and_trades(model, installed, exchange):
+def test_freqai_trains_and_trades(model, installed, exchange, tmp_path):
     path = config("futures", exchange, installed)
     with_freqai(path, model)
-    changed_copy(installed, "model", LiquidatorModel="BoldModel", **{"default=0.8": "default=0.5"})
+    changed_copy(tmp_path, "model", LiquidatorModel="BoldModel", **{"default=0.8": "default=0.5"})
     trades, bold = (
-        backtest(path, name, folder=installed / "strategies", freqaimodel=model, timerange="20200801-20201001")[
-            "trades"
-        ]
-        for name in (MODEL, "BoldModel")
+        backtest(path, name, folder, freqaimodel=model, timerange="20200801-20201001")["trades"]
+        for name, folder in ((MODEL, STRATEGIES), ("BoldModel", tmp_path / "strategies"))
     )
     assert 0 < len(trades) < len(bold)
     assert {trade["enter_tag"] for trade in trades} == {"fade"}
