@@ -20,8 +20,8 @@ class LiquidatorFade(ZoneStrategy):
     -0.382 %. One market and nine months in which it rose: no evidence that zones hold.
     """
 
-    event_mult = parameter("event_mult", 2, 12, decimals=1, space="zones")
-    zone_atr = parameter("zone_atr", 0.1, 1, decimals=2, space="zones")
+    event_mult = parameter("event_mult", decimals=1, space="zones")
+    zone_atr = parameter("zone_atr", decimals=2, space="zones")
     min_room = DecimalParameter(0, 4, default=0.5, decimals=1, space="buy")
     with_trend = BooleanParameter(default=False, space="buy")
 
