@@ -32,6 +32,7 @@ TRADES = truth.DATA / "hyperliquid_btc_trades_3d.parquet"
 MINUTES = truth.DATA / "hyperliquid_btc_oi_funding_1m_3d.parquet"
 RESAMPLES = 400
 LEAST_GAIN = 0.02
+RESIDUE = 1e-12  # of the largest flow
 RATES = (0.003, 0.004, 0.005, 0.006)
 
 Flow = np.ndarray  # (2, n) USD, long and short
@@ -88,23 +89,27 @@ def swept(
     params: Params,
     entry: np.ndarray | None = None,
     mass: np.ndarray | None = None,
-    half_life: float = math.inf,
+    survival: np.ndarray | None = None,
 ) -> Flow:
-    """Flow of a ledger whose cohorts enter at ``entry`` with ``mass`` a side (2, n), which decays with age."""
+    """Flow of a ledger whose cohorts enter at ``entry`` with ``mass`` a side (2, n).
+
+    ``survival`` (n,) is the share of what was open before a row that it leaves open, beside what it sweeps.
+    """
     entry = bars["close"] if entry is None else entry
-    mass = np.stack([bars["volume"]] * 2) if mass is None else mass
+    mass = np.stack([bars["volume"]] * 2) if mass is None else mass.copy()
+    survival = np.ones(len(bars)) if survival is None else survival
     factor, weight = factors(params)
     n = len(bars)
     flow = np.zeros((2, n))
     is_open = np.ones((2, n, len(weight)), bool)
     for t in range(n):
         first = max(0, t - params.ledger_bars)
-        kept = 0.5 ** ((t - np.arange(first, t)) / half_life)
         for side, limit in ((0, bars["low"][t]), (1, bars["high"][t])):
             price = entry[first:t, None] * factor[side]
             hit = is_open[side, first:t] & ((price >= limit) if side == 0 else (price <= limit))
             is_open[side, first:t] &= ~hit
-            flow[side, t] = ((mass[side, first:t] * kept)[:, None] * weight * price * hit).sum()
+            flow[side, t] = (mass[side, first:t, None] * weight * price * hit).sum()
+        mass[:, first:t] *= survival[t]
     return flow
 
 
@@ -177,7 +182,7 @@ def ingredients(hours: Hours) -> dict[str, Ingredient]:
 
     def aged(_: Flow, params: Params, full: bool) -> Iterator[Flow]:
         for half_life in (12, 24, 48, 96):
-            yield swept(bars, params, half_life=half_life) + own(params, full)
+            yield swept(bars, params, survival=np.full(len(bars), 0.5 ** (1 / half_life))) + own(params, full)
 
     def merged(flow: Flow, *_: object) -> Iterator[Flow]:
         earlier = np.concatenate([np.zeros((2, 1)), flow[:, :-1]], axis=1)
@@ -216,10 +221,7 @@ def ingredients(hours: Hours) -> dict[str, Ingredient]:
         return add
 
     def with_interest(_: Flow, params: Params, full: bool) -> Iterator[Flow]:
-        """The engine's two-sided ledger, less what bars sweep themselves if that is not wanted."""
-        opened = opened_with(hours.open_interest, volume)
-        mine = within_of(bars, opened, params)
-        yield engine(bars, params, open_interest=hours.open_interest) - (0 if full else mine)
+        yield two_sided(hours, params, full)
 
     buy = bulk_volume(bars)
     return {
@@ -228,8 +230,8 @@ def ingredients(hours: Hours) -> dict[str, Ingredient]:
         "opened and swept within the bar, along its path": lambda flow, params, full: iter(
             [flow if full else flow + within(bars, params)]
         ),
-        "the same, order of high and low unknown": lambda flow, params, full: iter(
-            [flow + within(bars, params, ordered=False) - own(params, full)]
+        "the same, order of high and low unknown": lambda _, params, __: iter(
+            [swept(bars, params) + within(bars, params, ordered=False)]
         ),
         **{name: power(ratio) for name, ratio in ratios.items()},
         "taker imbalance (bulk volume; no taker volume here)": tilted(1.0 - 2.0 * buy),
@@ -264,21 +266,26 @@ def bulk_volume(bars: np.ndarray) -> np.ndarray:
     return np.array([0.5 * (1.0 + math.erf(value / math.sqrt(2.0))) for value in scaled])
 
 
-def opened_with(interest: np.ndarray, volume: np.ndarray) -> np.ndarray:
-    change = np.diff(interest, prepend=np.nan)
-    return np.where(np.abs(change) <= volume, (volume + change) / 2, volume)
-
-
-def within_of(bars: np.ndarray, opened: np.ndarray, params: Params) -> Flow:
-    other = bars.copy()
-    other["volume"] = opened
-    return within(other, params)
+def two_sided(hours: Hours, params: Params, with_own: bool) -> Flow:
+    """The ledger with open interest: bars open half of volume and change, and close half of volume less change."""
+    volume = hours.bars["volume"]
+    before = np.concatenate([[np.nan], hours.open_interest[:-1]])
+    change = hours.open_interest - before
+    known = np.abs(change) <= volume
+    survival = np.where(known, np.maximum(0.0, 1.0 - (volume - change) / (2.0 * before)), 1.0)
+    opening = hours.bars.copy()
+    opening["volume"] = np.where(known, (volume + change) / 2.0, volume)
+    flow = swept(opening, params, survival=survival)
+    return flow + within(opening, params) if with_own else flow
 
 
 # --- the table --------------------------------------------------------------------------------------------------------
 
 
 def scores(flow: Flow, hours: Hours, rows: np.ndarray) -> list[float]:
+    least = flow[:, rows][flow[:, rows] != 0.0].min()
+    if not least > RESIDUE * flow[:, rows].max():  # what rounding leaves of nothing breaks ties at random
+        raise AssertionError(f"an estimate of {least:.3g} USD is negative or a residue of rounding")
     return [rank_correlation(flow[side][rows], hours.observed[side][rows]) for side in (0, 1)]
 
 
@@ -321,8 +328,12 @@ def main() -> int:
     bars = hours.bars
     learned = learn(hours)
     default = Params()
-    if not same(engine(bars, default), swept(bars, default) + within(bars, default)):
-        raise AssertionError("the ledger of this script is not the engine's")
+    for columns, flow in (
+        ({}, swept(bars, default) + within(bars, default)),
+        ({"open_interest": hours.open_interest}, two_sided(hours, default, True)),
+    ):
+        if not same(engine(bars, default, **columns), flow):
+            raise AssertionError("the ledger of this script is not the engine's")
 
     alone = swept(bars, BEFORE)
     adopted = swept(bars, default) + within(bars, default)
