@@ -16,6 +16,7 @@ import math
 import numpy as np
 
 from liquidator_core.layout import BINS_PER_LOG, CELL_BINS, LONG, SHORT
+from liquidator_core.levels import nearest_bin
 
 _CELL_LOG = CELL_BINS / BINS_PER_LOG  # width of a cell, in log price
 
@@ -95,8 +96,7 @@ def sweep(cells: np.ndarray, close: float, side: int, price: float, impact: floa
         return math.nan, math.nan
     away = -1.0 if side == LONG else 1.0
     mine = cells[cells["side"] == side]  # the nearest first
-    close_axis = -away * math.log(close) * BINS_PER_LOG
-    nearest_edge = (math.floor(close_axis) + 1) / BINS_PER_LOG  # of the first cell, on the axis of that side
+    nearest_edge = (nearest_bin(side, math.log(close) * BINS_PER_LOG) + 1) / BINS_PER_LOG  # of the first cell
     start = nearest_edge + away * math.log(price)  # log distance of ``price`` from it, away from the close
     swept = number = 0.0
     for cell in mine:

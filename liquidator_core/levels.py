@@ -30,8 +30,13 @@ def _price(side: int, place: float) -> float:
 
 
 @kernel
-def bin_of(side: int, log_price: float) -> int:
-    return math.floor(log_price if side == LONG else -log_price)
+def nearest_bin(side: int, log_close: float) -> int:
+    """The bin of a side's axis from which its positions are looked for, nearest first.
+
+    It is one nearer than the bin of the close: rounding may put a position a few ulps beyond the close there. No other
+    lies there, because positions span 3,964 bins of the ring's 4,096 (``LEFT_BEHIND * MAX_FACTOR``).
+    """
+    return math.floor(log_close if side == LONG else -log_close) + 1
 
 
 @kernel
@@ -47,8 +52,8 @@ def nearest_level(s: Record, p: Record, side: int, log_close: float) -> tuple[fl
         return math.nan, math.nan
     lots = s.lots[side]
     wanted = _lots_until(p, s.open_lots[side], 1)
-    close_bin = bin_of(side, log_close)
-    at = close_bin & _RING
+    nearest = nearest_bin(side, log_close)
+    at = nearest & _RING
     passed = lots[at]
     moment = 0  # what lies beyond each bin that is passed, summed: lots times their distance
     shift = 6 if wanted >= 1 << 50 else 0  # 4096 bins of at most 2^56 lots would overflow
@@ -56,7 +61,7 @@ def nearest_level(s: Record, p: Record, side: int, log_close: float) -> tuple[fl
         moment += (wanted - passed) >> shift
         at = (at - 1) & _RING
         passed += lots[at]
-    price = _price(side, close_bin + 0.5 - moment / (wanted >> shift))
+    price = _price(side, nearest + 0.5 - moment / (wanted >> shift))
     return wanted / s.lots_a_unit * price, price
 
 
@@ -69,9 +74,9 @@ def _levels(state: np.ndarray, params: np.ndarray, out: np.ndarray) -> int:
         return count
     for side in range(2):
         lots = s.lots[side]
-        close_bin = bin_of(side, math.log(s.close) * BINS_PER_LOG)
+        nearest = nearest_bin(side, math.log(s.close) * BINS_PER_LOG)
         distance = 0
-        left = lots[close_bin & _RING]  # of the bin, not yet in a level
+        left = lots[nearest & _RING]  # of the bin, not yet in a level
         level = 0
         taken = 0
         while taken < s.open_lots[side]:
@@ -82,14 +87,14 @@ def _levels(state: np.ndarray, params: np.ndarray, out: np.ndarray) -> int:
             while missing > 0:
                 if left == 0:
                     distance += 1
-                    left = lots[(close_bin - distance) & _RING]
+                    left = lots[(nearest - distance) & _RING]
                 part = min(left, missing)
                 moment += float(part) * distance
                 left -= part
                 missing -= part
             o = out[count]
             o.side = side
-            o.price = _price(side, close_bin + 0.5 - moment / wanted)
+            o.price = _price(side, nearest + 0.5 - moment / wanted)
             o.usd = wanted / s.lots_a_unit * o.price
             taken += wanted
             o.share = taken / s.open_lots[side]
@@ -116,9 +121,9 @@ def _cells(state: np.ndarray, out: np.ndarray) -> int:
     if not s.close > 0.0:
         return count
     for side in range(2):
-        close_bin = bin_of(side, math.log(s.close) * BINS_PER_LOG)
+        start = nearest_bin(side, math.log(s.close) * BINS_PER_LOG)
         for distance in range(BINS // CELL_BINS):
-            nearest = close_bin - CELL_BINS * distance
+            nearest = start - CELL_BINS * distance
             lots = 0
             moment = 0.0
             for i in range(CELL_BINS):
@@ -136,7 +141,7 @@ def _cells(state: np.ndarray, out: np.ndarray) -> int:
 
 
 def cells_of(state: np.ndarray, params: Params | np.ndarray) -> np.ndarray:
-    """The ledger ahead of price by cells of 0.4 %, counted from the bin of the close: (n,) CELL, the nearest first,
+    """The ledger ahead of price by cells of 0.4 %, counted from ``nearest_bin``: (n,) CELL, the nearest first,
     longs before shorts, empty ones left out. For heatmaps and densities. Otherwise as ``levels_of``.
     """
     out = np.zeros(2 * BINS // CELL_BINS, CELL)

@@ -11,6 +11,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from liquidator_core import BAR, TRADE, Params
+from liquidator_core.layout import BINS_PER_LOG, LONG
+from liquidator_core.margin import liquidation_factor
 
 HOUR = 3_600_000
 START = 1_577_836_800_000  # 2020-01-01
@@ -103,6 +105,21 @@ def bars_of_kinds(kinds, seed, price=103.7, volume=150.0, open_interest=False, o
     if tape:
         add_tape(bars, seed)
     return bars
+
+
+def rounded_nearer(side: int) -> tuple[float, float, float]:
+    """(entry, liquidation price, close) of a position a few ulps beyond the close that falls into the bin before it."""
+    sign = 1.0 if side == LONG else -1.0
+    for places in range(5_000, 30_000):
+        factor = liquidation_factor(10.0, side, 0.004)
+        entry = math.exp(places / BINS_PER_LOG) / factor
+        price = close = entry * factor
+        place = math.floor(sign * (math.log(entry) * BINS_PER_LOG + math.log(factor) * BINS_PER_LOG))
+        for _ in range(4):
+            close = math.nextafter(close, math.inf if side == LONG else 0.0)
+            if place > math.floor(sign * math.log(close) * BINS_PER_LOG):
+                return entry, price, close
+    raise AssertionError("no such position")
 
 
 def spoil(bar, kind: str) -> None:

@@ -6,10 +6,10 @@ import math
 
 import numpy as np
 import pytest
-from made_bars import bars_of
+from made_bars import bars_of, rounded_nearer
 
 from liquidator_core import Params, fold, levels_of, new_signals, new_state
-from liquidator_core.layout import LONG, SHORT
+from liquidator_core.layout import BINS, BINS_PER_LOG, LEFT_BEHIND, LONG, MAX_FACTOR, SHORT
 from liquidator_core.levels import cells_of
 from liquidator_core.margin import liquidation_factor, liquidation_price
 from liquidator_core.zones import marks_of
@@ -31,7 +31,16 @@ def ledger_params(**changes) -> Params:
 
 def run(story, volume, params=None, **columns):
     """Signals, marks and levels after bars at 100 without volume and then the story."""
-    params = params or ledger_params()
+    out, state, record = fold_story(story, volume, params or ledger_params(), **columns)
+    return out, marks_of(state, record), levels_of(state, record)
+
+
+def cells_after(story, volume):
+    _, state, record = fold_story(story, volume, ledger_params())
+    return cells_of(state, record)
+
+
+def fold_story(story, volume, params, **columns):
     calm = params.memory
     bars = bars_of([FLAT] * calm + list(story), volume=[0.0] * calm + list(volume))
     for name, values in columns.items():
@@ -39,7 +48,7 @@ def run(story, volume, params=None, **columns):
     record = params.to_record()
     state, out = new_state(record), new_signals(len(bars))
     fold(state, record, bars, out)
-    return out[calm:], marks_of(state, record), levels_of(state, record)
+    return out[calm:], state, record
 
 
 # --- one long and one short -------------------------------------------------------------------------------------------
@@ -160,6 +169,24 @@ def test_levels_lie_where_positions_will_be_liquidated():
     assert out["level_above"][0] == pytest.approx(SHORT_10X, rel=HALF_BIN)
     assert out["level_above_usd"][0] == pytest.approx(3 * out["level_above"][0])
     assert levels["share"].tolist() == [1.0, 1.0]
+
+
+def test_positions_leave_room_in_the_ring_of_bins():
+    """For the bin of the close and the one before it."""
+    assert math.log(LEFT_BEHIND * MAX_FACTOR) * BINS_PER_LOG < BINS - 2
+
+
+@pytest.mark.parametrize("side", [LONG, SHORT])
+def test_a_position_just_beyond_the_close_is_the_nearest_level(side):
+    """Its bin may be the one before that of the close, which is not a whole turn of the ring away."""
+    entry, price, close = rounded_nearer(side)
+    turn = (entry, max(entry, close), min(entry, close), close)
+    out, _, levels = run([(entry,) * 4, turn], [5.0, 0.0])
+    name = "level_below" if side == LONG else "level_above"
+    assert out[name][-1] == pytest.approx(price, rel=2 * HALF_BIN)
+    assert levels["price"][levels["side"] == side].tolist() == [out[name][-1]]
+    cells = cells_after([(entry,) * 4, turn], [5.0, 0.0])
+    assert cells["price"][cells["side"] == side].tolist() == pytest.approx([price], rel=2 * HALF_BIN)
 
 
 def test_a_position_may_lie_in_two_levels():

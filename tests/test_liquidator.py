@@ -1082,7 +1082,7 @@ class TestCascade:
         from liquidator_core.layout import BINS_PER_LOG
 
         away = -1 if side == 0 else 1
-        edge = (math.floor(-away * math.log(close) * BINS_PER_LOG) + 1) / BINS_PER_LOG
+        edge = (math.floor(-away * math.log(close) * BINS_PER_LOG) + 2) / BINS_PER_LOG
         width = 8 / BINS_PER_LOG
         mine = {int(cell["distance"]): float(cell["usd"]) for cell in cells if cell["side"] == side}
         start = edge + away * math.log(price)

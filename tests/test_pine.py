@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from liquidator_integrations.frames import levels_frame, zones_frame
 from liquidator_integrations.pine import FORMS, HISTORY, MOST_BOXES, loop_steps, to_pine
-from made_bars import HOUR, KINDS, PARAMS, bars_of, random_bars, small_params
+from made_bars import HOUR, KINDS, PARAMS, bars_of, random_bars, rounded_nearer, small_params
 from pine_check import check
 from pine_figures import loop_passes
 from pine_run import Ran, run_pine
 
 from liquidator_core import BAR, LEVEL, SIGNAL, ZONE, Params, fold, new_signals, new_state
-from liquidator_core.layout import LONG
+from liquidator_core.layout import LONG, SHORT
 from liquidator_core.levels import levels_of
 from liquidator_core.timeframes import alignment, to_timeframe
 from liquidator_core.zones import zones_of
@@ -224,6 +224,16 @@ def test_golden_vectors(name):
     np.testing.assert_allclose(np.array(drawn), np.array(expected), rtol=1e-9)
     prices = sorted(line["y1"] for line in ran.lines)
     np.testing.assert_allclose(prices, levels["price"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("side", [LONG, SHORT])
+def test_a_position_just_beyond_the_close_is_the_nearest_level(side):
+    entry, price, close = rounded_nearer(side)
+    params = small_params(leverages=(10.0,), leverage_weights=(1.0,))
+    turn = (entry, max(entry, close), min(entry, close), close)
+    made = bars_of([(entry,) * 4] * (params.memory + 1) + [turn], volume=[0.0] * params.memory + [5.0, 0.0])
+    level = run_pine(to_pine(params), made).plots["level_below" if side == LONG else "level_above"][-1]
+    assert level == pytest.approx(price, rel=1e-3)
 
 
 @pytest.mark.slow
