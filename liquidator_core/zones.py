@@ -1,7 +1,7 @@
 """Zones: clusters of live, unbroken marks; a pure function of the marks at this bar.
 
 Marks are taken by (price, birth, side), upwards. A mark joins the cluster below it while their bands overlap and the
-cluster stays within ``max_width_atr`` ATR of its first mark (the ATR at that mark's birth). The mark with the most
+cluster is no wider than ``max_width_atr`` times the ATR of its first mark, at that mark's birth. The mark with the most
 USD leads the zone (tie: the older, then the long side): the zone carries its id, side, age, touches and holds.
 
 Quality, 0 to 100, is ``100 * sum(w * f)`` with every f in [0, 1]:
@@ -31,6 +31,8 @@ from .state import attach_state
 QUALITY_LABELS = ("weak", "medium", "strong")
 QUALITY_EDGES = (40.0, 70.0)  # from which on a quality is medium, strong
 
+WIDTH_SLACK = 1e-12  # of the price: rounding is not to decide where max_width_atr is 2 * zone_atr and widths are equal
+
 WEIGHT_USD = 0.30
 WEIGHT_RECENCY = 0.25
 WEIGHT_DENSITY = 0.15
@@ -59,7 +61,8 @@ def cluster(s: Record, p: Record) -> None:
             m = s.marks[slot]
             new_low = min(low, m.price - m.half_width)
             new_high = max(high, m.price + m.half_width)
-            if marks > 0 and (m.price - m.half_width > high or new_high - new_low > p.max_width_atr * first.atr):
+            allowed = p.max_width_atr * first.atr + WIDTH_SLACK * new_high
+            if marks > 0 and (m.price - m.half_width > high or new_high - new_low > allowed):
                 break
             low = new_low
             high = new_high

@@ -167,6 +167,7 @@ PARAMS = {
     "every row an event": small_params(event_mult=0.0, event_share=0.0),
     "wide zones": small_params(event_mult=0.0, zone_atr=1.0, max_width_atr=6.0, zone_bars=23, outcome_bars=30),
     "lone marks": small_params(max_width_atr=0.0, event_mult=0.5),
+    "as wide as one mark": small_params(max_width_atr=0.5, event_mult=0.0, event_share=0.0),
     "inverse": small_params(margin="inverse", leverages=(20.0, 3.0), leverage_weights=(0.25, 0.75)),
     "tiers": small_params(margin_amount=0.002, margin_rate=0.01, leverages=(2.0, 40.0), leverage_weights=(0.5, 0.5)),
     "one leverage": small_params(leverages=(10.0,), leverage_weights=(1.0,), ledger_bars=29, level_share=0.2),

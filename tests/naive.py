@@ -364,7 +364,7 @@ def cluster(marks: list[Mark], max_width_atr: float) -> list[list[Mark]]:
             low = min(member.low for member in [*members, mark])
             high = max(member.high for member in [*members, mark])
             overlaps = mark.low <= max(member.high for member in members)
-            if overlaps and high - low <= max_width_atr * members[0].atr:
+            if overlaps and high - low <= max_width_atr * members[0].atr + 1e-12 * high:
                 members.append(mark)
                 continue
         clusters.append([mark])
