@@ -101,9 +101,15 @@ def fit(
         str, typer.Option(help="Maintenance margin rates to choose from.")
     ] = "0.003,0.004,0.005,0.006",
     spans: Annotated[int, typer.Option(min=1, max=100, help="Spans that are predicted from what came before.")] = 4,
+    window: Annotated[
+        int | None, typer.Option(min=1, help="Bars before a span that it is learned from. Default: all before it.")
+    ] = None,
     params: _Params = None,
 ) -> None:
     """Learn the leverage mix and the margin rate from observed liquidations. Bars that OBSERVED lacks are unknown.
+
+    Intervals are 95 % intervals from resampled days; the margin rate is chosen anew in each, and before every span. A
+    span is predicted from the bars before it, less those next to it that its own flow follows from.
 
     Without --out standard output holds the parameters alone, and the tables go to standard error.
     """
@@ -123,7 +129,7 @@ def fit(
     time, usd = read_liquidations(observed)
     bars = observe(_read_bars(candles, settings, None), time, usd)
     with _progress() as tell:
-        learned = fit_mix(bars, settings, rates, spans, tell=tell)
+        learned = fit_mix(bars, settings, rates, spans, window, tell=tell)
     console = _console(stderr=out is None)
     if unused := int(np.isin(time, bars["time"], invert=True).sum()):
         console.print(f"{unused:,} of {len(time):,} observations open no bar: not used.")
@@ -360,14 +366,22 @@ def _print_fit(out: Console, fit: MixFit) -> None:
         table.add_row(f"{leverage:g}x", f"{weight:.3f}", f"{low:.3f} to {high:.3f}")
     out.print(table)
     out.print()
-    table = _table(out, "Margin rate", "rate", "deviance when predicting")
+    table = _table(out, "Margin rate", "rate", "deviance", "likeliest in resamples")
     for rate, deviance in fit.deviance.items():
-        table.add_row(f"{rate:.2%}{' *' if rate == fit.params.margin_rate else ''}", f"{deviance:.5g}")
+        chosen = " *" if rate == fit.params.margin_rate else ""
+        table.add_row(f"{rate:.2%}{chosen}", f"{deviance:.5g}", f"{fit.chosen[rate]:.0%}")
+    out.print(table)
+    out.print()
+    leverages = (f"{leverage:g}x" for leverage in fit.params.leverages)
+    table = _table(out, "What the bars before each span taught", "from", "margin rate", *leverages)
+    for span in fit.spans:
+        shares = ("not reached" if share != share else f"{share:.3f}" for share in span.weights)
+        table.add_row(iso(span.start), f"{span.margin_rate:.2%}", *shares)
     out.print(table)
     out.print()
     table = _table(
         out,
-        "Rank correlation on bars predicted from those before",
+        "Rank correlation on each span, by what it was predicted from",
         "from",
         "bars",
         "long: learned",

@@ -6,8 +6,9 @@ negative follow from the EM iteration ``w_k *= sum(flow_k * y / mean) / sum(flow
 1972, Lucy 1974), long and short hours together. On the simplex, because only a flow's size against its own past is ever
 used; the factor that was divided out, observed USD a USD implied, is told.
 
-The margin rate that predicts best is chosen on rolling spans: each is predicted from what came before it, less the
-``ledger_bars`` rows next to it, because flow on a row follows from so many rows before.
+The margin rate is learned with the weights: of those given the one under which what was observed is likeliest, in the
+whole, in every resample of days and before every span. A span is predicted from what came before it, less the rows
+next to it that its own flow follows from: ``ledger_bars``, with ``use_cascades`` ``flow_bars`` if that is more.
 """
 
 from __future__ import annotations
@@ -35,13 +36,18 @@ Tell = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Span:
-    """Rows that were predicted from earlier ones: how learned and given Params rank what was observed."""
+    """Rows that were predicted from earlier ones: what these taught, and how it and the given Params rank what was
+    observed.
+    """
 
     start: int  # ms
     stop: int  # ms, of the last row
     rows: int
+    margin_rate: float  # learned before it
+    weights: tuple[float, ...]  # likewise, leverages upwards; nan where price never reached one
     learned: tuple[float, float]  # long, short
     given: tuple[float, float]
+    deviance: float  # Poisson deviance of the prediction, lower is better
 
 
 @dataclass(frozen=True)
@@ -49,12 +55,13 @@ class MixFit:
     """What ``fit_mix`` found. ``params`` are those given, with the learned mix and margin rate."""
 
     params: Params
-    low: tuple[float, ...]  # 95 % intervals of the weights, from resampled days
+    low: tuple[float, ...]  # 95 % intervals of the weights, from resampled days, the margin rate chosen in each
     high: tuple[float, ...]
     scale: float  # observed USD a USD of implied forced flow
     background: float  # observed USD a row and side that no leverage explains
     rows: int  # used
-    deviance: dict[float, float]  # margin rate -> Poisson deviance of the predicted spans, lower is better
+    deviance: dict[float, float]  # margin rate -> Poisson deviance, lower is better
+    chosen: dict[float, float]  # margin rate -> share of the resamples in which it is the likeliest
     spans: tuple[Span, ...]
 
 
@@ -88,6 +95,7 @@ def fit_mix(
     params: Params | None = None,
     margin_rates: Sequence[float] | None = None,
     spans: int = 4,
+    window: int | None = None,
     resamples: int = 200,
     seed: int = 0,
     tell: Tell | None = None,
@@ -98,41 +106,35 @@ def fit_mix(
     params        the leverages to mix, and everything else; default ``Params()``
     margin_rates  to choose from; default the one of ``params``
     spans         how many times a span is predicted from what came before it
+    window        rows before a span that it is learned from, so that spans roll; None: all, which predicted better on
+                  the hours of docs/formula.md
     resamples     of days, for the intervals
     tell          called as ``tell(what, done, total)``
 
     Only rows on which both sides were observed (finite, not below 0) and the engine gives a flow are used; 0 means that
     nothing was liquidated, not that nobody looked. Raises ValueError for fewer than 50 such rows a span or to predict
-    the first one from, and where nothing was liquidated, or what was does not rise with any leverage's flow.
-    Cost: the engine once a leverage and margin rate, some seconds of EM for 2,000 rows and 200 resamples.
+    one from, for a leverage whose liquidations price never reached, and where nothing was liquidated, or what was does
+    not rise with any leverage's flow. In a resample that never reached a leverage its share may be anything, and counts
+    as 0 for the lower end of its interval and as 1 for the upper one.
+
+    The intervals are those of a percentile bootstrap of days. They hold the truth about nine times in ten, not 19 in 20
+    (a slow test in tests/test_learn.py prints how often), so take them for 90 % intervals.
+
+    Cost: the engine once a leverage and margin rate; then EM once a span, resample and rate, some ten seconds for 2,000
+    rows, four rates and 200 resamples.
     """
     params = params or Params()
     rates = (params.margin_rate,) if margin_rates is None else tuple(margin_rates)
     for name, count in (("margin_rates", len(rates)), ("spans", spans), ("resamples", resamples)):
         if count < 1:
             raise ValueError(f"{name} must be at least 1, got {count}")
+    if len(set(params.leverages)) < len(params.leverages):
+        raise ValueError(f"leverages must differ, got {params.leverages}: nothing tells which of two alike was opened")
     observed = np.stack([bars["liq_long_usd"], bars["liq_short_usd"]])
     plain = _flow(bars, params)
     rows = np.flatnonzero(((observed >= 0.0) & (observed < np.inf) & np.isfinite(plain)).all(axis=0))
-    if len(rows) < LEAST_ROWS * (spans + 1):
-        raise ValueError(
-            f"{len(rows)} rows have both liq_long_usd and liq_short_usd after the first {params.memory - 1} rows; "
-            f"{spans} spans need at least {LEAST_ROWS * (spans + 1)}"
-        )
-    parts = np.array_split(rows, spans + 1)
-    before = [rows[rows < part[0] - params.ledger_bars] for part in parts[1:]]
-    if len(before[0]) < LEAST_ROWS:
-        raise ValueError(
-            f"the first of {spans} spans would be predicted from {len(before[0])} rows, those more than ledger_bars = "
-            f"{params.ledger_bars} rows before it; it takes {LEAST_ROWS}: more rows or fewer spans"
-        )
-    if not observed[:, before[0]].sum() > 0.0:
-        raise ValueError(
-            f"nothing was liquidated on any row before {moment(bars['time'][parts[1][0]])}, from which the first span "
-            f"is predicted: liq_long_usd and liq_short_usd are 0 there"
-        )
-    steps = len(rates) * (spans + 1) + 1
-    done = 0
+    parts = _spans(bars["time"], observed, rows, params, spans, window)
+    done, steps = 0, len(rates) + spans + resamples
 
     def step(what: str) -> None:
         nonlocal done
@@ -140,49 +142,55 @@ def fit_mix(
             tell(what, done, steps)
         done += 1
 
-    deviance, flows, predicted = {}, {}, {}
+    flows = {}
     for rate in rates:
         step(f"ledger at {rate:.2%}")
-        flows[rate] = flows_by_leverage(bars, dataclasses.replace(params, margin_rate=rate))
-        predicted[rate] = []
-        for part, past in zip(parts[1:], before, strict=True):
-            step(f"spans at {rate:.2%}")
-            weights = _poisson(*_stacked(flows[rate], observed, past))
-            predicted[rate].append(_expected(flows[rate][:, part], weights))
-        deviance[rate] = sum(
-            _deviance(observed[:, part], expected) for part, expected in zip(parts[1:], predicted[rate], strict=True)
-        )
-    best = min(rates, key=deviance.__getitem__)
-
-    step("intervals")
-    weights = _poisson(*_stacked(flows[best], observed, rows))
-    if not weights[:-1].sum() > 0.0:
+        flows[rate] = _reached(bars, dataclasses.replace(params, margin_rate=rate), rows)
+    whole = _likeliest(flows, observed, rows)
+    if not whole.weights[:-1].sum() > 0.0:
         raise ValueError("what was observed rises with the forced flow of no leverage, so that there is nothing to mix")
-    low, high = _intervals(flows[best], observed, rows, bars["time"], resamples, seed)
-    learned = dataclasses.replace(
-        params,
-        margin_rate=best,
-        leverage_weights=tuple(_on_simplex(weights)),
-        leverages=tuple(sorted(params.leverages)),
-    )
-    return MixFit(
-        params=learned,
-        low=tuple(low),
-        high=tuple(high),
-        scale=float(weights[:-1].sum()),
-        background=float(weights[-1]),
-        rows=len(rows),
-        deviance=deviance,
-        spans=tuple(
+
+    told = []
+    for part, past in parts:
+        step("spans")
+        mix = _likeliest(flows, observed, past)
+        expected = _expected(flows[mix.rate][:, part], mix.weights)
+        told.append(
             Span(
                 start=int(bars["time"][part[0]]),
                 stop=int(bars["time"][part[-1]]),
                 rows=len(part),
+                margin_rate=mix.rate,
+                weights=tuple(mix.shares.tolist()),
                 learned=_correlations(expected, observed[:, part]),
                 given=_correlations(plain[:, part], observed[:, part]),
+                deviance=_deviance(observed[:, part].ravel(), expected.ravel(), 1.0),
             )
-            for part, expected in zip(parts[1:], predicted[best], strict=True)
+        )
+    rng = np.random.default_rng(seed)
+    _, day = np.unique(bars["time"][rows] // DAY, return_inverse=True)
+    days = int(day.max()) + 1
+    drawn = []
+    for _ in range(resamples):
+        step("intervals")
+        counts = np.bincount(rng.integers(0, days, days), minlength=days)[day].astype(float)
+        drawn.append(_likeliest(flows, observed, rows, counts, RESAMPLED_ITERATIONS))
+    shares = np.array([mix.shares for mix in drawn])
+    return MixFit(
+        params=dataclasses.replace(
+            params,
+            margin_rate=whole.rate,
+            leverage_weights=tuple(_on_simplex(whole.weights)),
+            leverages=tuple(sorted(params.leverages)),
         ),
+        low=tuple(np.quantile(np.nan_to_num(shares, nan=0.0), 0.025, axis=0).tolist()),
+        high=tuple(np.quantile(np.nan_to_num(shares, nan=1.0), 0.975, axis=0).tolist()),
+        scale=float(whole.weights[:-1].sum()),
+        background=float(whole.weights[-1]),
+        rows=len(rows),
+        deviance=whole.deviance,
+        chosen={rate: sum(mix.rate == rate for mix in drawn) / resamples for rate in rates},
+        spans=tuple(told),
     )
 
 
@@ -218,23 +226,81 @@ def _flow(bars: np.ndarray, params: Params) -> np.ndarray:
     return np.stack([out["long_flow_usd"], out["short_flow_usd"]])
 
 
-def _stacked(flows: np.ndarray, observed: np.ndarray, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Both sides of these rows below each other, with a column of ones for the background."""
-    both = flows[:, rows].reshape(-1, flows.shape[2])
-    return np.column_stack([both, np.ones(len(both))]), observed[:, rows].ravel()
+def _spans(
+    time: np.ndarray, observed: np.ndarray, rows: np.ndarray, params: Params, spans: int, window: int | None
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The rows of each span and those that it is predicted from."""
+    if len(rows) < LEAST_ROWS * (spans + 1):
+        raise ValueError(
+            f"{len(rows)} rows have both liq_long_usd and liq_short_usd after the first {params.memory - 1} rows; "
+            f"{spans} spans need at least {LEAST_ROWS * (spans + 1)}"
+        )
+    purged = params.memory - 1 - params.flow_bars - params.zone_bars  # as many rows as a flow follows from
+    parts = []
+    for number, part in enumerate(np.array_split(rows, spans + 1)[1:], 1):
+        end = part[0] - purged
+        past = rows[(rows < end) & (rows >= (0 if window is None else end - window))]
+        whose = f"span {number} of {spans}, from {moment(time[part[0]])} on, would be predicted from"
+        if len(past) < LEAST_ROWS:
+            raise ValueError(
+                f"{whose} {len(past)} rows, those more than {purged} rows before it; it takes {LEAST_ROWS}: "
+                f"more rows, fewer spans or a longer window"
+            )
+        if not observed[:, past].sum() > 0.0:
+            raise ValueError(f"{whose} rows on which nothing was liquidated: liq_long_usd and liq_short_usd are 0")
+        parts.append((part, past))
+    return parts
 
 
-def _poisson(
-    flows: np.ndarray,
+def _reached(bars: np.ndarray, params: Params, rows: np.ndarray) -> np.ndarray:
+    """``flows_by_leverage``; ValueError for a leverage without any on these rows: no flow is no evidence."""
+    flows = flows_by_leverage(bars, params)
+    for leverage, usd in zip(sorted(params.leverages), flows[:, rows].sum(axis=(0, 1)), strict=True):
+        if not usd > 0.0:
+            raise ValueError(
+                f"price never reached a liquidation at {leverage:g}x (margin rate {params.margin_rate:.2%}) on these "
+                f"{len(rows)} rows, which therefore say nothing of it: leave it out of leverages"
+            )
+    return flows
+
+
+@dataclass(frozen=True)
+class _Mix:
+    """What is likeliest on some rows."""
+
+    rate: float
+    weights: np.ndarray  # of each leverage, and the background
+    shares: np.ndarray  # the leverages' weights as shares of one, nan for those that price never reached
+    deviance: dict[float, float]  # by margin rate
+
+
+def _likeliest(
+    flows: dict[float, np.ndarray],
     observed: np.ndarray,
+    rows: np.ndarray,
     counts: np.ndarray | None = None,
     iterations: int = ITERATIONS,
-) -> np.ndarray:
-    """Weights, not negative, under which ``observed`` is likeliest; ``counts`` says how often a row counts.
+) -> _Mix:
+    """Margin rate and weights under which ``observed`` is likeliest; ``counts`` says how often a row counts."""
+    often = np.tile(np.ones(len(rows)) if counts is None else counts, 2)
+    seen = observed[:, rows].ravel()
+    weights, deviance, reached = {}, {}, {}
+    for rate, flow in flows.items():
+        both = flow[:, rows].reshape(-1, flow.shape[2])  # long hours, then short ones
+        weights[rate] = _poisson(np.column_stack([both, np.ones(len(both))]), seen, often, iterations)
+        deviance[rate] = _deviance(seen, _expected(both, weights[rate]), often)
+        reached[rate] = often @ both > 0.0
+    rate = min(deviance, key=deviance.__getitem__)
+    mix = weights[rate]
+    shares = np.where(reached[rate], mix[:-1] / max(mix[:-1].sum(), TINY), np.nan)
+    return _Mix(rate, mix, shares, deviance)
+
+
+def _poisson(flows: np.ndarray, observed: np.ndarray, counts: np.ndarray, iterations: int) -> np.ndarray:
+    """Weights, not negative, under which ``observed`` is likeliest.
 
     In the beginning every column explains as much as any other, whatever its unit.
     """
-    counts = np.ones(len(observed)) if counts is None else counts
     total = counts @ flows
     share = np.divide(1.0, total, out=np.zeros_like(total), where=total > 0.0)
     weights = share * (observed @ counts) / len(share)
@@ -248,9 +314,9 @@ def _expected(flows: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return np.maximum(flows @ weights[:-1] + weights[-1], TINY)
 
 
-def _deviance(observed: np.ndarray, expected: np.ndarray) -> float:
+def _deviance(observed: np.ndarray, expected: np.ndarray, counts: np.ndarray | float) -> float:
     ratio = np.divide(observed, expected, out=np.ones_like(observed), where=observed > 0.0)
-    return float(2.0 * np.sum(observed * np.log(ratio) - (observed - expected)))
+    return float(2.0 * np.sum(counts * (observed * np.log(ratio) - (observed - expected))))
 
 
 def _on_simplex(weights: np.ndarray) -> np.ndarray:
@@ -258,26 +324,6 @@ def _on_simplex(weights: np.ndarray) -> np.ndarray:
     shares = np.round(weights[:-1] / weights[:-1].sum(), 4)
     shares[np.argmax(shares)] += 1.0 - shares.sum()
     return np.round(shares, 4)
-
-
-def _intervals(
-    flows: np.ndarray,
-    observed: np.ndarray,
-    rows: np.ndarray,
-    time: np.ndarray,
-    resamples: int,
-    seed: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    rng = np.random.default_rng(seed)
-    _, day = np.unique(time[rows] // DAY, return_inverse=True)
-    days = int(day.max()) + 1
-    stacked = _stacked(flows, observed, rows)
-    drawn = []
-    for _ in range(resamples):
-        counts = np.bincount(rng.integers(0, days, days), minlength=days)[day].astype(float)
-        again = _poisson(*stacked, np.concatenate([counts, counts]), RESAMPLED_ITERATIONS)[:-1]
-        drawn.append(again / max(again.sum(), TINY))
-    return tuple(np.quantile(drawn, [0.025, 0.975], axis=0))
 
 
 def _correlations(estimated: np.ndarray, observed: np.ndarray) -> tuple[float, float]:

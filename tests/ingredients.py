@@ -377,8 +377,9 @@ def learn(hours: Hours) -> Params:
         fit.params.leverages, fit.params.leverage_weights, fit.low, fit.high, strict=True
     ):
         print(f"{leverage:5g}x  {weight:.3f} [{low:.3f}, {high:.3f}]")
-    tried = ", ".join(f"{rate:.1%} {deviance:.4g}" for rate, deviance in fit.deviance.items())
-    print(f"margin rate {fit.params.margin_rate:.1%} (deviance: {tried}); {fit.scale:.3f} USD observed a USD implied")
+    for rate, deviance in fit.deviance.items():
+        print(f"margin rate {rate:.1%}: deviance {deviance:.4g}, the likeliest in {fit.chosen[rate]:.0%} of the resamples")
+    print(f"chosen {fit.params.margin_rate:.1%}; {fit.scale:.3f} USD observed a USD implied")
     return fit.params
 
 

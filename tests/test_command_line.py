@@ -188,6 +188,11 @@ def test_fit_writes_parameters_that_the_other_commands_take(observed):
     for leverage, weight in zip(learned.leverages, learned.leverage_weights, strict=True):
         assert re.search(rf"^{leverage:g}x +\| +{weight:.3f} \|", out, re.MULTILINE)
     assert "1,021 bars with observed liquidations" in out
+    assert re.search(r"^0.40% \* +\| +\S+ \| +100%$", out, re.MULTILINE)
+    taught = out[out.index("What the bars before each span taught") :].splitlines()[1:5]
+    assert [cell.strip() for cell in taught[0].split("|")] == ["from", "margin rate", "10x", "50x", "100x"]
+    for line in taught[2:]:
+        assert sum(map(float, line.split("|")[2:])) == pytest.approx(1.0, abs=2e-3)
     assert out.splitlines()[-1] == "Parameters: mix.json"
     done = liquidator("zones", "candles.parquet", "--json", "--params", "mix.json", "--seeds", "0", cwd=observed)
     assert json.loads(done.stdout)["params_digest"] == learned.digest
@@ -211,6 +216,12 @@ def test_fit_says_how_many_observations_open_no_bar(observed):
         (["candles.parquet"], "Missing argument"),
         (["candles.parquet", "candles.parquet"], "liq_long_usd (accepted names: liq_long_usd, long_usd, longusd)"),
         (["candles.parquet", "observed.csv", "--leverages", "10;50"], "--leverages must be numbers"),
+        (["candles.parquet", "observed.csv", "--leverages", "10,10"], "leverages must differ, got (10.0, 10.0)"),
+        (
+            ["candles.parquet", "observed.csv", "--leverages", "2,10", "--spans", "1"],
+            "never reached a liquidation at 2x",
+        ),
+        (["candles.parquet", "observed.csv", "--window", "60"], "fewer spans or a longer window"),
         (["candles.parquet", "negative.csv"], "row 1 (2019-10-01T01:00:00 UTC), liq_short_usd: found -1.0"),
         (["candles.parquet", "late.csv"], "no bar opens at any time"),
         (["nothing.csv", "nothing.csv", "--out", "no/mix.json"], "--out no/mix.json: not a file in a folder that"),
