@@ -378,7 +378,7 @@ def learn(hours: Hours) -> Params:
     ):
         print(f"{leverage:5g}x  {weight:.3f} [{low:.3f}, {high:.3f}]")
     for rate, deviance in fit.deviance.items():
-        print(f"margin rate {rate:.1%}: deviance {deviance:.4g}, the likeliest in {fit.chosen[rate]:.0%} of the resamples")
+        print(f"margin rate {rate:.1%}: deviance {deviance:.4g}, likeliest in {fit.chosen[rate]:.0%} of the resamples")
     print(f"chosen {fit.params.margin_rate:.1%}; {fit.scale:.3f} USD observed a USD implied")
     return fit.params
 

@@ -205,9 +205,11 @@ def knowing(source: str, bars: np.ndarray) -> str:
     return source
 
 
-@pytest.mark.parametrize("name", ["default", "inverse", "other_windows", "open_interest", "every_kind_of_row"])
+@pytest.mark.parametrize(
+    "name", ["default", "inverse", "other_windows", "far_cascades", "open_interest", "every_kind_of_row"]
+)
 def test_golden_vectors(name):
-    """The first three as exported; for the others the script is given what a chart lacks."""
+    """The first four as exported; for the others the script is given what a chart lacks."""
     folder = golden_vectors.FOLDER / name
     params, bars = golden_vectors.read_params(folder), golden_vectors.read(folder / "bars.csv", BAR)
     source = to_pine(params)
