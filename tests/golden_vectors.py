@@ -151,7 +151,11 @@ def cases() -> dict[str, Case]:
             random_bars(160, seed=12, kinds=UNOBSERVED, price=1.234e-5, volume=2e8),
             "inverse contracts at a small price, a maintenance amount, bad rows",
         ),
-        "open_interest": Case(small_params(), random_bars(160, seed=13, open_interest=True), "the two-sided ledger"),
+        "open_interest": Case(
+            small_params(max_width_atr=0.5, event_mult=0.0, event_share=0.0),
+            random_bars(160, seed=13, open_interest=True),
+            "the two-sided ledger; zones that are exactly as wide as a mark",
+        ),
         "every_signal": Case(
             small_params(**EVERY_SIGNAL), random_bars(160, seed=14, open_interest=True, tape=True),
             "large trades, cascades, drops of open interest and extreme funding switched on",

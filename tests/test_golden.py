@@ -145,6 +145,7 @@ WRONG = {
         "(mark.broken_row, mark.price, mark.row, mark.side)",
         "(mark.broken_row, -mark.price, mark.row, mark.side)",
     ),
+    "equal widths": ("open_interest", " + 1e-12 * high", ""),
     "bands that just meet": ("ties", "overlaps = mark.low <= max(", "overlaps = mark.low < max("),
     "newer marks lead": ("ties", "(-mark.usd, mark.birth, mark.side)", "(-mark.usd, -mark.birth, mark.side)"),
     "shorts lead": ("ties", "(-mark.usd, mark.birth, mark.side)", "(-mark.usd, mark.birth, -mark.side)"),
