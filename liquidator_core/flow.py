@@ -68,7 +68,11 @@ def swept_within(p: Record, b: Record, side: int, opened: float) -> tuple[float,
 
 @kernel
 def large_trades(b: Record, side: int) -> tuple[float, float]:
-    """(usd, price) of large aggressor trades as the tape found them: sells are longs leaving, buys shorts."""
+    """(usd, price) of large aggressor trades as the tape found them: sells are longs leaving, buys shorts.
+
+    What is large there, ``large_mult`` and ``large_usd`` say; on a dense tape the default takes in a third of the
+    turnover (``Params``).
+    """
     usd = b.large_sell_usd if side == LONG else b.large_buy_usd
     price = b.large_sell_price if side == LONG else b.large_buy_price
     if not (0.0 < usd < math.inf and 0.0 < price < math.inf):

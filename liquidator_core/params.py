@@ -56,6 +56,10 @@ class Params:
     maintenance margin rate, ``margin_amount`` a tier's maintenance amount as a share of the notional (``cum / N``),
     ``margin`` how contracts are margined: ``linear`` (in quote currency) or ``inverse`` (in coins). The default mix and
     rate were learned from observed liquidations of BTC; docs/formula.md says from which, and what they give on others.
+    ``margin_rate`` must be below ``1 / leverage + margin_amount`` for each leverage.
+
+    On a dense tape, where most trades are small, ``large_mult`` 10 calls much of it large: 4.3 % of the trades and a third
+    of the turnover on three days of one venue, at 100 it is 0.4 % and 4 % (tests/ingredients.py prints both).
 
     >>> Params().memory
     480
