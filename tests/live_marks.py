@@ -1,7 +1,11 @@
 """Prints how many marks and zones live at a time with default Params: ``python tests/live_marks.py [FILE ...]``.
 
-The embedded hourly sample and what it folds to, the 5-minute and hourly series of ../shared/data where these exist, all
-of BTC, and candles of other coins in the files named.
+The embedded hourly sample, the 5-minute and hourly series of ../shared/data where these exist, all of BTC, and candles
+in the files named (any that ``liquidator zones`` reads), each also folded to two higher timeframes. Candles of other
+coins lie in the test data of freqtrade, which is GPL and not copied here:
+
+    git clone --depth 1 https://github.com/freqtrade/freqtrade ../freqtrade
+    python tests/live_marks.py ../freqtrade/tests/testdata/[!U]*_BTC-5m.feather
 """
 
 from __future__ import annotations
@@ -19,10 +23,13 @@ from liquidator_core import Params, fold, new_signals, new_state
 from liquidator_core.timeframes import to_timeframe
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
+FIVE_MINUTES = SHARED / "btcusdt_perp_5m_2023h1.parquet"
+HOURS = SHARED / "btcusdt_spot_1h_2017_2023.parquet"
+HIGHER = {60_000: ("5m", "15m"), 300_000: ("15m", "30m"), 3_600_000: ("2h", "4h")}  # by the length of a bar in ms
 
 
 def counts(bars: np.ndarray, every: int = 12) -> np.ndarray:
-    """(n, 2) live marks and zones, looked at every so many bars once warm."""
+    """(n, 2) live marks and zones, looked at every so many bars once warm; none of a series that is too short."""
     params = Params()
     record = params.to_record()
     state = new_state(record)
@@ -32,30 +39,33 @@ def counts(bars: np.ndarray, every: int = 12) -> np.ndarray:
         fold(state, record, part, new_signals(len(part)))
         if start >= params.memory:
             rows.append((int(state["whole_count"][0]), int(state["zone_count"][0])))
-    return np.array(rows)
+    return np.array(rows).reshape(-1, 2)
+
+
+def read(path: Path) -> np.ndarray:
+    return bars_from_frame(read_candles_or_trades(path)[1])
 
 
 def series() -> Iterator[tuple[str, np.ndarray]]:
-    sample = sample_bars()
-    yield "sample, BTC 1h", sample
-    for timeframe in ("2h", "4h"):
-        yield f"sample, BTC {timeframe}", to_timeframe(sample, timeframe)
-    for name in ("btcusdt_perp_5m_2023h1", "btcusdt_spot_1h_2017_2023"):
-        path = SHARED / f"{name}.parquet"
-        if path.exists():
-            bars = bars_from_frame(read_candles_or_trades(path)[1])
-            yield name, bars
-            if "5m" in name:
-                for timeframe in ("15m", "30m"):
-                    yield f"{name} as {timeframe}", to_timeframe(bars, timeframe)
-    for file in sys.argv[1:]:
-        yield Path(file).name, bars_from_frame(read_candles_or_trades(file)[1])
+    yield "BTCUSDT-1h, the sample", sample_bars()
+    own = [path for path in (FIVE_MINUTES, HOURS) if path.exists()]
+    for path in (*own, *map(Path, sys.argv[1:])):
+        yield path.stem, read(path)
+
+
+def with_higher(name: str, bars: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    yield name, bars
+    for timeframe in HIGHER.get(int(np.diff(bars["time"]).min()), ()):
+        yield f"  as {timeframe}", to_timeframe(bars, timeframe)
 
 
 def main() -> None:
     print(f"{'series':34} {'bars':>7}   live marks: mean (10 % to 90 % of the time)   zones: mean")
-    for name, bars in series():
+    for name, bars in (one for whole in series() for one in with_higher(*whole)):
         found = counts(bars)
+        if not len(found):
+            print(f"{name:34} {len(bars):7,}   too few to be warm")
+            continue
         low, high = np.percentile(found[:, 0], [10, 90])
         marks, zones = found.mean(axis=0)
         print(f"{name:34} {len(bars):7,}   {marks:16.1f} ({low:.0f} to {high:.0f}) {zones:34.1f}")
