@@ -35,11 +35,16 @@ def test_the_page_shows_what_the_script_prints(capsys):
         assert f"({told[1]}, {told[2]})" in page
 
 
-@pytest.mark.skipif(not ingredients.TRADES.exists(), reason="real trades are not part of the project")
+@pytest.fixture(scope="module")
+def minutes():
+    if not ingredients.TRADES.exists():
+        pytest.skip("real trades are not part of the project")
+    return ingredients.real_minutes(Params())[1]
+
+
 @pytest.mark.parametrize("signal", ingredients.SIGNALS)
-def test_every_signal_adds_flow_on_real_trades(signal):
+def test_every_signal_adds_flow_on_real_trades(signal, minutes):
     """Large trades and cascades at their defaults, the others at thresholds that these three quiet days reach."""
-    _, bars = ingredients.real_minutes(Params())
-    changed, ratio = ingredients.with_signal(bars, ingredients.SIGNALS[signal])
+    changed, ratio = ingredients.with_signal(minutes, ingredients.SIGNALS[signal])
     assert changed > 20
     assert ratio > 1.05
