@@ -178,7 +178,7 @@ def test_skipped_bars_are_counted_and_reported(mode, caplog):
 @UTCNOW
 @pytest.mark.parametrize("mode", MODES)
 def test_feeds_of_which_nothing_can_be_made_are_warned_of(mode):
-    with pytest.warns(UserWarning, match=r"the feed has 60 bars, fewer than Params\.memory = 61: no line has a value"):
+    with pytest.warns(UserWarning, match=r"the feed gave 60 bars, fewer than Params\.memory = 61: no signal is known"):
         run(CASES["too short"][0], mode, indicators=(LiquidationZones,))
     quiet = series()
     quiet["volume"] = np.nan

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from liquidator_core import Params, new_signals, new_state, step, zones_of
+from liquidator_core import Params, new_signals, step, zones_of
 from liquidator_core.layout import SHORT
 from liquidator_core.zones import marks_of
 
 from ..frames import bars_with_marks, marks_params, placebo_marks
-from .engine import ZONE_PARAMS, Follower, ms_of, params_of, refuse_unknown
+from .engine import ZONE_PARAMS, Follower, faded_zone, ms_of, params_of, refuse_unknown
 from .feeds import lean_feed
 from .library import bt
 
@@ -41,10 +41,11 @@ class ZoneReport(bt.Analyzer):
 
     ``get_analysis()`` holds, when the run has ended:
 
-      - ``zones``: one dict a zone, as they were first seen: ``zone_id``, ``birth_ms``, ``side`` (who was liquidated),
-        ``low``, ``high``, ``usd`` (as last seen), ``touches``, ``holds``, ``broken`` (1 or 0), ``trades`` and
-        ``profit`` (after commission) of the closed trades whose first order was placed on a bar whose ``fade`` or
-        ``join`` speaks of this zone
+      - ``zones``: one dict a zone, in the order in which they were first seen: ``zone_id``, ``birth_ms``, ``side`` (who
+        was liquidated), ``low``, ``high``, ``usd``, ``touches``, ``holds`` (as last known while it was a zone, on the
+        bar that broke it too), ``broken`` (1 if that ended it; 0 if it merged into another, grew too old, or is left),
+        ``trades`` and ``profit`` (after commission) of the closed trades whose first order was placed on a bar whose
+        ``fade`` or ``join`` speaks of this zone
       - ``elsewhere``: ``trades`` and ``profit`` of the others
       - ``real`` and, one a run, ``placebo``: ``zones``, sums of the above, ``total_return`` of the account as a share
 
@@ -60,7 +61,7 @@ class ZoneReport(bt.Analyzer):
         refuse_unknown(self, unknown)
         super().__init__()
         self._trades: list[tuple[int, float]] = []  # (time of the bar that placed the first order, profit)
-        self._filled: list[Any] = []
+        self._placed: dict[tuple[float, bool], float] = {}  # (time of a fill, whether it bought): when it was ordered
 
     def start(self) -> None:
         strategy = self.strategy
@@ -77,19 +78,21 @@ class ZoneReport(bt.Analyzer):
             raise TypeError(f"placebo_runs need backtrader's broker, got {type(strategy.broker).__name__}")
 
     def notify_order(self, order: bt.Order) -> None:
-        if order.status == order.Completed and order.data is self.strategy.data:
-            self._filled.append((order.executed.dt, order.isbuy(), order.created.dt))
+        if order.status in (order.Partial, order.Completed) and order.data is self.strategy.data:
+            self._placed.setdefault((order.executed.dt, order.isbuy()), order.created.dt)
 
     def notify_trade(self, trade: bt.Trade) -> None:
         if trade.isclosed and trade.data is self.strategy.data:
-            placed = (row[2] for row in self._filled if row[:2] == (trade.dtopen, trade.long))
-            self._trades.append((ms_of(next(placed, np.nan)), trade.pnlcomm))
+            placed = self._placed.get((trade.dtopen, trade.long), np.nan)
+            self._trades.append((ms_of(placed), trade.pnlcomm))
 
     def stop(self) -> None:
         strategy = self.strategy
         params = params_of(strategy.p if self.p.zone_params is None and hasattr(strategy.p, "zone_params") else self.p)
-        bars = Follower(strategy.data, params, "ZoneReport").read(0, len(strategy.data))
-        zones, elsewhere = _fates(bars, params, self._trades)
+        follower = Follower(strategy.data, params, "ZoneReport")
+        bars = follower.read(0, len(strategy.data))
+        zones, elsewhere = _fates(follower, bars, self._trades)
+        follower.finish()
         broker = strategy.broker
         # in a thread: backtrader takes what is made for a part of the strategy that it finds up the stack
         with ThreadPoolExecutor(max_workers=1) as apart:
@@ -100,7 +103,7 @@ class ZoneReport(bt.Analyzer):
             "real": _sums(zones, broker.getvalue() / broker.startingcash - 1.0),
             "placebo": placebos,
         }
-        self._filled = self._trades = []
+        self._placed, self._trades = {}, []
 
     def get_analysis(self) -> dict[str, Any]:
         return self.rets
@@ -147,41 +150,42 @@ def _sums(zones: list[dict[str, Any]], total_return: float) -> dict[str, Any]:
 
 
 def _fates(
-    bars: np.ndarray, params: Params, trades: list[tuple[int, float]]
+    follower: Follower, bars: np.ndarray, trades: list[tuple[int, float]]
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """(what became of each zone once ``memory`` rows were seen, the trades that belong to none).
 
-    trades   (time of the bar whose close placed the first order, profit)
+    follower   has seen nothing yet; its state is that after ``bars`` then
+    trades     (time of the bar whose close placed the first order, profit)
     """
-    record = params.to_record()
-    state, out = new_state(record), new_signals(1)
+    state, record, out = follower.engine.state, follower.engine.params, new_signals(1)
     profits: dict[int, list[float]] = {}
     for time, profit in trades:
         profits.setdefault(time, []).append(profit)
     traded: list[tuple[int, float]] = []  # (id of the zone, profit)
-    zones = zones_of(state, record)
-    seen, broken = [zones], [marks_of(state, record)]
+    zones, ids = zones_of(state, record), set[int]()
+    seen, broken = [zones], list[np.ndarray]()
     for row in range(len(bars)):
-        before = zones
+        before, ids_before = zones, ids
         step(state, record, bars[row : row + 1], out)
-        if row + 2 < params.memory:  # the first signal may speak of a zone of the row before
+        if row + 2 < follower.params.memory:  # the first signal may speak of a zone of the row before
             continue
         zones = zones_of(state, record)
         seen.append(zones)
-        if out["broke"][0] or row == len(bars) - 1:
+        ids = set(zones["zone_id"].tolist())
+        if gone := ids_before - ids:  # broken, or merged, or too old
             marks = marks_of(state, record)
-            broken.append(marks[marks["broken"] != 0])
+            broken += [mark for mark in marks[marks["broken"] != 0] if _id(mark) in gone]
         if found := profits.pop(int(bars["time"][row]), None):
             zone_id = _traded(out[0], before, marks_of(state, record))
             traded += [(zone_id, profit) for profit in found]
     traded += [(-1, profit) for left in profits.values() for profit in left]
-    return _written(np.concatenate(seen), np.concatenate(broken), traded)
+    return _written(np.concatenate(seen), broken, traded)
 
 
 def _written(
-    seen: np.ndarray, broken: np.ndarray, traded: list[tuple[int, float]]
+    seen: np.ndarray, broken: list[np.ndarray], traded: list[tuple[int, float]]
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """What is said of zones, from all that was seen of them, in order, and of marks after they broke."""
+    """What is said of zones, from all that was seen of them, in order, and of the marks whose break ended one."""
     ids, first = np.unique(seen["zone_id"], return_index=True)
     last = len(seen) - 1 - np.unique(seen["zone_id"][::-1], return_index=True)[1]
     fates = {}
@@ -198,8 +202,7 @@ def _written(
             "profit": 0.0,
         }
     for mark in broken:
-        if fate := fates.get(_id(mark)):
-            fate |= {"touches": int(mark["touches"]), "holds": int(mark["holds"]), "broken": 1}
+        fates[_id(mark)] |= {"touches": int(mark["touches"]), "holds": int(mark["holds"]), "broken": 1}
     elsewhere = {"trades": 0, "profit": 0.0}
     for zone_id, profit in traded:
         fate = fates.get(zone_id, elsewhere)
@@ -216,8 +219,8 @@ def _id(mark: np.ndarray) -> int:
 def _traded(signal: np.ndarray, zones: np.ndarray, marks: np.ndarray) -> int:
     """Id of the zone that a bar's fade or join speaks of, given the zones before the bar and the marks after; -1."""
     if signal["fade"]:
-        near = zones[(zones["low"] <= signal["fade_high"]) & (zones["high"] >= signal["fade_low"])]
-        return int(near["zone_id"][np.argmax(near["usd"])]) if len(near) else -1
+        faded = faded_zone(zones, signal)
+        return int(faded["zone_id"][0]) if len(faded) else -1
     if signal["join"]:
         low, high = marks["price"] - marks["half_width"], marks["price"] + marks["half_width"]
         joined = marks[(low == signal["join_low"]) & (high == signal["join_high"])]

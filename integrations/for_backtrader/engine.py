@@ -83,6 +83,18 @@ def inputs_of(data: Any, reader: str) -> list[Any]:
     return [data.lines.datetime, *(lines.get(name) for name in BAR.names[1:])]
 
 
+def faded_zone(zones: np.ndarray, signal: np.ndarray) -> np.ndarray:
+    """Of (n,) ZONE the one that a bar's fade speaks of, (1,): it has the edges that the signal names; else (0,).
+
+    Marks that went with the bar, or came, may have left other zones there: of these the one with the most USD.
+    """
+    low, high = signal["fade_low"], signal["fade_high"]
+    found = zones[(zones["low"] == low) & (zones["high"] == high)]
+    if not len(found):
+        found = zones[(zones["low"] <= high) & (zones["high"] >= low)]
+    return found[np.argsort(-found["usd"])[:1]]
+
+
 def _loses_bars(data: Any) -> bool:
     """Whether backtrader throws away bars of this feed that it still needs, should it not tick with the others."""
     cerebro = getattr(data, "_env", None)
@@ -252,7 +264,7 @@ class Follower:
         self._finished = True
         state, memory = self.engine.state, self.params.memory
         if self.rows < memory:
-            self._warn(f"the feed has {self.rows} bars, fewer than Params.memory = {memory}: no line has a value")
+            self._warn(f"the feed gave {self.rows} bars, fewer than Params.memory = {memory}: no signal is known")
         elif not state["turnover"].any() and not state["flow"].any():
             self._warn("the feed has neither volume nor observed liquidations: there are no zones")
         if self.skipped:

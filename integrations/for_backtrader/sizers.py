@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
+from liquidator_core import fold, new_signals, zones_of
 
-from liquidator_core import fold, new_signals, new_state, zones_of
-
-from .engine import ZONE_PARAMS, Follower, params_of, refuse_unknown
+from .engine import ZONE_PARAMS, Follower, faded_zone, params_of, refuse_unknown
 from .library import bt
 
 __all__ = ["QualitySizer"]
@@ -30,7 +28,7 @@ class QualitySizer(bt.Sizer):
 
     A signal depends on the last ``Params.memory`` bars alone, so these are folded when an order is sized, and
     the strategy needs no indicator of zones. With ``exactbars=1`` something else has to keep so many bars. Raises
-    ValueError where fewer were kept.
+    ValueError where fewer were kept. Warns at its first order of what ``LiquidationIndicator`` warns of.
     """
 
     params = (("share", 0.5), *ZONE_PARAMS)
@@ -41,23 +39,24 @@ class QualitySizer(bt.Sizer):
         if not self.p.share >= 0.0:
             raise ValueError(f"share must not be below 0, got {self.p.share!r}")
         self._params = params_of(self.p)
+        self._told = False
 
     def _getsizing(self, comminfo: Any, cash: float, data: Any, isbuy: bool) -> float:
         quality = self._quality(data, 1 if isbuy else -1)
         if not quality > 0.0:
             return 0.0
-        return self.p.share * quality / 100.0 * self.broker.getvalue() / data.close[0]
+        return self.p.share * quality / 100.0 * self.broker.getvalue() / (data.close[0] * comminfo.p.mult)
 
     def _quality(self, data: Any, side: int) -> float:
         """Quality of the zone to trade; NaN if there is none."""
-        bars = Follower(data, self._params, "QualitySizer").last(self._params.memory)
-        record = self._params.to_record()
-        state, out = new_state(record), new_signals(len(bars))
+        follower = Follower(data, self._params, "QualitySizer")
+        bars = follower.last(self._params.memory)
+        state, record, out = follower.engine.state, follower.engine.params, new_signals(len(bars))
         fold(state, record, bars, out)
+        if not self._told:
+            self._told = True
+            follower.finish()
         last = out[-1]
-        if last["fade"] == side:
-            zones = zones_of(state, record)
-            touched = zones[(zones["low"] <= last["fade_high"]) & (zones["high"] >= last["fade_low"])]
-            if len(touched):
-                return float(touched["quality"][np.argmax(touched["usd"])])
+        if last["fade"] == side and len(faded := faded_zone(zones_of(state, record), last)):
+            return float(faded["quality"][0])
         return float(last["support_quality" if side > 0 else "resistance_quality"])
