@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from importlib import import_module
 from types import MappingProxyType, SimpleNamespace
 
@@ -30,6 +30,14 @@ MODES = {
     "exactbars -1": {"exactbars": -1},
     "exactbars -2": {"exactbars": -2},
 }
+
+
+class TwoHoursEast(tzinfo):
+    def utcoffset(self, dt):
+        return timedelta(hours=2)
+
+    def dst(self, dt):
+        return timedelta(0)
 
 
 def series(length: int = LENGTH, seed: int = 1, step_ms: int = HOUR, move: float = 0.01) -> np.ndarray:

@@ -6,7 +6,7 @@ import logging
 import pickle
 import subprocess
 import sys
-from datetime import datetime, time, timedelta, tzinfo
+from datetime import datetime, time, timedelta
 from types import ModuleType
 
 import backtrader as bt
@@ -15,7 +15,20 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet
 import pytest
-from backtrader_runs import HOUR, LENGTH, MODES, PARAMS, START, compare, folded, kit, observed, seen_bars, series
+from backtrader_runs import (
+    HOUR,
+    LENGTH,
+    MODES,
+    PARAMS,
+    START,
+    TwoHoursEast,
+    compare,
+    folded,
+    kit,
+    observed,
+    seen_bars,
+    series,
+)
 from liquidator_integrations.for_backtrader import (
     CandleFeed,
     LiquidationIndicator,
@@ -288,14 +301,6 @@ def test_missing_backtrader_says_what_to_install():
 
 
 # The feed ---------------------------------------------------------------------------------------------------------
-
-
-class TwoHoursEast(tzinfo):
-    def utcoffset(self, dt):
-        return timedelta(hours=2)
-
-    def dst(self, dt):
-        return timedelta(0)
 
 
 class Slow(CandleFeed):

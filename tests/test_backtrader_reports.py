@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+from datetime import datetime, time
 from types import SimpleNamespace
 
 import backtrader as bt
 import matplotlib
 import numpy as np
 import pytest
-from backtrader_runs import LENGTH, MODES, PARAMS, folded, kit, observed, series
+from backtrader_runs import LENGTH, MODES, PARAMS, TwoHoursEast, folded, kit, observed, series
 from liquidator_integrations.for_backtrader import (
     CandleFeed,
     ForcedFlow,
@@ -415,27 +416,85 @@ def test_placebo_runs_are_the_strategy_on_placebo_marks():
     assert f"{analysis['placebo'][1]['total_return']:+.1%}" in lines[3]
 
 
-def test_placebo_runs_take_the_sizer_over():
-    class Sized(bt.Strategy):
+class Opening(bt.Strategy):
+    """Trades each fade at the open, by the sizer, and holds for a while; finds its feed by its name."""
+
+    params = (("zone_params", None), ("hold", 2))
+
+    def __init__(self):
+        self.btc = self.getdatabyname("BTC")
+        self.zones = LiquidationZones(self.btc, zone_params=self.p.zone_params)
+        self.since = 0
+
+    def next_open(self):
+        if self.position and len(self.btc) >= self.since + self.p.hold:
+            self.close(coo=False)
+        elif self.zones.fade[0] and not self.position:
+            (self.buy if self.zones.fade[0] > 0 else self.sell)(coo=False)
+            self.since = len(self.btc)
+
+
+def opened(bars, params, placebo_runs=0, mode="runonce, preload", **changes):
+    """A run of Opening in settings that all differ from the defaults; ``changes`` to them."""
+    given = {"cash": 5_000.0, "slip": 0.001, "commission": 0.002, "hold": 5, "share": 3.0, "coo": True} | changes
+    cerebro = bt.Cerebro(stdstats=False, cheat_on_open=given["coo"], **MODES[mode])
+    cerebro.adddata(CandleFeed(dataname=bars), name="BTC")
+    cerebro.broker.setcash(given["cash"])
+    cerebro.broker.set_slippage_perc(given["slip"])
+    cerebro.broker.setcommission(commission=given["commission"], leverage=10.0, name="BTC")
+    cerebro.addstrategy(Opening, zone_params=params, hold=given["hold"])
+    cerebro.addsizer(QualitySizer, zone_params=params, share=given["share"])
+    cerebro.addanalyzer(ZoneReport, placebo_runs=placebo_runs)
+    return cerebro.run()[0].analyzers.zonereport.get_analysis()
+
+
+@pytest.mark.parametrize("mode", ["runonce, preload", "neither", "exactbars -2"])
+def test_placebo_runs_are_made_in_the_same_settings(mode):
+    bars = series(800, seed=7)
+    placebo = opened(bars, PARAMS, placebo_runs=1, mode=mode)["placebo"][0]
+    fakes, params = bars_with_marks(bars, placebo_marks(bars, PARAMS, 0)), marks_params(PARAMS)
+    expected = opened(fakes, params, mode=mode)["real"]
+    assert placebo == expected
+    assert placebo["trades"] > 10
+    for other in ({"cash": 6e3}, {"slip": 0.002}, {"commission": 0.0}, {"hold": 2}, {"share": 2.0}, {"coo": False}):
+        found = opened(fakes, params, mode=mode, **other)["real"]
+        assert (found["profit"], found["total_return"]) != (expected["profit"], expected["total_return"])
+
+
+@pytest.mark.parametrize("build", ["zoned", "resampled"])
+def test_placebo_runs_see_the_feed_as_it_was(build):
+    shown = []
+
+    class Looking(bt.Strategy):
         params = (("zone_params", None),)
 
         def __init__(self):
-            self.zones = LiquidationZones(self.data, zone_params=self.p.zone_params)
+            self.seen = []
+            shown.append(self.seen)
 
         def next(self):
-            if self.zones.fade[0]:
-                (self.buy if self.zones.fade[0] > 0 else self.sell)()
+            data = self.data
+            self.seen.append((data.datetime.datetime(), data.close[0], data._timeframe, data._compression))
+            self.seen[-1] += (data._name, data.p.sessionstart, data.p.sessionend)
 
-    def run(**sizing):
-        cerebro = bt.Cerebro(stdstats=False)
-        cerebro.adddata(CandleFeed(dataname=series(800, seed=7)))
-        cerebro.addstrategy(Sized, zone_params=PARAMS)
-        cerebro.addsizer(QualitySizer, zone_params=PARAMS, **sizing)
-        cerebro.addanalyzer(ZoneReport, placebo_runs=1)
-        return cerebro.run()[0].analyzers.zonereport.get_analysis()["placebo"][0]["total_return"]
-
-    assert run(share=0.0) == 0.0
-    assert abs(run(share=0.2)) > abs(run(share=0.1)) > 0.0
+    cerebro = bt.Cerebro(stdstats=False)
+    feed = CandleFeed(
+        dataname=series(800, seed=7),
+        stamp="close",
+        tz=TwoHoursEast(),
+        sessionend=time(17),
+        fromdate=datetime(2020, 9, 15),
+    )
+    if build == "zoned":
+        cerebro.adddata(feed, name="BTC")
+    else:
+        cerebro.resampledata(feed, name="BTC", timeframe=bt.TimeFrame.Minutes, compression=120)
+    cerebro.addstrategy(Looking, zone_params=PARAMS)
+    cerebro.addanalyzer(ZoneReport, placebo_runs=1)
+    cerebro.run()
+    real, placebo = shown
+    assert real == placebo
+    assert 300 < len(real) < 800
 
 
 def test_trades_that_follow_no_zone_are_counted_elsewhere():
@@ -478,6 +537,13 @@ def test_wrong_reports_are_refused():
         reported(mode="exactbars 1", placebo_runs=0)
     with pytest.raises(TypeError, match="ZoneReport has no parameter 'runs'"):
         reported(runs=3)
+    cerebro = bt.Cerebro(stdstats=False)
+    cerebro.replaydata(CandleFeed(dataname=series()), timeframe=bt.TimeFrame.Minutes, compression=120)
+    cerebro.addstrategy(Opening)
+    cerebro.datasbyname["BTC"] = cerebro.datas[0]
+    cerebro.addanalyzer(ZoneReport)
+    with pytest.raises(ValueError, match="placebo_runs need closed bars"):
+        cerebro.run()
     for strategy, feeds, text in ((bt.Strategy, 1, "takes zone_params, Strategy does not"), (ZoneFade, 2, "has 2")):
         cerebro = bt.Cerebro(stdstats=False)
         for _ in range(feeds):

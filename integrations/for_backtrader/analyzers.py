@@ -50,9 +50,10 @@ class ZoneReport(bt.Analyzer):
       - ``real`` and, one a run, ``placebo``: ``zones``, sums of the above, ``total_return`` of the account as a share
 
     Bars are those of the strategy's first feed as it saw them. Placebo runs need a strategy that takes ``zone_params``,
-    one feed, and backtrader's own broker, whose settings are taken over, as is the sizer. Raises TypeError and
-    ValueError where this is not so, and for ``exactbars=1``, which keeps too few bars. Cost: for each
-    run a step and a list of zones a bar.
+    one feed that is not replayed, and backtrader's own broker. The settings of cerebro, the feed (with its name), the
+    broker and the sizer are taken over; timers, writers and analyzers that were added to cerebro are not. Raises
+    TypeError and ValueError where this is not so, and for ``exactbars=1``, which keeps too few bars. Warns as
+    ``LiquidationIndicator`` does. Cost: for each run a step and a list of zones a bar.
     """
 
     params = (("placebo_runs", 5), ("zone_params", None))
@@ -74,6 +75,8 @@ class ZoneReport(bt.Analyzer):
             raise TypeError(f"placebo_runs need a strategy that takes zone_params, {name} does not: set placebo_runs=0")
         if len(strategy.datas) > 1:
             raise ValueError(f"placebo_runs need one feed, {name} has {len(strategy.datas)}: set placebo_runs=0")
+        if strategy.data.replaying:
+            raise ValueError("placebo_runs need closed bars, a replayed feed shows unfinished ones: use resampledata")
         if not isinstance(strategy.broker, bt.brokers.BackBroker):
             raise TypeError(f"placebo_runs need backtrader's broker, got {type(strategy.broker).__name__}")
 
@@ -120,12 +123,14 @@ class ZoneReport(bt.Analyzer):
 
 
 def _placebo(strategy: bt.Strategy, bars: np.ndarray, params: Params, seed: int) -> dict[str, Any]:
-    """The sums of a run of the same strategy, with the same broker and sizer, on fake marks."""
+    """The sums of a run of the same strategy, in the same settings, on fake marks."""
     fakes, params = bars_with_marks(bars, placebo_marks(bars, params, seed)), marks_params(params)
-    cerebro = bt.Cerebro(stdstats=False)
-    cerebro.adddata(lean_feed(fakes))
+    cerebro = bt.Cerebro(**strategy.env.p._getkwargs() | {"stdstats": False, "writer": False})
+    data = strategy.data
+    shown = {"timeframe": data._timeframe, "compression": data._compression, "tz": data._tz, "calendar": data._calendar}
+    session = {"sessionstart": data.p.sessionstart, "sessionend": data.p.sessionend}
+    cerebro.adddata(lean_feed(fakes, **shown, **session), name=data._name)
     broker = type(strategy.broker)(**strategy.broker.p._getkwargs())
-    broker.setcash(strategy.broker.startingcash)
     broker.comminfo.update(strategy.broker.comminfo)
     cerebro.setbroker(broker)
     sizer = strategy.getsizer()
