@@ -76,7 +76,9 @@ def plain_fade(
             limit = high if side > 0 else low
             price = limit if entry_bars else close
             if side * (price - stop) > 0:
-                size = side * min(risk_share * value / abs(price - stop), max_leverage * value / price)
+                most = max_leverage * value
+                size = min(risk_share * value / abs(price - stop), most / price)
+                size = side * min(size, (most - commission * size * price) / price)
                 waiting, placed = True, i
     return trades, np.array(values)
 
@@ -267,6 +269,16 @@ def test_a_faster_second_feed_does_not_change_the_trades(mode):
     assert final([slow, fast]) == final([slow])
 
 
+@pytest.mark.parametrize("given", [{}, {"entry_bars": 0}])
+@pytest.mark.parametrize("strategy", [ZoneFade, ZoneExit])
+def test_a_faster_second_feed_does_not_place_more_orders(strategy, given):
+    """Each bar is acted on once, however often it is shown."""
+    slow, fast = series(400, seed=7, step_ms=4 * HOUR), series(1600, seed=11)
+    alone, beside = (orders_of(strategy, slow, feeds=feeds, **given)[1] for feeds in ((), (fast,)))
+    assert len(alone) > 50
+    assert len(beside) == len(alone)
+
+
 # Rows of a market at rest: longs were liquidated at 100 on row 10 (ATR 2, so 99.5 to 100.5), shorts at 108 on row 12
 # (ATR 3.5, so 107.125 to 108.875). Row 17 touches the lower zone (ATR 3.3) and closes at 102: with
 # AT_OPEN buy at the next open, stop at 99.5 - 1.
@@ -333,7 +345,7 @@ def test_a_gap_through_the_stop_by_hand():
 
 def test_a_gap_up_at_the_fill_does_not_reject_a_full_position():
     (trade, *_) = run_fade(tiny(), TINY, risk_share=1.0, **AT_OPEN).trades
-    assert trade.size == pytest.approx(10_000.0 / 102.0)
+    assert trade.size == pytest.approx((10_000.0 - 4.0) / 102.0)  # 4 of commission
     assert trade.size * trade.entry_price > 10_000.0
 
 
@@ -347,6 +359,181 @@ def test_a_rejected_entry_leaves_no_position():
     assert orders == [("Market", "Margin"), ("Stop", "Canceled")]
     assert strategy.position.size == 0
     assert cerebro.broker.getvalue() == 10_000.0
+
+
+class Ticket(bt.CommInfoBase):
+    """A fixed sum for each order."""
+
+    params = (("stocklike", True), ("commtype", bt.CommInfoBase.COMM_FIXED))
+
+    def _getcommission(self, size, price, pseudoexec):
+        return self.p.commission * bool(size)
+
+
+def orders_of(strategy, bars, prepare=lambda broker: None, feeds=(), params=PARAMS, **given):
+    """The finished strategy and its broker's orders, with backtrader's default broker if it is not prepared."""
+    cerebro = bt.Cerebro(stdstats=False)
+    for one in (bars, *feeds):
+        cerebro.adddata(CandleFeed(dataname=one))
+    prepare(cerebro.broker)
+    cerebro.addstrategy(strategy, zone_params=params, **given)
+    done = cerebro.run()[0]
+    return done, cerebro.broker.orders
+
+
+COMMISSIONS = {
+    "none": lambda broker: None,
+    "percent": lambda broker: broker.setcommission(commission=0.001),
+    "ticket": lambda broker: broker.addcommissioninfo(Ticket(commission=25.0)),
+}
+
+
+@pytest.mark.parametrize("commission", COMMISSIONS)
+def test_a_full_position_leaves_room_for_the_commission(commission, caplog):
+    _, orders = orders_of(ZoneFade, series(1500, seed=7), COMMISSIONS[commission], risk_share=1.0)
+    entries = [order for order in orders if order.exectype == bt.Order.Limit]
+    assert {order.getstatusname() for order in entries} == {"Completed", "Canceled"}
+    assert {np.sign(order.created.size) for order in entries} == {1.0, -1.0}
+    assert caplog.text == ""
+
+
+def test_the_first_order_that_is_rejected_for_want_of_cash_is_logged(caplog):
+    """At the next open, which may lie above the close that the size was made for."""
+    _, orders = orders_of(ZoneFade, series(1500, seed=7), risk_share=1.0, entry_bars=0)
+    rejected = [order for order in orders if order.getstatusname() == "Margin"]
+    assert len(rejected) > 5
+    first = rejected[0].created
+    assert [record.getMessage() for record in caplog.records] == [
+        f"ZoneFade: cash is short for {first.size:g} at {first.price:g}, the order was rejected"
+    ]
+
+
+def test_the_stake_of_a_contract_by_hand():
+    def contract(broker):
+        broker.setcommission(commission=2.0, mult=5.0, margin=1000.0)
+
+    bars = tiny(r19=(104, 104, 98, 99), r20=(99, 100, 98, 99))
+    _, (entry, stop, *_) = orders_of(ZoneFade, bars, contract, params=TINY, **AT_OPEN)
+    size = 100.0 / (3.5 * 5.0)  # 1 % of 10,000, over 102 - 98.5 times 5
+    assert entry.executed.size == pytest.approx(size, rel=1e-10)
+    assert stop.executed.pnl == pytest.approx(-size * 4.5 * 5.0, rel=1e-10)
+    _, orders = orders_of(ZoneFade, bars, contract, params=TINY, risk_share=1.0, **AT_OPEN)
+    full = 10_000.0 / (102.0 * 5.0)
+    assert orders[0].created.size == pytest.approx((10_000.0 - 2.0 * full) / (102.0 * 5.0), rel=1e-10)
+
+
+# Volume fillers ---------------------------------------------------------------------------------------------------
+
+
+def filling(*sizes):
+    """A filler of at most these sizes, one after the other; the last one for ever."""
+    left = list(sizes)
+    return lambda order, price, ago: min(left.pop(0) if len(left) > 1 else left[0], abs(order.executed.remsize))
+
+
+def fills_of(strategy, bars, filler, feeds=()):
+    """(row, size, price) of every fill."""
+
+    class Noting(strategy):
+        def __init__(self, **unknown):
+            super().__init__(**unknown)
+            self.fills = []
+
+        def notify_order(self, order):
+            if order.status in (order.Partial, order.Completed):
+                bit = order.executed.exbits[-1]
+                self.fills.append((len(self.data) - 1, bit.size, bit.price))
+
+    prepare = lambda broker: broker.set_filler(filler)  # noqa: E731
+    return orders_of(Noting, bars, prepare, feeds, params=TINY, **AT_OPEN)[0].fills
+
+
+@pytest.mark.parametrize("feeds", [(), (series(96, step_ms=HOUR // 4),)], ids=["alone", "beside a faster feed"])
+def test_what_a_bar_leaves_of_an_entry_is_called_off(feeds):
+    """The stop is of the size that was filled, and works from the next bar on."""
+    fills = fills_of(ZoneFade, tiny(r18=(103, 105, 98, 104), r19=(104, 104, 98, 99)), filling(10.0), feeds)
+    assert fills[:2] == [(18, 10.0, 103.0), (19, -10.0, pytest.approx(98.5, rel=1e-10))]
+
+
+def test_what_a_bar_leaves_of_a_stop_leaves_at_the_next_open():
+    fills = fills_of(ZoneFade, tiny(r19=(104, 104, 98, 99), r20=(101, 102, 100, 101)), filling(10.0, 4.0, 5.0))
+    assert fills[:4] == [
+        (18, 10.0, 103.0),
+        (19, -4.0, pytest.approx(98.5, rel=1e-10)),
+        (20, -5.0, 101.0),
+        (21, -1.0, 107.0),
+    ]
+
+
+def test_what_a_bar_leaves_of_a_target_leaves_at_the_next_open():
+    fills = fills_of(ZoneExit, tiny(), filling(10.0, 4.0, 10.0))
+    assert fills[:3] == [(18, 10.0, 103.0), (20, -4.0, 107.125), (21, -6.0, 107.0)]
+
+
+def test_a_bar_that_reaches_stop_and_target_counts_as_stopped():
+    fills = fills_of(ZoneExit, tiny(r20=(104, 108, 98, 104)), filling(10.0, 4.0, 10.0))
+    assert fills[:3] == [(18, 10.0, 103.0), (20, -4.0, pytest.approx(98.5, rel=1e-10)), (21, -6.0, 107.0)]
+
+
+@pytest.mark.parametrize("strategy", [ZoneFade, ZoneExit])
+def test_a_position_whose_stop_is_gone_is_left(strategy):
+    class Careless(strategy):
+        def next(self):
+            if len(self.data) == 20:
+                self.cancel(self.entries[0][1])
+            super().next()
+
+    fills = fills_of(Careless, tiny(r20=(104, 105, 103, 104)), filling(1e9))
+    size = pytest.approx(100.0 / 3.5, rel=1e-10)
+    assert [(row, abs(amount), price) for row, amount, price in fills[:2]] == [(18, size, 103.0), (20, size, 104.0)]
+
+
+class Crumbs:
+    """Fills a random part of an order, or nothing, or all."""
+
+    def __init__(self):
+        self.rng = np.random.default_rng(12)
+
+    def __call__(self, order, price, ago):
+        return abs(order.executed.remsize) * self.rng.choice([0.0, 0.3, 0.7, 1.0])
+
+
+FILLERS = {
+    "crumbs": lambda library: Crumbs(),
+    "a fixed size": lambda library: library.fillers.FixedSize(size=0.4),
+    "a share of the volume": lambda library: library.fillers.FixedBarPerc(perc=50.0),
+    "none": lambda library: None,
+}
+
+
+@pytest.mark.parametrize("filler", FILLERS)
+@pytest.mark.parametrize("name", ["ZoneFade", "ZoneJoin", "ZoneScale", "ZoneExit"])
+@pytest.mark.parametrize("library", ["backtrader", "backtrader_next"])
+def test_no_position_is_held_that_stops_of_its_size_do_not_protect(library, name, filler):
+    parts = kit(library)
+
+    class Checked(getattr(for_module(parts.bt), name)):
+        held = leaving = 0
+
+        def next(self):
+            super().next()
+            if self.position and self.exit_order is not None and self.exit_order.alive():
+                self.leaving += 1
+            elif self.position:
+                stops = [stop for entry, stop in self.entries if entry.executed.size and stop.alive()]
+                assert self.position.size == pytest.approx(-sum(stop.executed.remsize for stop in stops), rel=1e-9)
+                self.held += 1
+
+    cerebro = parts.bt.Cerebro(stdstats=False)
+    cerebro.adddata(parts.lz.CandleFeed(dataname=series(1500, seed=7)))
+    cerebro.broker.setcommission(commission=0.0004, leverage=10.0)
+    cerebro.broker.set_filler(FILLERS[filler](parts.bt))
+    cerebro.addstrategy(Checked, zone_params=PARAMS)
+    checked = cerebro.run()[0]
+    partial = [o for o in cerebro.broker.orders if o.executed.size and abs(o.executed.size) < abs(o.created.size)]
+    assert checked.held > 50
+    assert checked.leaving > 3 or (name, filler) == ("ZoneExit", "none")
+    assert bool(partial) == (filler != "none")
 
 
 def test_nothing_to_risk_is_no_trade():

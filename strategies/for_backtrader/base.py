@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from functools import partial
 from typing import Any, ClassVar
@@ -9,6 +10,8 @@ from typing import Any, ClassVar
 from .library import bt, lz
 
 __all__ = ["ZoneStrategy"]
+
+_LOG = logging.getLogger("liquidator")
 
 
 class TradedZones(lz.LiquidationZones):
@@ -26,8 +29,11 @@ class ZoneStrategy(bt.Strategy):
       - leave: ``exit_long`` / ``exit_short``, the nearest zone ahead was touched: all at the next open
       - stop: with each entry goes a stop order of its size, which works from the fill on, on the same bar too, and is
         gone if the entry is (rejected, as with a broker without margin when a full position gaps up; or too old)
-      - size: what loses ``risk_share`` of the account's value between entry and stop, at most ``max_leverage`` times
-        that value. Commission and a gap at the fill come on top.
+      - size: what loses ``risk_share`` of the account's value between entry and stop, with the broker's ``mult``;
+        notional and commission are at most ``max_leverage`` times that value. Commission and a gap at the fill come on
+        top of the risk. The first order that is rejected because cash is short is logged
+      - volume fillers: what the bar of its first fill leaves of an entry is called off, and a stop of the size that was
+        filled works from the next bar on. Of a stop that is filled in part the rest leaves at the next open
 
     Params:
 
@@ -35,7 +41,7 @@ class ZoneStrategy(bt.Strategy):
       - ``allow_short`` (default: ``True``)
       - ``stop_atr`` (default: ``1.0``): distance of the stop from the zone's far edge, in ATR at the signal
       - ``risk_share`` (default: ``0.01``): share of the account lost when stopped
-      - ``max_leverage`` (default: ``1.0``): largest notional of an entry, in account values
+      - ``max_leverage`` (default: ``1.0``): largest notional of an entry with its commission, in account values
 
     ``zones`` is a LiquidationZones with some lines more. Acts on closed bars of the first feed: for larger bars
     resample, a replayed feed raises ValueError.
@@ -63,6 +69,7 @@ class ZoneStrategy(bt.Strategy):
         self.entries: list[tuple[bt.Order, bt.Order]] = []  # since flat: an entry and its stop
         self.exit_order: bt.Order | None = None
         self._acted = 0
+        self._told = False
 
     def look_for_entry(self) -> None:
         """Call ``enter`` if this bar's signal is one to trade."""
@@ -76,22 +83,37 @@ class ZoneStrategy(bt.Strategy):
             for _, stop in self.entries:
                 self.cancel(stop)
             self.entries = []
-        if self.position:
-            self.look_for_exit()
-        if not is_alive(self.exit_order):
-            self.look_for_entry()
-
-    def look_for_exit(self) -> None:
-        """Leave if the zone ahead was touched."""
-        if self.zones.exit_long[0] if self.position.size > 0 else self.zones.exit_short[0]:
+        if self.position and (self.is_bare() or self.is_over()):
             self.leave()
         else:
-            self.leave_if_bare()
+            self.settle()
+            self.look_for_entry()
 
-    def leave_if_bare(self) -> None:
-        """Never hold what no stop protects."""
-        if any(is_filled(entry) and not stop.alive() and not is_filled(stop) for entry, stop in self.entries):
-            self.leave()
+    def notify_order(self, order: bt.Order) -> None:
+        if order.status == order.Margin and not self._told:
+            self._told = True
+            name, price = type(self).__name__, order.created.price
+            _LOG.warning("%s: cash is short for %g at %g, the order was rejected", name, order.created.size, price)
+
+    def is_bare(self) -> bool:
+        """Whether a stop is gone before its time, or was filled in part: never hold what no stop protects."""
+        return any(
+            entry.executed.size and stop.executed.remsize and (stop.executed.size or not stop.alive())
+            for entry, stop in self.entries
+        )
+
+    def is_over(self) -> bool:
+        """Whether the zone ahead was touched."""
+        return bool(self.zones.exit_long[0] if self.position.size > 0 else self.zones.exit_short[0])
+
+    def settle(self) -> None:
+        """Call off what the last bar left of an entry that it filled in part, and protect what it filled."""
+        for at, (entry, stop) in enumerate(self.entries):
+            if entry.status == entry.Partial:
+                self.cancel(entry)  # and its stop with it
+                again = self.protect(entry.executed.size, stop.created.price)
+                again.active = partial(is_past, self.data, len(self.data))
+                self.entries[at] = entry, again
 
     def leave(self) -> None:
         """Close all at the next open; whatever waits is called off."""
@@ -119,17 +141,24 @@ class ZoneStrategy(bt.Strategy):
         size = self._stake(price, stop)
         if not size > 0.0:  # nothing left to risk
             return
-        enter, leave = (self.buy, self.sell) if side > 0 else (self.sell, self.buy)
+        enter = self.buy if side > 0 else self.sell
         kind = bt.Order.Market if limit is None else bt.Order.Limit
         entry = enter(size=size, exectype=kind, price=limit, transmit=False)
         entry.active = partial(is_past, self.data, len(self.data))
-        protection = leave(size=size, exectype=bt.Order.Stop, price=stop, parent=entry)
+        protection = self.protect(side * size, stop, parent=entry)
         protection.active = partial(is_filled, entry)  # from the fill on: backtrader would wait for the bar after it
         self.entries.append((entry, protection))
 
+    def protect(self, size: float, price: float, **order: Any) -> bt.Order:
+        """Place the stop of a position of this size."""
+        return (self.sell if size > 0 else self.buy)(size=abs(size), exectype=bt.Order.Stop, price=price, **order)
+
     def _stake(self, price: float, stop: float) -> float:
-        value = self.broker.getvalue()
-        size = min(self.p.risk_share * value / abs(price - stop), self.p.max_leverage * value / price)
+        value, comminfo = self.broker.getvalue(), self.broker.getcommissioninfo(self.data)
+        size = self.p.risk_share * value / abs(comminfo.profitandloss(1.0, price, stop))
+        most, notional = self.p.max_leverage * value, price * comminfo.p.mult
+        size = min(size, most / notional)
+        size = min(size, (most - comminfo.getcommission(size, price)) / notional)
         return _short_binary(size)
 
 
@@ -147,7 +176,7 @@ def is_alive(order: bt.Order | None) -> bool:
 
 
 def is_filled(order: bt.Order) -> bool:
-    """Whether an order was filled."""
+    """Whether an order was filled, all of it."""
     return order.status == order.Completed
 
 

@@ -16,7 +16,8 @@ class ZoneExit(ZoneFade):
     """Fades zones, and takes profit by a limit order at the near edge of the opposite zone, moved as that moves.
 
     The order is placed at the close of the bar of the entry's fill. A bar that reaches both stop and target counts as
-    stopped. While there is no opposite zone the last target stays.
+    stopped. While there is no opposite zone the last target stays. What is left of one that is filled in part leaves at
+    the next open.
 
     Params: see ``ZoneFade``.
     """
@@ -25,29 +26,27 @@ class ZoneExit(ZoneFade):
         super().__init__(**unknown)
         self.target_order: bt.Order | None = None
 
-    def look_for_exit(self) -> None:
-        self.leave_if_bare()
-        if is_alive(self.exit_order):
-            return
+    def is_over(self) -> bool:
+        """Whether the target was filled in part, which leaves a stop that is too large."""
+        return self.target_order is not None and bool(self.target_order.executed.size)
+
+    def look_for_entry(self) -> None:
+        if self.position:
+            self._aim()
+        else:
+            self._drop_target()
+        super().look_for_entry()
+
+    def _aim(self) -> None:
         size = self.position.size
         near = self.zones.resistance_low[0] if size > 0 else self.zones.support_high[0]
         if near != near or (is_alive(self.target_order) and self.target_order.created.price == near):
             return
-        if self.target_order is not None:
-            self.cancel(self.target_order)
+        self._drop_target()
         take = self.sell if size > 0 else self.buy
         self.target_order = take(size=abs(size), exectype=bt.Order.Limit, price=near)
         _, stop = self.entries[-1]
         self.target_order.active = partial(_works, stop, self.data, len(self.data))
-
-    def leave(self) -> None:
-        self._drop_target()
-        super().leave()
-
-    def look_for_entry(self) -> None:
-        if not self.position:
-            self._drop_target()
-        super().look_for_entry()
 
     def _drop_target(self) -> None:
         if self.target_order is not None:
@@ -56,4 +55,5 @@ class ZoneExit(ZoneFade):
 
 
 def _works(stop: bt.Order, data: bt.feed.DataBase, length: int) -> bool:
-    return stop.alive() and is_past(data, length)
+    """Whether a target may be filled: its stop was not, on no bar at all, and the feed went on."""
+    return stop.alive() and not stop.executed.size and is_past(data, length)

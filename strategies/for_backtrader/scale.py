@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from .base import is_filled
 from .fade import ZoneFade
 
 __all__ = ["ZoneScale"]
@@ -30,5 +29,5 @@ class ZoneScale(ZoneFade):
             raise ValueError(f"max_adds must be a whole number not below 0, got {self.p.max_adds!r}")
 
     def may_enter(self, side: float) -> bool:
-        adds = sum(is_filled(entry) for entry, _ in self.entries) - 1
+        adds = sum(bool(entry.executed.size) for entry, _ in self.entries) - 1
         return not self.position or (side * self.position.size > 0 and adds < self.p.max_adds)
