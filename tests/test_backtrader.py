@@ -6,6 +6,7 @@ import logging
 import pickle
 import subprocess
 import sys
+import warnings
 from datetime import datetime, time, timedelta
 from types import ModuleType
 
@@ -387,9 +388,18 @@ def test_dates_zones_and_filters_are_those_of_a_stock_feed(name, mode):
     assert stock.tobytes() != plain.tobytes()
 
 
+def never(data, *args, **kwargs):
+    """A filter that takes away every bar."""
+    data.backwards()
+    return True
+
+
+@UTCNOW
+@pytest.mark.parametrize("given", [{"fromdate": datetime(2030, 1, 1)}, {"filters": [never]}], ids=["dates", "filters"])
 @pytest.mark.parametrize("mode", MODES)
-def test_dates_may_leave_nothing(mode):
-    assert len(rows_of(CandleFeed, mode, fromdate=datetime(2030, 1, 1))) == 0
+def test_what_leaves_nothing_is_warned_of(mode, given):
+    with pytest.warns(UserWarning, match="^BTC: none of its 400 bars is left by fromdate, todate and filters"):
+        assert len(rows_of(CandleFeed, mode, name="BTC", **given)) == 0
 
 
 def test_lookahead_is_left_room():
@@ -417,6 +427,7 @@ def test_spacing_is_found():
         4 * HOUR: (bt.TimeFrame.Minutes, 240),
         24 * HOUR: (bt.TimeFrame.Days, 1),
         7 * 24 * HOUR: (bt.TimeFrame.Weeks, 1),
+        10_000: (bt.TimeFrame.Seconds, 10),
         250: (bt.TimeFrame.MicroSeconds, 250_000),
     }
     for step_ms, found in expected.items():
@@ -578,6 +589,52 @@ def test_alignment_is_that_of_closed_bars(how, mode):
     assert {0.0, 50.0, 100.0} == set(got[~np.isnan(got)])
 
 
+class Closes(bt.Strategy):
+    """The closes of two feeds where the second has a new bar."""
+
+    def __init__(self):
+        self.zones = ZoneAlignment(*self.datas, zone_params=PARAMS)
+        self.rows = {}
+
+    def prenext(self):
+        self.next()
+
+    def next(self):
+        if len(self.data1):
+            self.rows.setdefault(len(self.data1), (self.data.close[0], self.data1.close[0]))
+
+
+@pytest.mark.parametrize("mode", ["runonce, preload", "neither"])
+def test_resampling_bars_stamped_with_their_open_sees_no_future(mode):
+    def build(cerebro):
+        cerebro.adddata(CandleFeed(dataname=series()))
+        cerebro.resampledata(cerebro.datas[0], timeframe=bt.TimeFrame.Minutes, compression=240)
+
+    rows = run(build, mode, strategy=Closes).rows
+    assert len(rows) == LENGTH // 4 + 1  # the first and the last bar are parts
+    assert all(first == second for first, second in rows.values())
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("first", [0, 1], ids=["shorter first", "longer first"])
+@pytest.mark.parametrize("resampling", [False, True])
+def test_longer_bars_stamped_with_their_open_are_refused(mode, first, resampling):
+    """Beside the first of the four hours they would show its end."""
+    whole = series()
+    feeds = [whole, resampled(whole, 4)]
+
+    def build(cerebro):
+        for at in (first, 1 - first):
+            if at or not resampling:
+                cerebro.adddata(CandleFeed(dataname=feeds[at]), name=f"feed {at}")
+            else:
+                half_hours = CandleFeed(dataname=series(800, step_ms=HOUR // 2))
+                cerebro.resampledata(half_hours, timeframe=bt.TimeFrame.Minutes, compression=60)
+
+    with pytest.raises(ValueError, match=r'^ZoneAlignment of feed 1: .* make it with stamp="close"'):
+        run(build, mode, strategy=Aligned)
+
+
 def test_alignment_of_one_feed_or_of_replayed_ones_is_refused():
     with pytest.raises(TypeError, match="ZoneAlignment needs two data feeds or more, got 1"):
         run(CASES["single"][0], "neither", strategy=Aligned)
@@ -589,6 +646,29 @@ def test_alignment_of_one_feed_or_of_replayed_ones_is_refused():
 
     with pytest.raises(ValueError, match="needs closed bars"):
         run(build, "neither", strategy=Aligned)
+
+
+@UTCNOW
+@pytest.mark.parametrize("mode", MODES)
+def test_alignment_says_what_was_wrong_with_which_feed(mode, caplog):
+    bad, quiet = series(), series(seed=3)
+    bad["close"][7] = np.nan
+    quiet["volume"] = np.nan
+
+    def build(cerebro):
+        cerebro.adddata(CandleFeed(dataname=bad, stamp="close"), name="BTC")
+        cerebro.adddata(CandleFeed(dataname=quiet, stamp="close"))
+        cerebro.resampledata(cerebro.datas[0], timeframe=bt.TimeFrame.Days, name="a day")
+
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        run(build, mode, strategy=Aligned)
+    told = [str(one.message) for one in found if one.category is UserWarning]
+    assert told[-2:] == [
+        "ZoneAlignment of data1: the feed has neither volume nor observed liquidations: there are no zones",
+        "ZoneAlignment of a day: the feed gave 17 bars, fewer than Params.memory = 61: no signal is known",
+    ]
+    assert "ZoneAlignment of BTC: 1 of 400 bars skipped for unusable prices" in caplog.text
 
 
 # Another library --------------------------------------------------------------------------------------------------

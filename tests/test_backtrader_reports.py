@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
 from datetime import datetime, time
+from pathlib import Path
 from types import SimpleNamespace
 
 import backtrader as bt
@@ -587,6 +591,47 @@ def test_optimisation_in_two_processes(feed, optreturn):
             analysis["placebo"][0]["total_return"] == run_fade(fakes, marks_params(params), commission=0.0).total_return
         )
     assert len({analysis["real"]["total_return"] for analysis in found}) > 1
+
+
+SPAWNED = """
+import multiprocessing
+import backtrader as bt
+from backtrader_runs import PARAMS, observed
+from liquidator_integrations.for_backtrader import lean_feed
+from liquidator_strategies.for_backtrader import ZoneFade
+
+if __name__ == "__main__":
+    multiprocessing.set_start_method("spawn")
+    cerebro = bt.Cerebro(stdstats=False, maxcpus=2)
+    cerebro.adddata(lean_feed(observed(600)))
+    cerebro.optstrategy(ZoneFade, zone_params=[PARAMS], zone_bars=[20, 30])
+    print([one.p.zone_bars for (one,) in cerebro.run()])
+"""
+
+
+def test_optimisation_in_processes_that_are_spawned(tmp_path):
+    """They import what they are sent; one that could not would be made anew for ever."""
+    (tmp_path / "spawned.py").write_text(SPAWNED, encoding="utf-8")
+    paths = {"PYTHONPATH": str(Path(__file__).parent)}
+    done = subprocess.run(
+        [sys.executable, tmp_path / "spawned.py"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+        env=os.environ | paths,
+    )
+    assert (done.returncode, done.stdout) == (0, "[20, 30]\n"), done.stderr
+
+
+def test_a_lean_class_is_found_by_its_name():
+    from liquidator_integrations.for_backtrader import feeds
+
+    feed = lean_feed(observed(100))
+    assert getattr(feeds, type(feed).__name__) is type(feed)
+    for name in ("_LeanFeed__close", "_LeanFed__taker_buy"):
+        with pytest.raises(AttributeError, match=f"has no attribute '{name}'"):
+            getattr(feeds, name)
 
 
 class Everything(bt.Strategy):

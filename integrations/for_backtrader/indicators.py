@@ -12,6 +12,7 @@ from liquidator_core import SIGNAL, ZONE, fold, new_signals, zones_of
 from liquidator_core.timeframes import alignment
 
 from .engine import FORMATS, ZONE_PARAMS, Follower, params_of, refuse_unknown
+from .feeds import is_stamped_with_open
 from .library import bt
 
 __all__ = [
@@ -272,11 +273,14 @@ class ZoneAlignment(bt.Indicator):
     self.alignment = ZoneAlignment(self.data0, self.data1)
 
     Each feed has zones of its own, made from its closed bars. NaN where there is no such zone, and until every feed
-    gave ``Params.memory`` bars. Resampling, and backtrader's way of putting feeds in step, take a bar's time for that
-    of its end: with bars stamped with their open (``CandleFeed``'s default) a longer one would be seen too early.
+    gave ``Params.memory`` bars. backtrader puts feeds in step by the times of their bars, so that those of a longer
+    ``CandleFeed`` have to carry the time of their close. Resampling may start from bars of either stamp: with that of
+    the open each larger bar takes the one that opens at its end for its last, and nothing is seen before it is known.
 
     Params: as for ``LiquidationIndicator``, for all feeds. Raises TypeError for fewer than two feeds, and ValueError
-    for replayed feeds, whose last bar is unfinished.
+    for replayed feeds, whose last bar is unfinished, and for a CandleFeed of bars that are stamped with their open and
+    longer than another feed's, which would be seen before they closed. Warns as ``LiquidationIndicator`` does, of each
+    feed by its name.
     """
 
     _mindatas = 2
@@ -292,7 +296,16 @@ class ZoneAlignment(bt.Indicator):
         if any(getattr(data, "replaying", 0) for data in self.datas):
             raise ValueError("ZoneAlignment needs closed bars, a replayed feed shows unfinished ones: use resampledata")
         self._params = params_of(self.p)
-        self._first, *self._others = [Follower(data, self._params, "ZoneAlignment") for data in self.datas]
+        readers = [f"ZoneAlignment of {data._name or f'data{at}'}" for at, data in enumerate(self.datas)]
+        followers = [Follower(data, self._params, reader) for data, reader in zip(self.datas, readers, strict=True)]
+        self._first, *self._others = followers
+        shortest = min(map(_length, self.datas))
+        for data, reader in zip(self.datas, readers, strict=True):
+            if is_stamped_with_open(data) and _length(data) > shortest:
+                raise ValueError(
+                    f"{reader}: bars stamped with their open would be seen before they closed, beside those of a "
+                    'shorter feed: make it with stamp="close"'
+                )
         self._zones = [np.zeros(0, ZONE)] * len(self._others)
         self.addminperiod(self._params.memory)
 
@@ -317,6 +330,13 @@ class ZoneAlignment(bt.Indicator):
         low_high = [(float(out[f"{kind}_low"][0]), float(out[f"{kind}_high"][0])) for kind in ("support", "resistance")]
         support, resistance = (alignment(*edges, self._zones) for edges in low_high)
         return support, resistance
+
+    def _stage1(self) -> None:
+        """backtrader's last call to an indicator when a run ends (and its first)."""
+        super()._stage1()
+        if "_others" in vars(self):
+            for follower in (self._first, *self._others):
+                follower.finish()
 
     def preonce(self, start: int, end: int) -> None:
         pass  # once() goes through all bars
@@ -343,3 +363,8 @@ class ZoneAlignment(bt.Indicator):
                 if row >= start - 1:
                     support[row], resistance[row] = self._aligned(signals[at : at + 1])
                 row += 1
+
+
+def _length(data: Any) -> tuple[int, int]:
+    """What backtrader knows of the length of a feed's bars."""
+    return data._timeframe, data._compression
