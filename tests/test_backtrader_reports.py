@@ -135,6 +135,36 @@ def test_the_observer_draws_bands_without_an_indicator(tmp_path):
 
 
 @pytest.mark.parametrize("library", ["backtrader", "backtrader_next"])
+@pytest.mark.parametrize("mode", ["runonce", "exactbars -1"])
+def test_a_band_is_drawn_in_pieces(library, mode):
+    """From a zone to one that lies elsewhere nothing is drawn; the lines themselves keep every value."""
+    parts = kit(library)
+
+    class Zoned(parts.bt.Strategy):
+        def __init__(self):
+            self.zones = parts.lz.LiquidationZones(self.data, zone_params=PARAMS)
+
+    cerebro = parts.bt.Cerebro(stdstats=False, **MODES[mode])
+    cerebro.adddata(parts.lz.CandleFeed(dataname=series()))
+    cerebro.addobserver(parts.lz.ZoneMap, zone_params=PARAMS)
+    cerebro.addstrategy(Zoned)
+    run = cerebro.run()[0]
+    for drawn, bands in ((run.zones, ("support", "resistance")), (run.observers[0], ("below_1", "above_3"))):
+        for band in bands:
+            low, high = (getattr(drawn.lines, f"{band}_{edge}") for edge in ("low", "high"))
+            lows, highs = (np.array(line.array)[:LENGTH] for line in (low, high))
+            pieces = np.array(low.plotrange(0, LENGTH))
+            cut = np.flatnonzero(np.isfinite(lows) & np.isnan(pieces))
+            assert len(cut) > 5
+            for row in range(1, LENGTH):
+                apart = lows[row] > highs[row - 1] or highs[row] < lows[row - 1]
+                assert (row in cut) == apart
+                assert apart or np.array_equal(pieces[row], lows[row], equal_nan=True)
+            if drawn is run.zones:
+                np.testing.assert_array_equal(lows[PARAMS.memory :], folded(series())[f"{band}_low"][PARAMS.memory :])
+
+
+@pytest.mark.parametrize("library", ["backtrader", "backtrader_next"])
 @pytest.mark.parametrize("mode", MODES)
 def test_the_observer_has_the_nearest_zones(library, mode):
     parts = kit(library)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from array import array
+from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -42,6 +43,18 @@ def _band(name: str, colour: str) -> dict[str, dict[str, Any]]:
         f"{name}_low": {"_name": f"_{name}_low", "_fill_lt": (f"{name}_high", (colour, 0.25)), **unseen},
         f"{name}_high": {"_plotskip": True},
     }
+
+
+def cut_band(low: Any, high: Any) -> None:
+    """Have the band between two lines drawn in pieces: filled through, a sliver joins each zone to the next one."""
+    low.plotrange = partial(_cut, low, high)
+
+
+def _cut(low: Any, high: Any, start: int, end: int) -> np.ndarray:
+    lows, highs = (np.array(type(line).plotrange(line, start, end)) for line in (low, high))
+    elsewhere = (lows[1:] > highs[:-1]) | (highs[1:] < lows[:-1])
+    lows[1:][elsewhere] = NAN
+    return lows
 
 
 class LiquidationIndicator(bt.Indicator):
@@ -195,6 +208,11 @@ class LiquidationZones(LiquidationIndicator):
         **_band("resistance", "red"),
         "fade": {"_plotskip": True},
     }
+
+    def __init__(self, **unknown: Any) -> None:
+        super().__init__(**unknown)
+        cut_band(self.lines.support_low, self.lines.support_high)
+        cut_band(self.lines.resistance_low, self.lines.resistance_high)
 
 
 class LiquidationLevels(LiquidationIndicator):

@@ -9,6 +9,7 @@ import numpy as np
 from liquidator_core import zones_of
 
 from .engine import ZONE_PARAMS, Follower, params_of, refuse_unknown
+from .indicators import cut_band
 from .library import bt
 
 __all__ = ["ZoneMap"]
@@ -56,6 +57,8 @@ class ZoneMap(bt.Observer):
         refuse_unknown(self, unknown)
         super().__init__()
         self._follower = Follower(self.data, params_of(self.p), "ZoneMap")
+        for band in _BANDS:
+            cut_band(*(getattr(self.lines, f"{band}_{edge}") for edge in ("low", "high")))
 
     def _plotlabel(self) -> list[Any]:
         return [f"{DEPTH} a side"]
