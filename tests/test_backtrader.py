@@ -615,24 +615,49 @@ def test_resampling_bars_stamped_with_their_open_sees_no_future(mode):
     assert all(first == second for first, second in rows.values())
 
 
+def of_hours(hours, stamp):
+    return lambda cerebro: cerebro.adddata(CandleFeed(dataname=resampled(series(), hours), stamp=stamp))
+
+
+def from_hours(hours, stamp):
+    def build(cerebro):
+        base = CandleFeed(dataname=resampled(series(), hours), stamp=stamp)
+        cerebro.resampledata(base, timeframe=bt.TimeFrame.Minutes, compression=480)
+
+    return build
+
+
+AHEAD = {
+    "longer bars": (of_hours(1, "open"), of_hours(4, "open"), "data1: its bars are known 14,400 s"),
+    "longer bars first": (of_hours(4, "open"), of_hours(1, "open"), "data0: its bars are known 14,400 s"),
+    "another stamp": (of_hours(1, "close"), of_hours(4, "open"), "data1: its bars are known 14,400 s"),
+    "resampled from longer bars": (of_hours(1, "open"), from_hours(4, "open"), "data1: its bars are known 14,400 s"),
+    "resampled from another stamp": (of_hours(1, "close"), from_hours(1, "open"), "data1: its bars are known 3,600 s"),
+}
+
+
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("first", [0, 1], ids=["shorter first", "longer first"])
-@pytest.mark.parametrize("resampling", [False, True])
-def test_longer_bars_stamped_with_their_open_are_refused(mode, first, resampling):
-    """Beside the first of the four hours they would show its end."""
-    whole = series()
-    feeds = [whole, resampled(whole, 4)]
+@pytest.mark.parametrize("case", AHEAD)
+def test_bars_that_would_be_seen_before_they_closed_are_refused(mode, case):
+    """Beside the first of four hours a bar that is stamped with its open shows their end."""
+    *feeds, text = AHEAD[case]
 
     def build(cerebro):
-        for at in (first, 1 - first):
-            if at or not resampling:
-                cerebro.adddata(CandleFeed(dataname=feeds[at]), name=f"feed {at}")
-            else:
-                half_hours = CandleFeed(dataname=series(800, step_ms=HOUR // 2))
-                cerebro.resampledata(half_hours, timeframe=bt.TimeFrame.Minutes, compression=60)
+        for feed in feeds:
+            feed(cerebro)
 
-    with pytest.raises(ValueError, match=r'^ZoneAlignment of feed 1: .* make it with stamp="close"'):
+    with pytest.raises(ValueError, match=rf'^ZoneAlignment of {text} .* make all with stamp="close"'):
         run(build, mode, strategy=Aligned)
+
+
+@SHORT
+def test_bars_of_one_length_may_be_stamped_with_their_open():
+    def build(cerebro):
+        of_hours(1, "open")(cerebro)
+        of_hours(1, "open")(cerebro)
+        from_hours(1, "open")(cerebro)
+
+    assert len(run(build, "neither", strategy=Aligned).rows) == LENGTH
 
 
 def test_alignment_of_one_feed_or_of_replayed_ones_is_refused():

@@ -282,8 +282,9 @@ def test_wrong_sizers_are_refused():
 
     early = pytest.warns(UserWarning, match=r"^QualitySizer: the feed gave 1 bars, fewer than Params\.memory = 480")
     kept = pytest.raises(ValueError, match="QualitySizer needs the last 2 bars, backtrader kept 1: exactbars=1")
-    with early, kept:
+    with early as told, kept:
         kit().run(build, "exactbars 1", strategy=Buying)
+    assert len(told) == 1  # of two orders on that bar
     with pytest.raises(TypeError, match="QualitySizer has no parameter 'shares': did you mean 'share'"):
         kit().run(lambda cerebro: build(cerebro, shares=1.0), "neither", strategy=Buying)
     with pytest.raises(ValueError, match=r"share must not be below 0, got -1\.0"):

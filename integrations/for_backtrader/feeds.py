@@ -51,7 +51,7 @@ class _BarFeed(bt.feed.DataBase):
         self._bars = _bars_of(self.p.dataname)
         self._row = self._end = 0
         length_ms = _length_ms(self._bars["time"])
-        self._delay_ms = length_ms if self.p.stamp == "close" else 0
+        self._delay_ms, self.known_after_ms = (length_ms, 0) if self.p.stamp == "close" else (0, length_ms)
         if self.p.timeframe is None:
             self.p.timeframe, compression = _timeframe(length_ms)
             self.p.compression = self.p.compression or compression
@@ -146,9 +146,11 @@ def __getattr__(name: str) -> type[_BarFeed]:
     return _lean_class(tuple(known))
 
 
-def is_stamped_with_open(data: Any) -> bool:
-    """Whether a feed is a CandleFeed, or a lean one, as it came, whose bars carry the time of their open."""
-    return isinstance(data, _BarFeed) and data.p.stamp == "open" and not data.resampling
+def known_after_ms(data: Any) -> int | None:
+    """How long after the time that they carry bars are known, of a CandleFeed or one resampled from it; else None."""
+    while getattr(data, "_clone", False):
+        data = data.data
+    return data.known_after_ms if isinstance(data, _BarFeed) else None
 
 
 def _length_ms(time: np.ndarray) -> int:

@@ -13,7 +13,7 @@ from liquidator_core import SIGNAL, ZONE, fold, new_signals, zones_of
 from liquidator_core.timeframes import alignment
 
 from .engine import FORMATS, ZONE_PARAMS, Follower, params_of, refuse_unknown
-from .feeds import is_stamped_with_open
+from .feeds import known_after_ms
 from .library import bt
 
 __all__ = [
@@ -292,13 +292,14 @@ class ZoneAlignment(bt.Indicator):
 
     Each feed has zones of its own, made from its closed bars. NaN where there is no such zone, and until every feed
     gave ``Params.memory`` bars. backtrader puts feeds in step by the times of their bars, so that those of a longer
-    ``CandleFeed`` have to carry the time of their close. Resampling may start from bars of either stamp: with that of
+    ``CandleFeed`` have to carry the time of their close. A feed may be resampled from one of either stamp: with that of
     the open each larger bar takes the one that opens at its end for its last, and nothing is seen before it is known.
 
     Params: as for ``LiquidationIndicator``, for all feeds. Raises TypeError for fewer than two feeds, and ValueError
-    for replayed feeds, whose last bar is unfinished, and for a CandleFeed of bars that are stamped with their open and
-    longer than another feed's, which would be seen before they closed. Warns as ``LiquidationIndicator`` does, of each
-    feed by its name.
+    for replayed feeds, whose last bar is unfinished, and for CandleFeeds (or what was resampled from them) whose bars
+    are known sooner and later after the time that they carry, as are bars of 1 and of 4 hours that are stamped with
+    their open: the longer would be seen before they closed. Warns as ``LiquidationIndicator`` does, of each feed by its
+    name.
     """
 
     _mindatas = 2
@@ -317,13 +318,14 @@ class ZoneAlignment(bt.Indicator):
         readers = [f"ZoneAlignment of {data._name or f'data{at}'}" for at, data in enumerate(self.datas)]
         followers = [Follower(data, self._params, reader) for data, reader in zip(self.datas, readers, strict=True)]
         self._first, *self._others = followers
-        shortest = min(map(_length, self.datas))
-        for data, reader in zip(self.datas, readers, strict=True):
-            if is_stamped_with_open(data) and _length(data) > shortest:
-                raise ValueError(
-                    f"{reader}: bars stamped with their open would be seen before they closed, beside those of a "
-                    'shorter feed: make it with stamp="close"'
-                )
+        late = {reader: known_after_ms(data) for data, reader in zip(self.datas, readers, strict=True)}
+        late = {reader: after for reader, after in late.items() if after is not None}
+        if len(set(late.values())) > 1:
+            worst = max(late, key=late.__getitem__)
+            raise ValueError(
+                f"{worst}: its bars are known {late[worst] // 1000:,} s after the time that they carry, those of "
+                'another feed sooner, so that some would be seen before they closed: make all with stamp="close"'
+            )
         self._zones = [np.zeros(0, ZONE)] * len(self._others)
         self.addminperiod(self._params.memory)
 
@@ -381,8 +383,3 @@ class ZoneAlignment(bt.Indicator):
                 if row >= start - 1:
                     support[row], resistance[row] = self._aligned(signals[at : at + 1])
                 row += 1
-
-
-def _length(data: Any) -> tuple[int, int]:
-    """What backtrader knows of the length of a feed's bars."""
-    return data._timeframe, data._compression

@@ -23,7 +23,8 @@ class QualitySizer(bt.Sizer):
 
     Params:
 
-      - ``share`` (default: ``0.5``): of the account's value, staked on a zone of quality 100
+      - ``share`` (default: ``0.5``): of the account's value, staked on a zone of quality 100 (as notional, with the
+        broker's ``mult``)
       - ``zone_params`` and every field of Params, as for ``LiquidationIndicator``
 
     A signal depends on the last ``Params.memory`` bars alone, so these are folded when an order is sized, and
