@@ -8,6 +8,7 @@ from importlib import import_module
 from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
+import pytest
 from liquidator_integrations.for_backtrader import for_module
 from liquidator_integrations.for_backtrader.engine import EXTRA, RENAMED, days_of
 
@@ -20,6 +21,8 @@ PARAMS = Params(
 )
 FIELDS = BAR.names[1:]
 LENGTH = 400
+
+UTCNOW = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow")  # backtrader's, on Python 3.12 and later
 
 MODES = {
     "runonce, preload": {"runonce": True, "preload": True},

@@ -22,6 +22,7 @@ from backtrader_runs import (
     MODES,
     PARAMS,
     START,
+    UTCNOW,
     TwoHoursEast,
     compare,
     folded,
@@ -46,7 +47,6 @@ from liquidator_core.timeframes import alignment
 
 CASES = kit().cases
 LIBRARIES = ("backtrader", "backtrader_next")
-UTCNOW = pytest.mark.filterwarnings("ignore:datetime.datetime.utcnow")  # backtrader's, on Python 3.12 and later
 SHORT = pytest.mark.filterwarnings("ignore:.*fewer than Params.memory")
 
 
@@ -648,6 +648,20 @@ def test_bars_that_would_be_seen_before_they_closed_are_refused(mode, case):
 
     with pytest.raises(ValueError, match=rf'^ZoneAlignment of {text} .* make all with stamp="close"'):
         run(build, mode, strategy=Aligned)
+
+
+def test_feeds_that_were_resampled_are_judged_by_their_origin():
+    class Apart(bt.Strategy):
+        def __init__(self):
+            ZoneAlignment(self.data0, self.data2, zone_params=PARAMS)
+
+    def build(cerebro):
+        of_hours(1, "close")(cerebro)
+        of_hours(4, "open")(cerebro)
+        cerebro.resampledata(cerebro.datas[1], timeframe=bt.TimeFrame.Minutes, compression=480)
+
+    with pytest.raises(ValueError, match=r"^ZoneAlignment of data1: its bars are known 14,400 s"):
+        run(build, "neither", strategy=Apart)
 
 
 @SHORT
