@@ -522,7 +522,7 @@ def test_placebo_runs_see_the_feed_as_it_was(build):
         def next(self):
             data = self.data
             self.seen.append((data.datetime.datetime(), data.close[0], data._timeframe, data._compression))
-            self.seen[-1] += (data._name, data.p.sessionstart, data.p.sessionend)
+            self.seen[-1] += (data._name, data.p.sessionstart, data.p.sessionend, *data.getlinealiases())
 
     cerebro = bt.Cerebro(stdstats=False)
     feed = CandleFeed(

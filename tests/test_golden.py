@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -164,22 +165,27 @@ WRONG_ON_TAPE = {
 }
 
 
-def twin_with(right: str, wrong: str) -> ModuleType:
-    """The naive twin with a rule changed."""
+def twin_with(folder: Path, right: str, wrong: str) -> ModuleType:
+    """The naive twin with a rule changed, by way of a file in this folder."""
     source = Path(naive.__file__).read_text(encoding="utf-8")
     assert source.count(right) == 1, right
-    twin = ModuleType("wrong_twin")
-    sys.modules[twin.__name__] = twin  # where dataclasses look for their module
-    exec(source.replace(right, wrong), twin.__dict__)
+    path = folder / "wrong_twin.py"
+    path.write_text(source.replace(right, wrong), encoding="utf-8")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    twin = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = twin  # where dataclasses look for their module
+    spec.loader.exec_module(twin)
     return twin
 
 
 @pytest.mark.parametrize("mistake", WRONG)
-def test_a_port_that_is_wrong_fails(mistake):
+def test_a_port_that_is_wrong_fails(mistake, tmp_path):
     name, right, wrong = WRONG[mistake]
     case = golden_vectors.cases()[name]
     try:
-        rows, state = twin_with(right, wrong).fold(case.bars, case.params)
+        rows, state = twin_with(tmp_path, right, wrong).fold(case.bars, case.params)
     except ZeroDivisionError:
         return  # it fails at once
     written = golden_vectors.read(golden_vectors.FOLDER / name / "rows.csv", SIGNAL)
@@ -192,8 +198,8 @@ def test_a_port_that_is_wrong_fails(mistake):
 
 
 @pytest.mark.parametrize("mistake", WRONG_ON_TAPE)
-def test_a_port_of_the_tape_that_is_wrong_fails(mistake):
-    twin = twin_with(*WRONG_ON_TAPE[mistake])
+def test_a_port_of_the_tape_that_is_wrong_fails(mistake, tmp_path):
+    twin = twin_with(tmp_path, *WRONG_ON_TAPE[mistake])
     written = golden_vectors.read(TAPE / "bars.csv", BAR)
     made = twin.bars_from_trades(naive.as_dicts(golden_vectors.trades()), golden_vectors.TAPE)
     assert len(made) == len(written)

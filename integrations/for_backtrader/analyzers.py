@@ -129,7 +129,7 @@ def _placebo(strategy: bt.Strategy, bars: np.ndarray, params: Params, seed: int)
     data = strategy.data
     shown = {"timeframe": data._timeframe, "compression": data._compression, "tz": data._tz, "calendar": data._calendar}
     session = {"sessionstart": data.p.sessionstart, "sessionend": data.p.sessionend}
-    cerebro.adddata(lean_feed(fakes, **shown, **session), name=data._name)
+    cerebro.adddata(lean_feed(fakes, data.getlinealiases(), **shown, **session), name=data._name)
     broker = type(strategy.broker)(**strategy.broker.p._getkwargs())
     broker.comminfo.update(strategy.broker.comminfo)
     cerebro.setbroker(broker)

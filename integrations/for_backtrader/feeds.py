@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from array import array
+from collections.abc import Container
 from functools import cache
 from typing import Any
 
@@ -126,10 +127,13 @@ class CandleFeed(_BarFeed):
     lines = EXTRA
 
 
-def lean_feed(dataname: Any, **params: Any) -> bt.feed.DataBase:
-    """A CandleFeed without the lines of which the bars know nothing: cerebro goes over every line at every bar."""
+def lean_feed(dataname: Any, keep: Container[str] = (), **params: Any) -> bt.feed.DataBase:
+    """A CandleFeed without the lines of which the bars know nothing: cerebro goes over every line at every bar.
+
+    keep   names of lines that are there all the same
+    """
     bars = _bars_of(dataname)
-    known = tuple(name for name in EXTRA if not np.isnan(bars[name]).all())
+    known = tuple(name for name in EXTRA if name in keep or not np.isnan(bars[name]).all())
     return _lean_class(known)(dataname=bars, **params)
 
 
