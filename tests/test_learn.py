@@ -119,7 +119,7 @@ def test_leverages_differ():
 @pytest.mark.slow
 def test_how_often_intervals_hold_the_truth():
     """Less often than the 95 % they are made for, which the docstring of ``fit_mix`` says; prints how often."""
-    runs, truth, held = 80, np.array(list(MIX.values())), np.zeros(len(MIX))
+    runs, truth, held = 40, np.array(list(MIX.values())), np.zeros(len(MIX))
     flows = flows_by_leverage(bars := sample_bars()[3000:5000], PARAMS)
     for seed in range(runs):
         noise = np.random.default_rng(seed).exponential(size=flows.shape[:2])

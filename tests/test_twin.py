@@ -190,9 +190,9 @@ def test_real_candles(real_bars, changes, start):
 
 @pytest.mark.slow
 def test_real_candles_for_longer(real_bars):
-    """Twenty thousand hours, the wildest of the sample among them."""
+    """Five thousand hours, the wildest of the sample among them."""
     wild = int(np.argmax(real_bars["high"] / real_bars["low"] * (real_bars["low"] > 0)))
-    bars = real_bars[max(0, wild - 10_000) : wild + 10_000]
+    bars = real_bars[max(0, wild - 2_500) : wild + 2_500]
     compare(bars, Params())
 
 
