@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import math
 
-from ._jit import kernel
+from ._jit import kernel, rare_kernel
 from .layout import LONG, Record
 from .rings import window_sum
 
@@ -114,7 +114,7 @@ def funding_factor(p: Record, b: Record, side: int) -> float:
     return 1.0 + p.funding_raise if p.funding_extreme <= paid < math.inf else 1.0
 
 
-@kernel
+@rare_kernel
 def signals_of(
     s: Record, p: Record, b: Record, side: int, row: int, volume: float, before: float
 ) -> tuple[float, float]:

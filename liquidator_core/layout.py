@@ -33,6 +33,7 @@ SIZES = (256, 1024, 4096)  # window lengths that a state can be built for, in ba
 
 
 Record: TypeAlias = Any  # one row of a structured array: its fields are attributes
+Index: TypeAlias = int | np.integer  # unsigned where it is used most: one that may be negative costs more
 
 
 class Layout:
@@ -257,11 +258,11 @@ def state_dtype(size: int) -> np.dtype:
             ("close", "f8"),  # of the last good row; nan = none, or too long ago
             ("close_age", "i8"),  # rows since that one
             ("open_interest", "f8"),  # of the last row; nan = unknown
-            # rings: the place of the last row in each
-            ("ledger_at", "i8"),
-            ("flow_at", "i8"),
-            ("range_at", "i8"),
-            ("mark_at", "i8"),
+            # rings: the place of the last row in each. Unsigned, because an index that may be negative costs more
+            ("ledger_at", "u4"),
+            ("flow_at", "u4"),
+            ("range_at", "u4"),
+            ("mark_at", "u4"),
             # windows; each stands again behind its end
             ("true_range", "f8", (2 * size,)),
             ("ranges_missing", "i8"),  # rows of the window without a true range
@@ -274,7 +275,7 @@ def state_dtype(size: int) -> np.dtype:
             ("open_positions", "i8", (2, size)),  # of the cohort's side: the lowest so many leverages
             ("next_price", "f8", (2, size)),  # liquidation price of the highest of these; out of reach if none
             ("bound", "f8", (2, size // BLOCK)),  # no next_price of a block is nearer than this
-            ("reached", "i8", (size + 1,)),  # scratch of the sweep
+            ("reached", "u4", (2 * size,)),  # scratch of the sweep
             ("lowest_entry", "f8"),  # no open long was entered below
             ("highest_entry", "f8"),  # no open short was entered above
             ("lots", "i8", (2, BINS)),  # mass of the open positions at bins of liquidation prices
@@ -284,11 +285,11 @@ def state_dtype(size: int) -> np.dtype:
             ("top_bucket", "i8"),
             # marks: two slots a row, 2 * mark_at + side
             ("marks", MARK, (2 * size,)),
-            ("whole", "i4", (2 * size,)),  # slots of unbroken marks by (price, birth, side)
+            ("whole", "u4", (2 * size,)),  # slots of unbroken marks by (price, birth, side)
             ("whole_count", "i8"),
-            ("broken", "i4", (2 * size,)),  # slots of broken marks that may yet be joined
+            ("broken", "u4", (2 * size,)),  # slots of broken marks that may yet be joined
             ("broken_count", "i8"),
-            ("zones", "i4", (2 * size,)),  # slots of the marks that lead a zone, upwards
+            ("zones", "u4", (2 * size,)),  # slots of the marks that lead a zone, upwards
             ("zone_count", "i8"),
             ("zone_usd", "f8"),  # of all zones together
         ],

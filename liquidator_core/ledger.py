@@ -20,8 +20,10 @@ from __future__ import annotations
 
 import math
 
-from ._jit import kernel
-from .layout import BINS, BLOCK, BUCKET, LEFT_BEHIND, LONG, SHORT, Record
+import numpy as np
+
+from ._jit import kernel, rare_kernel
+from .layout import BINS, BLOCK, BUCKET, LEFT_BEHIND, LONG, SHORT, Index, Record
 
 _RING = BINS - 1
 _LOTS_LOG2 = 44
@@ -29,13 +31,17 @@ _LEAST_LOG2 = 1074  # of the smallest float
 
 
 @kernel
-def _weigh(s: Record, p: Record, side: int, k: int, slot: int, sign: int) -> int:
-    """Add (sign 1) or take away (-1) the lots of one position at the bin of its liquidation price; returns them."""
+def _lots(s: Record, p: Record, k: Index, slot: int) -> int:
+    """The mass of one position of a cohort, of either side, in whole lots."""
+    return int(s.mass[slot] * p.weight[k] * s.lots_a_unit + 0.5)
+
+
+@kernel
+def _bin(s: Record, p: Record, side: int, k: Index, slot: int) -> int:
+    """The place in the ring of bins where one position is liquidated."""
     place = s.log_entry[slot] + p.offset[side, k]
-    at = math.floor(place if side == LONG else -place) & _RING
-    lots: int = sign * math.floor(s.mass[slot] * p.weight[k] * s.lots_a_unit + 0.5)
-    s.lots[side, at] += lots
-    return lots
+    at: int = math.floor(place if side == LONG else -place) & _RING
+    return at
 
 
 @kernel
@@ -67,29 +73,54 @@ def _release(s: Record, p: Record, slot: int) -> None:
 
 @kernel
 def _close_side(s: Record, p: Record, side: int, slot: int) -> None:
+    closed = 0
     for k in range(s.open_positions[side, slot]):
-        s.open_lots[side] += _weigh(s, p, side, k, slot, -1)
+        lots = _lots(s, p, k, slot)
+        s.lots[side, _bin(s, p, side, k, slot)] -= lots
+        closed += lots
+    s.open_lots[side] -= closed
     _set_open(s, p, side, slot, 0)
     _release(s, p, slot)
 
 
 @kernel
-def _find_reached(s: Record, p: Record, side: int, limit: float) -> int:
-    """Write the slots of the cohorts whose next price was reached to ``s.reached``; returns their number.
+def _find_in_block(s: Record, side: int, limit: float, block: int, found: int) -> int:
+    """Write the slots of a block's cohorts whose next price was reached behind the ``found`` ones of ``s.reached``.
 
-    What is left in a block once they are swept lies beyond the limit, which becomes its bound.
+    What is left in the block once they are swept lies beyond the limit, which becomes its bound.
     """
-    prices = s.next_price[side]
-    bound = s.bound[side]
     sign = 1.0 if side == LONG else -1.0
+    end = np.uintp(found)
+    if sign * s.bound[side, block] >= sign * limit:
+        s.bound[side, block] = limit
+        for i in range(BLOCK):
+            at = BLOCK * block + i
+            s.reached[end] = at
+            end += np.uintp(sign * s.next_price[side, at] >= sign * limit)
+    return int(np.intp(end))
+
+
+@kernel
+def _find_reached(s: Record, p: Record, side: int, limit: float) -> tuple[int, int]:
+    """Write the slots of the cohorts whose next price was reached to ``s.reached``, from the oldest to the newest.
+
+    Returns where they begin and end. Blocks are taken from the oldest to the one of the row itself, in which the slots
+    beyond the row's are the oldest of all: what was found before those is put behind them.
+    """
+    own = s.ledger_at // BLOCK
     found = 0
-    for block in range(p.ledger_bars // BLOCK + 1):
-        if sign * bound[block] >= sign * limit:
-            bound[block] = limit
-            for at in range(BLOCK * block, BLOCK * block + BLOCK):
-                s.reached[found] = at
-                found += sign * prices[at] >= sign * limit
-    return found
+    for block in range(own + 1, p.ledger_bars // BLOCK + 1):
+        found = _find_in_block(s, side, limit, block, found)
+    for block in range(own + 1):
+        found = _find_in_block(s, side, limit, block, found)
+    older = found
+    while older > 0 and s.ledger_at < s.reached[older - 1] < BLOCK * (own + 1):
+        older -= 1
+    if older == found:
+        return 0, found
+    for i in range(older):
+        s.reached[found + i] = s.reached[i]
+    return older, older + found
 
 
 @kernel
@@ -97,33 +128,33 @@ def sweep(s: Record, p: Record, side: int, limit: float) -> tuple[float, float]:
     """Close every position of a side whose liquidation price was reached: the bar's low for longs, high for shorts.
 
     Returns the forced flow at the liquidation prices: (usd, usd times price). Summed from the oldest cohort to the
-    newest, of each the highest leverage first. Cost: O(blocks + cohorts of those
-    that may be reached + positions closed).
+    newest, of each the highest leverage first. Cost: O(blocks + cohorts of those that may be reached + positions
+    closed).
     """
     usd = 0.0
     usd_price = 0.0
     sign = 1.0 if side == LONG else -1.0
-    found = _find_reached(s, p, side, limit)
-    oldest = 0
-    while oldest < found and s.reached[oldest] < s.ledger_at:
-        oldest += 1
-    for i in range(found):
-        at = s.reached[oldest + i - (found if oldest + i >= found else 0)]
-        k = s.open_positions[side, at] - 1
-        lots = 0
-        while k >= 0:
-            price = s.entry[at] * p.factor[side, k]
+    first, end = _find_reached(s, p, side, limit)
+    for i in range(first, end):
+        slot = s.reached[i]
+        positions = s.open_positions[side, slot]
+        closed = 0
+        while positions > 0:
+            k = np.uintp(positions - 1)
+            price = s.entry[slot] * p.factor[side, k]
             if sign * price < sign * limit:
                 break
-            amount = s.mass[at] * p.weight[k] * price
+            amount = s.mass[slot] * p.weight[k] * price
             usd += amount
             usd_price += amount * price
-            lots += _weigh(s, p, side, k, at, -1)
-            k -= 1
-        s.open_lots[side] += lots
-        _set_open(s, p, side, at, k + 1)
-        if k < 0:
-            _release(s, p, at)
+            lots = _lots(s, p, k, slot)
+            s.lots[side, _bin(s, p, side, k, slot)] -= lots
+            closed += lots
+            positions -= 1
+        s.open_lots[side] -= closed
+        _set_open(s, p, side, slot, positions)
+        if positions == 0:
+            _release(s, p, slot)
     return usd, usd_price
 
 
@@ -156,7 +187,7 @@ def expire(s: Record, p: Record) -> None:
             _close_side(s, p, side, slot)
 
 
-@kernel
+@rare_kernel
 def weigh_all(s: Record, p: Record) -> None:
     """Choose the unit for the largest open mass and count every lot anew."""
     bucket = len(s.buckets) - 1
@@ -169,10 +200,12 @@ def weigh_all(s: Record, p: Record) -> None:
     for slot in range(p.ledger_bars + 1):
         for side in range(2):
             for k in range(s.open_positions[side, slot]):
-                s.open_lots[side] += _weigh(s, p, side, k, slot, 1)
+                lots = _lots(s, p, k, slot)
+                s.lots[side, _bin(s, p, side, k, slot)] += lots
+                s.open_lots[side] += lots
 
 
-@kernel
+@rare_kernel
 def survive(s: Record, p: Record, share: float) -> None:
     """Scale every open cohort by the share of positions that the bar's voluntary closing left open."""
     s.buckets[:] = 0
@@ -208,8 +241,11 @@ def open_cohort(s: Record, p: Record, close: float, log_close: float, mass: floa
     if bucket > s.top_bucket:
         weigh_all(s, p)
         return
-    for side in range(2):
-        lots = 0
-        for k in range(p.leverages):
-            lots += _weigh(s, p, side, k, slot, 1)
-        s.open_lots[side] += lots
+    opened = 0
+    for k in range(p.leverages):
+        lots = _lots(s, p, k, slot)
+        s.lots[LONG, _bin(s, p, LONG, k, slot)] += lots
+        s.lots[SHORT, _bin(s, p, SHORT, k, slot)] += lots
+        opened += lots
+    s.open_lots[LONG] += opened
+    s.open_lots[SHORT] += opened

@@ -57,6 +57,20 @@ def nearest_level(s: Record, p: Record, side: int, log_close: float) -> tuple[fl
     passed = lots[at]
     moment = 0  # what lies beyond each bin that is passed, summed: lots times their distance
     shift = 6 if wanted >= 1 << 50 else 0  # 4096 bins of at most 2^56 lots would overflow
+    while at >= 8:
+        before = 0
+        after = passed
+        for i in range(8):
+            before += after
+            after += lots[np.uintp(at - 1 - i)]
+        if after >= wanted:
+            for i in range(8):
+                moment += max(0, wanted - passed) >> shift
+                passed += lots[np.uintp(at - 1 - i)]
+            break
+        moment += (8 * wanted - before) >> shift
+        passed = after
+        at -= 8
     while passed < wanted:
         moment += (wanted - passed) >> shift
         at = (at - 1) & _RING

@@ -14,7 +14,7 @@ import math
 
 import numpy as np
 
-from ._jit import kernel, kernel_views
+from ._jit import kernel, kernel_views, rare_kernel
 from .layout import Record
 from .params import Params
 from .rings import window_sum
@@ -203,7 +203,7 @@ def update_marks(s: Record, p: Record, bar: Record, row: int, o: Record) -> bool
     return changed
 
 
-@kernel
+@rare_kernel
 def leave_mark(s: Record, p: Record, row: int, time: int, side: int, usd: float, price: float, atr: float) -> None:
     """Turn an event into a mark, in its place among the unbroken ones."""
     slot = 2 * s.mark_at + side

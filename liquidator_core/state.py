@@ -24,8 +24,10 @@ def new_state(params: Params | np.ndarray) -> np.ndarray:
     state = np.zeros(1, state_dtype(next(size for size in SIZES if size >= longest)))
     state["schema"] = SCHEMA
     state["digest"] = record["digest"]
-    for ring in ("ledger_at", "flow_at", "range_at", "mark_at"):
-        state[ring] = -1
+    state["ledger_at"] = record["ledger_bars"]  # the last place of each ring: the first row takes place 0
+    state["flow_at"] = record["flow_bars"] - 1
+    state["range_at"] = record["atr_bars"] - 1
+    state["mark_at"] = record["zone_bars"] - 1
     state["close"] = np.nan
     state["open_interest"] = np.nan
     state["true_range"] = np.nan

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import ledger, levels, marks, signals, zones
-from ._jit import JIT, is_writable, kernel, kernel_views
+from ._jit import JIT, is_writable, kernel, kernel_views, rare_kernel
 from .flow import forced_flow, is_event
 from .layout import BAR, BINS_PER_LOG, LONG, PARAMS, SHORT, SIGNAL, SIZES, Record, state_dtype
 from .params import Params
@@ -46,7 +46,7 @@ def remember_range(s: Record, p: Record, value: float) -> None:
     remember(s.true_range, s.range_at, p.atr_bars, value)
 
 
-@kernel
+@rare_kernel
 def skip(s: Record, p: Record) -> None:
     """Let a row without usable prices pass: no range, no flow, no positions; the previous close is kept for a while."""
     s.skipped += 1
@@ -77,7 +77,7 @@ def remember_flow(s: Record, p: Record, long_usd: float, short_usd: float, turno
     remember(s.turnover, s.flow_at, p.flow_bars, turnover)
 
 
-@kernel
+@rare_kernel
 def mark_event(s: Record, p: Record, row: int, time: int, side: int, usd: float, price: float) -> bool:
     """Leave a mark where an event happened; False if the average true range is unknown or zero."""
     atr = marks.average_true_range(s, p, row)

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ._jit import kernel, kernel_views
+from ._jit import kernel, kernel_views, rare_kernel
 from .layout import ZONE, Record
 from .params import Params
 from .state import attach_state
@@ -40,7 +40,7 @@ WEIGHT_TIGHTNESS = 0.15
 WEIGHT_TOUCHES = 0.15
 
 
-@kernel
+@rare_kernel
 def cluster(s: Record, p: Record) -> None:
     """Find the zones anew and describe each on the mark that leads it. Cost: O(live marks)."""
     s.zone_count = 0
