@@ -129,6 +129,8 @@ _MARK = Layout(
         ("half_width", "f8", "quote"),
         ("usd", "f8", "usd"),
         ("atr", "f8", "quote, at birth"),
+        ("wake_low", "f8", "quote, a bar that stays above it and below wake_high changes nothing"),
+        ("wake_high", "f8", "quote"),
         ("armed", "i8", "+1 armed from above, -1 from below, 0 not armed"),
         ("trial", "i8", "+1 touched from above and undecided, -1 from below, 0 none"),
         ("trial_age", "i8", "bars since that touch"),

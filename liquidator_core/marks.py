@@ -134,6 +134,24 @@ def arm(m: Record, p: Record, close: float) -> None:
 
 
 @kernel
+def rest(m: Record, p: Record) -> None:
+    """Let a whole mark sleep through bars that cannot touch it, nor arm it if it is not armed; a trial sees them all."""
+    if m.trial != 0:
+        m.wake_low = math.inf
+        m.wake_high = -math.inf
+    elif m.armed > 0:
+        m.wake_low = m.price + m.half_width
+        m.wake_high = math.inf
+    elif m.armed < 0:
+        m.wake_low = -math.inf
+        m.wake_high = m.price - m.half_width
+    else:
+        beyond = m.half_width + p.rearm_atr * m.atr
+        m.wake_low = m.price - beyond
+        m.wake_high = m.price + beyond
+
+
+@kernel
 def update_marks(s: Record, p: Record, bar: Record, row: int, o: Record) -> bool:
     """Show a bar to every mark and write touch, broke, fade, join and the exits.
 
@@ -160,12 +178,10 @@ def update_marks(s: Record, p: Record, bar: Record, row: int, o: Record) -> bool
     while index < s.whole_count:
         slot = s.whole[index]
         m = s.marks[slot]
-        approach = m.armed
-        if m.trial == 0 and (
-            (approach > 0 and bar.low > m.price + m.half_width) or (approach < 0 and bar.high < m.price - m.half_width)
-        ):
-            index += 1  # price stays away: nothing can change
+        if bar.low > m.wake_low and bar.high < m.wake_high:
+            index += 1
             continue
+        approach = m.armed
         if approach != 0 and is_touched(m, bar):
             m.touches += 1
             if m.trial == 0:
@@ -191,6 +207,7 @@ def update_marks(s: Record, p: Record, bar: Record, row: int, o: Record) -> bool
             decide(m, p, bar)
         arm(m, p, bar.close)
         if m.broken == 0:
+            rest(m, p)
             index += 1
             continue
         if m.leads == 1 and m.zone_usd > broke_usd:
@@ -226,6 +243,7 @@ def leave_mark(s: Record, p: Record, row: int, time: int, side: int, usd: float,
     m.ambiguous = 0
     m.unresolved = 0
     m.leads = 0
+    rest(m, p)
     index = s.whole_count
     while index > 0 and s.marks[s.whole[index - 1]].price > price:  # older marks of the same price come first
         s.whole[index] = s.whole[index - 1]
