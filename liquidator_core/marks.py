@@ -135,7 +135,7 @@ def arm(m: Record, p: Record, close: float) -> None:
 
 @kernel
 def rest(m: Record, p: Record) -> None:
-    """Let a whole mark sleep through bars that cannot touch it, nor arm it if it is not armed; a trial sees them all."""
+    """Let a whole mark sleep through bars that can neither touch it nor arm it if it is not; a trial sees them all."""
     if m.trial != 0:
         m.wake_low = math.inf
         m.wake_high = -math.inf
