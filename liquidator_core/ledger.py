@@ -97,7 +97,7 @@ def _find_in_block(s: Record, side: int, limit: float, block: int, found: int) -
             at = BLOCK * block + i
             s.reached[end] = at
             end += np.uintp(sign * s.next_price[side, at] >= sign * limit)
-    return int(np.intp(end))
+    return int(np.intp(end))  # signed again: Numba makes a float of a signed number and an unsigned one
 
 
 @kernel

@@ -57,8 +57,8 @@ def nearest_level(s: Record, p: Record, side: int, log_close: float) -> tuple[fl
     passed = lots[at]
     moment = 0  # what lies beyond each bin that is passed, summed: lots times their distance
     shift = 6 if wanted >= 1 << 50 else 0  # 4096 bins of at most 2^56 lots would overflow
-    while at >= 8:
-        before = 0
+    while at >= 8:  # eight bins at a time, as long as they lie in one piece
+        before = 0  # what is passed before each of them, summed
         after = passed
         for i in range(8):
             before += after
