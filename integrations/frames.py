@@ -59,6 +59,7 @@ from .zone_table import COLUMNS
 Candles: TypeAlias = Any  # see the module's text
 OnBad: TypeAlias = Literal["raise", "skip"]
 Columns: TypeAlias = dict[str, np.ndarray]  # BAR fields, each (n,)
+Rows: TypeAlias = np.ndarray | Columns  # checked candles: (n,) BAR, or the fields that are known
 
 _LOG = logging.getLogger("liquidator")
 
@@ -121,10 +122,7 @@ def bars_from_frame(candles: Candles, on_bad: OnBad = "raise", market: str = "")
     and times that are missing, go back or repeat also with ``on_bad="skip"``.
     Cost: one copy and some thirty passes, about 2 ms a 100,000 rows of floats.
     """
-    if on_bad not in ("raise", "skip"):
-        raise ValueError(f"on_bad must be 'raise' or 'skip', got {on_bad!r}")
-    with naming(market):
-        return _bars_from_frame(candles, on_bad, market)
+    return _bars_of(_checked(candles, on_bad, market))
 
 
 @contextlib.contextmanager
@@ -138,17 +136,27 @@ def naming(market: str) -> Iterator[None]:
         raise (TypeError if isinstance(error, TypeError) else ValueError)(f"{market}: {error}") from None
 
 
-def _bars_from_frame(candles: Candles, on_bad: OnBad, market: str) -> np.ndarray:
-    if isinstance(candles, np.ndarray) and candles.dtype.names:
-        return _checked_bars(candles, on_bad, market)
-    frame = _as_frame(candles)
-    if len(frame) == 0:
-        raise ValueError("no candles: the frame is empty (0 rows)")
-    columns, names = _columns_of(frame)
-    columns |= _check_rows(columns, names, on_bad, market)
-    bars = np.repeat(_UNKNOWN, len(frame))
-    for field, values in columns.items():
-        bars[field] = values
+def _checked(candles: Candles, on_bad: OnBad, market: str) -> Rows:
+    """What bars are made of, every row of it checked; arguments and errors as for ``bars_from_frame``."""
+    if on_bad not in ("raise", "skip"):
+        raise ValueError(f"on_bad must be 'raise' or 'skip', got {on_bad!r}")
+    with naming(market):
+        if isinstance(candles, np.ndarray) and candles.dtype.names:
+            return _checked_bars(candles, on_bad, market)
+        frame = _as_frame(candles)
+        if len(frame) == 0:
+            raise ValueError("no candles: the frame is empty (0 rows)")
+        columns, names = _columns_of(frame)
+        return columns | _check_rows(columns, names, on_bad, market)
+
+
+def _bars_of(rows: Rows, first: int = 0, last: int | None = None) -> np.ndarray:
+    """(n,) BAR of the rows from ``first`` to before ``last``; what is not known of them is NaN."""
+    if isinstance(rows, np.ndarray):
+        return rows[first:last]
+    bars = np.repeat(_UNKNOWN, len(rows["time"][first:last]))
+    for field, values in rows.items():
+        bars[field] = values[first:last]
     return bars
 
 
@@ -197,10 +205,11 @@ _FEEDS = {
 }
 
 
-def warn_of_idle_switches(bars: np.ndarray, params: Params, market: str = "") -> None:
+def warn_of_idle_switches(rows: Rows, params: Params, market: str = "") -> None:
     """Warn (UserWarning, once a process) of Params that ask for fields which no bar has."""
+    known = rows if isinstance(rows, dict) else rows.dtype.names or ()
     for switch, fields in _FEEDS.items():
-        if getattr(params, switch) and all(np.isnan(bars[field]).all() for field in fields):
+        if getattr(params, switch) and all(field not in known or np.isnan(rows[field]).all() for field in fields):
             where = f"{market}: " if market else ""
             _warn_once(f"{where}Params.{switch} does nothing: the candles have no {' or '.join(fields)}")
 
@@ -403,9 +412,9 @@ def signal_columns(
     ``bars_from_frame``. Warns (UserWarning, once a process) of Params such as ``use_funding`` that ask for a feed which
     the candles do not have. Cost: that of ``fold``, about 1 us a candle, divided by the processors for long series.
     """
-    bars, params = _bars(candles, params, marks, on_bad, market)
-    index = candles.index if isinstance(candles, pd.DataFrame) else pd.RangeIndex(len(bars))
-    tables = _signal_tables(bars, params)
+    rows, params = _rows(candles, params, marks, on_bad, market)
+    index = candles.index if isinstance(candles, pd.DataFrame) else pd.RangeIndex(len(rows["time"]))
+    tables = _signal_tables(rows, params)
     return pd.concat([pd.DataFrame(table.T, index, names, copy=False) for names, table in tables], axis=1)
 
 
@@ -425,30 +434,32 @@ def outcome_column(
     return fade_outcomes(bars, good, signals, params)
 
 
-def _signal_tables(bars: np.ndarray, params: Params) -> list[tuple[list[str], np.ndarray]]:
-    """(fields, (fields, n) values) of the SIGNAL of every bar: a table for each run of fields of one type, in order.
+def _signal_tables(rows: Rows, params: Params) -> list[tuple[list[str], np.ndarray]]:
+    """(fields, (fields, n) values) of the SIGNAL of every row: a table for each run of fields of one type, in order.
 
     Long series are folded in parts side by side, as a row depends on ``memory`` rows alone; and in blocks, which stay
     in the processor's cache until they are written to the tables.
     """
     record = params.to_record()
-    words = np.empty((SIGNAL.itemsize // 8, len(bars)))
-    parts = max(1, min(os.cpu_count() or 1, len(bars) // _PART))
-    edges = [len(bars) * part // parts for part in range(parts + 1)]
+    count = len(rows["time"])
+    words = np.empty((SIGNAL.itemsize // 8, count))
+    parts = max(1, min(os.cpu_count() or 1, count // _PART))
+    edges = [count * part // parts for part in range(parts + 1)]
 
     def fold_part(first: int, last: int) -> None:
         state = new_state(record)
-        before = bars[max(0, first - params.memory + 1) : first]
+        before = _bars_of(rows, max(0, first - params.memory + 1), first)
         fold(state, record, before, new_signals(len(before)))
+        bars = _bars_of(rows, first, last)
         block = new_signals(min(_BLOCK, last - first))
         for start in range(first, last, _BLOCK):
-            rows = slice(start, min(start + _BLOCK, last))
-            part = block[: rows.stop - start]
-            fold(state, record, bars[rows], part)
-            words[:, rows] = part.view("f8").reshape(len(part), -1).T
+            end = min(start + _BLOCK, last)
+            part = block[: end - start]
+            fold(state, record, bars[start - first : end - first], part)
+            words[:, start:end] = part.view("f8").reshape(len(part), -1).T
 
     if parts == 1:
-        fold_part(0, len(bars))
+        fold_part(0, count)
     else:
         with ThreadPoolExecutor(parts) as pool:
             list(pool.map(fold_part, edges[:-1], edges[1:]))
@@ -530,17 +541,24 @@ def marks_frame(candles: Candles, params: Params | None = None, on_bad: OnBad = 
     return _marks_to_frame(_every_mark(bars, params), len(bars), params)
 
 
-def _bars(
+def _rows(
     candles: Candles, params: Params | None, marks: pd.DataFrame | None, on_bad: OnBad, market: str = ""
-) -> tuple[np.ndarray, Params]:
+) -> tuple[Rows, Params]:
     params = Params() if params is None else params
     if not isinstance(params, Params):
         raise TypeError(f"params must be Params or None, got {type(params).__name__}")
-    bars = bars_from_frame(candles, on_bad, market)
+    rows = _checked(candles, on_bad, market)
     if marks is not None:
-        return bars_with_marks(bars, marks), marks_params(params)
-    warn_of_idle_switches(bars, params, market)
-    return bars, params
+        return bars_with_marks(_bars_of(rows), marks), marks_params(params)
+    warn_of_idle_switches(rows, params, market)
+    return rows, params
+
+
+def _bars(
+    candles: Candles, params: Params | None, marks: pd.DataFrame | None, on_bad: OnBad, market: str = ""
+) -> tuple[np.ndarray, Params]:
+    rows, params = _rows(candles, params, marks, on_bad, market)
+    return _bars_of(rows), params
 
 
 def _state_after(bars: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray]:
