@@ -113,8 +113,10 @@ def test_step_from_python(benchmark, tell):
 
     benchmark.pedantic(stepping, rounds=3)
     signals = new_signals(len(bars))
-    kernel = seconds(lambda: _fold(new_state(params), params, bars, signals)) / len(bars)
-    called = seconds(stepping) / len(bars)
+    turns = [
+        (seconds(stepping, 1), seconds(lambda: _fold(new_state(params), params, bars, signals), 1)) for _ in range(20)
+    ]
+    called, kernel = np.min(turns, axis=0) / len(bars)
     tell(f"step: {called * 1e6:.2f} us a call, {(called - kernel) * 1e6:.2f} us over the kernel's own time")
 
 
