@@ -142,7 +142,7 @@ def fit(
     console.print()
     with replacing(out) as file:
         file.write(text.encode())
-    console.print(f"Parameters: {out}", soft_wrap=True, markup=False)
+    console.print(f"Parameters: {out}", soft_wrap=True)
 
 
 @app.command()
@@ -275,8 +275,8 @@ def _progress() -> Iterator[Any]:
 
 
 def _console(stderr: bool = False) -> Console:
-    console = Console(highlight=False, stderr=stderr)
-    return console if console.is_terminal else Console(highlight=False, stderr=stderr, width=120)
+    console = Console(highlight=False, markup=False, stderr=stderr)
+    return console if console.is_terminal else Console(highlight=False, markup=False, stderr=stderr, width=120)
 
 
 def _table(out: Console, title: str, *columns: str) -> Table:
@@ -338,7 +338,7 @@ def _print_levels(out: Console, report: Report) -> None:
 def _print_backtest(out: Console, report: Report) -> None:
     out.print()
     if report.fade is None:
-        out.print(f"No backtest: {report.why_no_backtest}")
+        out.print(f"No backtest: {report.why_no_backtest}", soft_wrap=True)
         return
     table = _table(out, "Backtest: fade the zones", "", "return", "max drawdown", "trades", "won")
     _add_result(table, "zone fade", report.fade)
@@ -401,9 +401,9 @@ def _write_chart(out: Console, report: Report, path: Path, title: str) -> None:
     try:
         from .charts import save_chart
     except ImportError as error:
-        out.print(f"No chart: {error}", soft_wrap=True, markup=False)
+        out.print(f"No chart: {error}", soft_wrap=True)
         return
-    out.print(f"Chart: {save_chart(report, path, title)}", soft_wrap=True, markup=False)
+    out.print(f"Chart: {save_chart(report, path, title)}", soft_wrap=True)
 
 
 def _price(value: float) -> str:

@@ -84,6 +84,16 @@ def test_tables_in_a_pipe_are_plain_and_the_chart_is_one_file(candles):
     assert len(chart) > 1_000_000
 
 
+def test_what_stands_in_brackets_is_printed(candles):
+    """Rich would take it for markup: the name of a file, and of the extra that is missing."""
+    (candles / "candles.csv").rename(candles / "btc[spot].csv")
+    code = "import sys; sys.modules['backtrader'] = None; from liquidator_integrations.command_line import main; main()"
+    command = [sys.executable, "-c", code, "zones", "btc[spot].csv", "--params", "params.json"]
+    out = subprocess.run(command, cwd=candles, capture_output=True, text=True, check=True).stdout
+    assert out.startswith("btc[spot].csv: 400 bars")
+    assert 'No backtest: this needs backtrader: pip install "liquidator-core[backtrader]"\n' in out
+
+
 def test_trades_are_folded_into_bars(tmp_path):
     rng = np.random.default_rng(3)
     count = 3000
