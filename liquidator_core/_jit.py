@@ -1,8 +1,9 @@
-"""The one decorator that turns a function into a kernel.
+"""The decorators that turn a function into a kernel.
 
-Strict floats (no ``fastmath``: it would make a batch differ from its steps). Compiled code is cached in a folder
-named after a digest of every source file of this package, because Numba's own check looks at one file only and
-returns stale results when a callee's file has changed; folders of other sources go when nobody used them for 30 days.
+Floats are strict: operations are never put in another order, which would make a batch differ from its steps. Compiled
+code is cached in a folder named after a digest of every source file of this package, because Numba's own check looks at
+one file only and returns stale results when a callee's file has changed; folders of other sources go when nobody used
+them for 30 days.
 Without a writable folder kernels are compiled anew in each process; without Numba, or with ``NUMBA_DISABLE_JIT=1``,
 they run as plain Python with the same results.
 """
@@ -99,7 +100,7 @@ CACHE_DIR = _cache_dir() if JIT else None
 def kernel(function: F) -> F:
     """Compile ``function`` on first use, and into each kernel that calls it; see the module for what is guaranteed.
 
-    A call that is not inlined costs some 30 instructions, which is what many kernels take themselves.
+    A call that is not inlined costs about as much as many kernels do themselves.
     """
     return _compiled(function, forceinline=True)
 
