@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
-from ._jit import kernel
+import numpy as np
+
+from ._jit import kernel, kernel_views
 from .layout import Record
 from .rings import remember, window_sum
 
@@ -13,6 +15,19 @@ from .rings import remember, window_sum
 def is_good(b: Record) -> bool:
     """Whether a bar's prices can be used: finite, positive, and in order. NaN fails every comparison."""
     return bool(0.0 < b.low <= b.open <= b.high < math.inf and b.low <= b.close <= b.high)
+
+
+@kernel
+def _good_rows(bars: np.ndarray, good: np.ndarray) -> None:
+    for i in range(len(bars)):
+        good[i] = is_good(bars[i])
+
+
+def good_rows(bars: np.ndarray) -> np.ndarray:
+    """(n,) bool, whether each row of (n,) BAR has usable prices: the others are skipped."""
+    good = np.zeros(len(bars), np.bool_)
+    _good_rows(*kernel_views(bars), good)
+    return good
 
 
 @kernel
