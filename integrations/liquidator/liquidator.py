@@ -33,6 +33,11 @@ if TYPE_CHECKING:
     from ..charts.html import Figure
 
 Zone = dict[str, Any]  # a row of ``zone_schema.COLUMNS``
+_CORE_NAMES = {"price_mean": "price", "entry_low": "low", "entry_high": "high", "total_usd": "usd"} | {
+    "quality_score": "quality",
+    "first_ts": "birth",
+    "dominant_side": "side",
+}
 
 
 class Liquidator(Incoming):
@@ -301,11 +306,14 @@ class Liquidator(Incoming):
         script = self._pine(zones) if export else None
         if script is not None and not show and save_path is None:
             return script
+        from ..charts.html import figure, write_html
         from ..charts.html import show as show_chart
-        from ..charts.html import write_html, zones_figure
+        from ..charts.scene import make_scene
 
         bars = self.bars(self.timeframe) if candles is None else bars_from_frame(candles, self.on_bad)
-        made = zones_figure(bars, zones, self.levels(), f"{self.coin} {self.timeframe}: liquidation zones")
+        scene = make_scene(bars, self._params_for(self.timeframe, self.window_minutes))
+        title = f"{self.coin} {self.timeframe}: liquidation zones"
+        made = figure(scene, title, max(1, len(bars)), zones.rename(columns=_CORE_NAMES))
         if save_path is not None:
             write_html(made, save_path)
         if show:
@@ -318,9 +326,10 @@ class Liquidator(Incoming):
         params = self._settings.params_of(self.timeframe, self.window_minutes)
         if len(zones) == 0:
             return to_pine(params, symbol=self.coin)
-        names = {"entry_low": "low", "entry_high": "high", "total_usd": "usd", "quality_score": "quality"}
         as_of = f"{zones.attrs['as_of']} UTC" if zones.attrs.get("as_of") is not None else ""
-        return to_pine(params, "snapshot", zones.rename(columns=names), self.levels(), symbol=self.coin, as_of=as_of)
+        return to_pine(
+            params, "snapshot", zones.rename(columns=_CORE_NAMES), self.levels(), symbol=self.coin, as_of=as_of
+        )
 
     # Later -----------------------------------------------------------------------------------------------------------
 
