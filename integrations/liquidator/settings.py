@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Sequence
 from typing import NoReturn
 
 import numpy as np
+
+from liquidator_core._suggest import suggestion
 
 #: What ``save`` keeps of the arguments; the rest went into ``params``.
 SETTINGS = (
@@ -22,9 +23,7 @@ def not_yet(what: str, instead: str) -> NoReturn:
 
 def one_of(name: str, value: str, allowed: Sequence[str]) -> str:
     if value not in allowed:
-        near = difflib.get_close_matches(str(value), allowed, n=1)
-        hint = f": did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}{hint}")
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}{suggestion(value, allowed)}")
     return value
 
 
