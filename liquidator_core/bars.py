@@ -17,6 +17,24 @@ def is_good(b: Record) -> bool:
     return bool(0.0 < b.low <= b.open <= b.high < math.inf and b.low <= b.close <= b.high)
 
 
+#: Prices that differ by less than this part of themselves are one price: the rest is the noise of floating point.
+PRICE_NOISE = 1e-9
+
+
+def mend_noise(
+    open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(highs, lows) of candles, each (n,), moved to a price that lies beyond them by noise alone.
+
+    Adjusted prices often have a high below the close by one part in 10^16. Where no price is beyond high or low by more
+    than PRICE_NOISE of itself, the highest of the four is the high and the lowest the low; all other rows stay.
+    """
+    highest = np.maximum(np.maximum(open_, close), np.maximum(high, low))
+    lowest = np.minimum(np.minimum(open_, close), np.minimum(high, low))
+    noise = (highest * (1.0 - PRICE_NOISE) <= high) & (low * (1.0 - PRICE_NOISE) <= lowest)
+    return np.where(noise, highest, high), np.where(noise, lowest, low)
+
+
 @kernel
 def _good_rows(bars: np.ndarray, good: np.ndarray) -> None:
     for i in range(len(bars)):
