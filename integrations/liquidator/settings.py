@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -11,6 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from liquidator_core import Params
+from liquidator_core._suggest import suggestion
 from liquidator_core.layout import SIZES
 from liquidator_core.timeframes import TIMEFRAMES, timeframe_ms
 from liquidator_core.zones import QUALITY_EDGES, QUALITY_LABELS
@@ -119,9 +119,7 @@ def not_yet(what: str, instead: str) -> NoReturn:
 
 def one_of(name: str, value: str, allowed: Sequence[str]) -> str:
     if value not in allowed:
-        near = difflib.get_close_matches(str(value), allowed, n=1)
-        hint = f": did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}{hint}")
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}{suggestion(value, allowed)}")
     return value
 
 
