@@ -40,7 +40,7 @@ def _read_trades(feed: Feed, answer: Any) -> dict[str, Any]:
 
 async def _page(feed: Feed, **params: int) -> dict[str, Any]:
     wanted = {"symbol": feed.market["id"], "limit": PAGE, **params}
-    return await feed.client.get(f"{_api(feed.market)}GetAggTrades", wanted, lambda answer: _read_trades(feed, answer))
+    return await feed.get(f"{_api(feed.market)}GetAggTrades", wanted, lambda answer: _read_trades(feed, answer))
 
 
 async def newest(feed: Feed) -> dict[str, Any]:
@@ -136,7 +136,7 @@ async def candles(feed: Feed) -> None:
 
     async def ask(since: int, until: int) -> dict[str, Any]:
         params = {"symbol": feed.market["id"], "interval": feed.timeframe, "limit": _LIMIT[api]}
-        return await feed.client.get(f"{api}GetKlines", {**params, "startTime": since, "endTime": until - 1}, read)
+        return await feed.get(f"{api}GetKlines", {**params, "startTime": since, "endTime": until - 1}, read)
 
     await by_windows(feed, ask, feed.step, _LIMIT[api], flat=True)
 
@@ -148,7 +148,7 @@ async def funding(feed: Feed) -> None:
 
     async def ask(since: int, until: int) -> dict[str, Any]:
         params = {"symbol": feed.market["id"], "limit": 1000, "startTime": since, "endTime": until - 1}
-        return await feed.client.get(f"{_api(feed.market)}GetFundingRate", params, read)
+        return await feed.get(f"{_api(feed.market)}GetFundingRate", params, read)
 
     await by_windows(feed, ask, _HOUR, 1000, flat=False)
 
@@ -169,6 +169,6 @@ async def open_interest(feed: Feed) -> None:
             name = {"pair": feed.market["info"]["pair"], "contractType": feed.market["info"]["contractType"]}
         params = {**name, "period": "5m", "limit": 500, "startTime": since, "endTime": until - 1}
         end_point = "fapiDataGetOpenInterestHist" if linear else "dapiDataGetOpenInterestHist"
-        return await feed.client.get(end_point, params, read)
+        return await feed.get(end_point, params, read)
 
     await by_windows(feed, ask, _READING, 500, flat=False)

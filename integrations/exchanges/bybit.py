@@ -39,7 +39,7 @@ async def newest(feed: Feed) -> dict[str, Any]:
         return page | sized(feed.market, column(rows, "size"), price)
 
     limit = _SPOT_PAGE if feed.market["spot"] else PAGE
-    return await feed.client.get("publicGetV5MarketRecentTrade", _params(feed, limit=limit), read)
+    return await feed.get("publicGetV5MarketRecentTrade", _params(feed, limit=limit), read)
 
 
 async def trades(feed: Feed) -> None:
@@ -59,7 +59,7 @@ async def candles(feed: Feed) -> None:
 
     async def ask(since: int, until: int) -> dict[str, Any]:
         params = _params(feed, interval=interval, start=since, end=until - 1, limit=1000)
-        return await feed.client.get("publicGetV5MarketKline", params, read)
+        return await feed.get("publicGetV5MarketKline", params, read)
 
     await by_windows(feed, ask, feed.step, 1000, flat=True)
 
@@ -71,7 +71,7 @@ async def funding(feed: Feed) -> None:
 
     async def ask(since: int, until: int) -> dict[str, Any]:
         params = _params(feed, startTime=since, endTime=until - 1, limit=200)
-        return await feed.client.get("publicGetV5MarketFundingHistory", params, read)
+        return await feed.get("publicGetV5MarketFundingHistory", params, read)
 
     await by_windows(feed, ask, _HOUR, 200, flat=False)
 
@@ -91,7 +91,7 @@ async def open_interest(feed: Feed) -> None:
 
     async def ask(since: int, until: int) -> dict[str, Any]:
         params = _params(feed, intervalTime="5min", startTime=since, endTime=until - 1, limit=200)
-        page = await feed.client.get("publicGetV5MarketOpenInterest", params, read)
+        page = await feed.get("publicGetV5MarketOpenInterest", params, read)
         if not inverse:
             return page
         params = _params(feed, interval="5", start=since - _READING, end=until - 1, limit=201)

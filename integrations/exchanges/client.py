@@ -26,6 +26,7 @@ Answer = TypeVar("Answer")
 
 _ATTEMPTS = 8  # once the venue has answered anything; before that it is the network that is missing
 _FIRST_ATTEMPTS = 3
+_FIRST_WAIT = 0.25  # seconds, doubled with every attempt
 _LONGEST_WAIT = 300.0  # seconds of Retry-After that are waited for
 _REFUSED = {401, 403, 404, 405, 410, 451}
 _STATUS = re.compile(r" ([45]\d\d) ")
@@ -34,13 +35,16 @@ _STATUS = re.compile(r" ([45]\d\d) ")
 class Fault(Exception):  # noqa: N818
     """An answer that asking again may cure.
 
-    wait   seconds to wait first, if the venue said so; limit: it said that it was asked too often
+    wait    seconds to wait first, if the venue said so
+    limit   it said that it was asked too often
+    heard   it answered, though not what was asked for
     """
 
-    def __init__(self, text: str, wait: float | None = None, limit: bool = False) -> None:
+    def __init__(self, text: str, wait: float | None = None, limit: bool = False, heard: bool = False) -> None:
         super().__init__(text)
         self.wait = wait
         self.limit = limit
+        self.heard = heard
 
 
 def library() -> ModuleType:
@@ -117,7 +121,7 @@ class Client:
             fault = state.outcome.exception() if state.outcome else None
             if isinstance(fault, Fault) and fault.wait is not None:
                 return fault.wait
-            first = 1.0 if isinstance(fault, Fault) and fault.limit else 0.25
+            first = _FIRST_WAIT * (4.0 if isinstance(fault, Fault) and fault.limit else 1.0)
             return float(min(30.0, first * 2 ** (state.attempt_number - 1)))
 
         def enough(state: tenacity.RetryCallState) -> bool:
@@ -133,7 +137,7 @@ class Client:
         try:
             return await again(self._once, method, arguments, read)
         except Fault as fault:
-            if isinstance(fault.__cause__, (ValueError, KeyError, TypeError, IndexError)):
+            if fault.heard:
                 raise ValueError(f"{self.venue} answers nonsense to {method}: {fault}") from None
             hint = "" if self._answered else ": is there a network?"
             raise ConnectionError(f"{self.venue} does not answer: {fault}{hint}") from None
@@ -141,6 +145,8 @@ class Client:
     async def _once(self, method: str, arguments: tuple[Any, ...], read: Callable[[Any], Answer]) -> Answer:
         """One request; Fault for what asking again may cure."""
         call = getattr(self.instance, method)
+        if self._listener is not None:
+            self._listener.status = None
         try:
             if self.is_async:
                 answer = await call(*arguments)
@@ -155,7 +161,7 @@ class Client:
         try:
             return read(answer)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
-            raise Fault(f"found {one_line(answer)}: {one_line(error)}") from error
+            raise Fault(f"found {one_line(answer)}: {one_line(error)}", heard=True) from error
 
     def _locked(self, call: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         with _LOCKS.setdefault(self.instance, threading.Lock()):
@@ -166,11 +172,11 @@ class Client:
         ccxt = library()
         text = one_line(error)
         if not isinstance(error, ccxt.BaseError):
-            return Fault(f"its answer cannot be read: {type(error).__name__}: {text}")
-        limited = isinstance(error, (ccxt.DDoSProtection, ccxt.RateLimitExceeded))
+            return Fault(f"its answer cannot be read: {type(error).__name__}: {text}", heard=True)
         status, headers = _status(error), self._headers()
-        if status is None and limited and self._listener is not None:
+        if status is None and self._listener is not None:
             status = self._listener.status
+        limited = status == 429 or isinstance(error, (ccxt.DDoSProtection, ccxt.RateLimitExceeded))
         if status == 418:
             after = _header(headers, "Retry-After")
             until = f", for {after} s" if after else ""
@@ -183,11 +189,11 @@ class Client:
             return ConnectionError(f"{self.venue} refuses (HTTP {status}){where}: {text}")
         if isinstance(error, ccxt.BadResponse):
             self._answered = True
-            return Fault(text)
+            return Fault(text, heard=True)
         if isinstance(error, ccxt.OperationFailed) and status != 400:
             return Fault(text)
-        if type(error) is ccxt.ExchangeError and error.__cause__ is not None:  # ccxt's word for what broke in transport
-            return Fault(text)
+        if type(error) is ccxt.ExchangeError:  # ccxt's word for what it has no other for: a broken body, a strange one
+            return Fault(text, heard=error.__cause__ is None)
         return ValueError(f"{self.venue} refuses: {text}")
 
     def _limited(self, text: str, after: str | None) -> Exception:

@@ -31,7 +31,7 @@ async def _page(feed: Feed, **params: Any) -> dict[str, Any]:
         return page | sized(feed.market, column(rows, "size"), price)
 
     wanted = {"product_id": feed.market["id"], "limit": PAGE, **params}
-    return await feed.client.get("v3PublicGetBrokerageMarketProductsProductIdTicker", wanted, read)
+    return await feed.get("v3PublicGetBrokerageMarketProductsProductIdTicker", wanted, read)
 
 
 async def newest(feed: Feed) -> dict[str, Any]:
@@ -89,6 +89,6 @@ async def candles(feed: Feed) -> None:
     async def ask(since: int, until: int) -> dict[str, Any]:
         params = {"product_id": feed.market["id"], "granularity": _INTERVALS[feed.timeframe]}
         params |= {"start": str(since // 1000), "end": str((until - 1) // 1000)}
-        return await feed.client.get("v3PublicGetBrokerageMarketProductsProductIdCandles", params, read)
+        return await feed.get("v3PublicGetBrokerageMarketProductsProductIdCandles", params, read)
 
     await by_windows(feed, ask, feed.step, 300, flat=False, lag=feed.step)

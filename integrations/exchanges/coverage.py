@@ -93,7 +93,7 @@ def _between(time: np.ndarray, first: int, end: int, since: int, until: int) -> 
 
 def _uncovered(time: np.ndarray, chained: bool, since: int, until: int, spans: list[Span]) -> list[Gap]:
     """What no span covers; between trades that are chained, ``_jumps`` tells what is missing."""
-    gaps = [_between(time, first, end, since, until) for first, end in without([(since, until)], spans)]
+    gaps = [_between(time, first, first, since, until) for first, _ in without([(since, until)], spans)]
     if not chained or len(time) == 0:
         return gaps
     edges = []

@@ -14,9 +14,10 @@ from liquidator_core.timeframes import timeframe_ms
 from ..store import parquet
 from ..store.layout import Span, merged
 from .client import Client
-from .tables import Columns, empty, key_of, table_of
+from .tables import Columns, checked, empty, key_of, table_of
 
 Progress = Callable[[str, int, int], object]
+Page = dict[str, Any]  # columns of rows, and what else a venue's module keeps there
 
 _FIRST_PAGES = 4  # that are kept at once; later as many as a quarter of what was kept before
 _GROWTH = 4
@@ -59,6 +60,14 @@ class Feed:
     def step(self) -> int:
         """The length of a candle in ms."""
         return timeframe_ms(self.timeframe)
+
+    async def get(self, end_point: str, params: dict[str, Any], read: Callable[[Any], Page]) -> Page:
+        """A page of a raw end point, checked. Errors as for ``Client.ask``."""
+        return await self.ask(end_point, (params,), read)
+
+    async def ask(self, method: str, arguments: tuple[Any, ...], read: Callable[[Any], Page]) -> Page:
+        """A page that ``read`` makes of what a method of the instance gives, checked. Errors as for ``Client.ask``."""
+        return await self.client.ask(method, arguments, lambda answer: checked(self.kind, read(answer)))
 
     def take(self, columns: Columns) -> None:
         """Take a page of rows, in any order; those outside of the span are left out."""

@@ -34,7 +34,7 @@ async def newest(feed: Feed) -> dict[str, Any]:
         side = tables.takers([row["side"] for row in rows], "hyperliquid")
         return {**page, "side": side, "id": column(rows, "tid", whole)}
 
-    return await feed.client.get("publicPostInfo", {"type": "recentTrades", "coin": _coin(feed)}, read)
+    return await feed.get("publicPostInfo", {"type": "recentTrades", "coin": _coin(feed)}, read)
 
 
 async def trades(feed: Feed) -> None:
@@ -49,7 +49,7 @@ async def candles(feed: Feed) -> None:
 
     async def ask(since: int, until: int) -> dict[str, Any]:
         wanted = {"coin": _coin(feed), "interval": feed.timeframe, "startTime": since, "endTime": until - 1}
-        return await feed.client.get("publicPostInfo", {"type": "candleSnapshot", "req": wanted}, read)
+        return await feed.get("publicPostInfo", {"type": "candleSnapshot", "req": wanted}, read)
 
     await by_windows(feed, ask, feed.step, 5000, flat=True)
 
@@ -61,6 +61,6 @@ async def funding(feed: Feed) -> None:
 
     async def ask(since: int, until: int) -> dict[str, Any]:
         wanted = {"type": "fundingHistory", "coin": _coin(feed), "startTime": since, "endTime": until - 1}
-        return await feed.client.get("publicPostInfo", wanted, read)
+        return await feed.get("publicPostInfo", wanted, read)
 
     await by_windows(feed, ask, _HOUR, 500, flat=False)

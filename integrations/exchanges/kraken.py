@@ -30,25 +30,30 @@ def _rows(feed: Feed, answer: Any) -> list[Any]:
     return rows_of(held, names[0]) if names else []
 
 
-async def _page(feed: Feed, cursor: str | None) -> tuple[dict[str, Any], str]:
-    """(a page of trades, the cursor behind it)."""
+async def _page(feed: Feed, cursor: str | None) -> dict[str, Any]:
+    """A page of trades, and the ``cursor`` behind it."""
 
-    def read(answer: Any) -> tuple[dict[str, Any], str]:
+    def read(answer: Any) -> dict[str, Any]:
         rows = _rows(feed, answer)
-        microseconds = np.rint(column(rows, 2) * 1e6).astype(np.int64)  # a float of seconds holds no more
-        page = {"time": microseconds // 1000, "price": column(rows, 0), "size": column(rows, 1)}
+        page = {"time": _floored(column(rows, 2)), "price": column(rows, 0), "size": column(rows, 1)}
         page |= {"side": tables.takers([row[3] for row in rows], "kraken"), "id": column(rows, 6, whole)}
-        return page, str(answer["result"]["last"])
+        return {**page, "cursor": str(answer["result"]["last"])}
 
     params: dict[str, Any] = {"pair": feed.market["id"], "count": PAGE}
     if cursor is not None:
         params["since"] = cursor
-    return await feed.client.get("publicGetTrades", params, read)
+    return await feed.get("publicGetTrades", params, read)
+
+
+def _floored(seconds: np.ndarray) -> np.ndarray:
+    """The ms that times in seconds fall into; floats of this size are 2.4e-7 apart, so what is as near is on it."""
+    whole_seconds = np.floor(seconds)
+    return (whole_seconds * 1000.0 + np.floor((seconds - whole_seconds) * 1000.0 + 3e-4)).astype(np.int64)
 
 
 async def newest(feed: Feed) -> dict[str, Any]:
     """The newest page of trades."""
-    return (await _page(feed, None))[0]
+    return await _page(feed, None)
 
 
 async def trades(feed: Feed) -> None:
@@ -57,7 +62,7 @@ async def trades(feed: Feed) -> None:
     start, time, first = feed.since, feed.since, True
     empty = False
     while time < feed.until:
-        page, behind = await _page(feed, cursor)
+        page = await _page(feed, cursor)
         if len(page["id"]) == 0:
             if empty:
                 if not first:
@@ -74,7 +79,7 @@ async def trades(feed: Feed) -> None:
         first = False
         feed.cover(start, time, "ids")
         start = max(start, time)
-        cursor = behind
+        cursor = page["cursor"]
     feed.cover(start, feed.until, "ids")
 
 
@@ -88,10 +93,10 @@ async def candles(feed: Feed) -> None:
         return {"time": column(rows, 0, whole) * 1000, **page}
 
     params = {"pair": feed.market["id"], "interval": feed.step // 60_000, "since": str(feed.since // 1000 - 1)}
-    page = await feed.client.get("publicGetOHLC", params, read)
+    page = await feed.get("publicGetOHLC", params, read)
     time = page["time"]
     if len(time) == 0:
-        page = await feed.client.get("publicGetOHLC", params, read)
+        page = await feed.get("publicGetOHLC", params, read)
         time = page["time"]
     reach = int(time.min()) if len(time) else feed.until
     if reach > feed.since:

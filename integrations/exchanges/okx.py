@@ -34,7 +34,7 @@ async def _page(feed: Feed, **params: Any) -> dict[str, Any]:
         return page | sized(feed.market, column(rows, "sz"), price)
 
     wanted = {"instId": feed.market["id"], "limit": str(PAGE), **params}
-    return await feed.client.get("publicGetMarketHistoryTrades", wanted, read)
+    return await feed.get("publicGetMarketHistoryTrades", wanted, read)
 
 
 async def newest(feed: Feed) -> dict[str, Any]:
@@ -82,7 +82,7 @@ async def candles(feed: Feed) -> None:
     async def ask(since: int, until: int, end_point: str = "publicGetMarketHistoryCandles") -> dict[str, Any]:
         params = {"instId": feed.market["id"], "bar": bar, "limit": "100"}
         params |= {"after": str(until), "before": str(since - 1)}
-        return await feed.client.get(end_point, params, read)
+        return await feed.get(end_point, params, read)
 
     async def ask_latest(since: int, until: int) -> dict[str, Any]:
         return await ask(since, until, "publicGetMarketCandles")
@@ -98,7 +98,7 @@ async def funding(feed: Feed) -> None:
 
     async def ask(since: int, until: int) -> dict[str, Any]:
         params = {"instId": feed.market["id"], "limit": "100", "after": str(until), "before": str(since - 1)}
-        return await feed.client.get("publicGetPublicFundingRateHistory", params, read)
+        return await feed.get("publicGetPublicFundingRateHistory", params, read)
 
     await by_windows(feed, ask, _HOUR, 100, flat=False)
 
@@ -111,6 +111,6 @@ async def open_interest(feed: Feed) -> None:
     async def ask(since: int, until: int) -> dict[str, Any]:
         params = {"instId": feed.market["id"], "period": "5m", "limit": "100"}
         params |= {"begin": str(since - 1), "end": str(until)}
-        return await feed.client.get("publicGetRubikStatContractsOpenInterestHistory", params, read)
+        return await feed.get("publicGetRubikStatContractsOpenInterestHistory", params, read)
 
     await by_windows(feed, ask, _READING, 100, flat=False)

@@ -40,6 +40,7 @@ _FIRST_MS, _LAST_MS = 10**11, 10**14  # 1973 to 5138: what is no time in ms lies
 _TAKER = np.array(["sell", "", "buy"], object)
 _WHO = {LONG: "long", SHORT: "short"}
 
+Page = dict[str, Any]
 Columns = Mapping[str, Any]  # name -> array, list or Arrow array, of one length
 
 
@@ -49,12 +50,11 @@ def key_of(kind: str) -> tuple[str, ...]:
 
 
 def table_of(kind: str, columns: Columns, venue: str, symbol: str) -> pa.Table:
-    """A page of a venue's rows as a table. Raises ValueError for a time, a price or a size that is none."""
+    """A page of a venue's rows as a table."""
     types = dict(COLUMNS[kind])
     if "usd" in columns:
         types["usd"] = _NUMBERS
     arrays = {name: _array(columns[name], kind_of) for name, kind_of in types.items()}
-    _check(arrays)
     rows = len(arrays["time"])
     for name, text in (("venue", venue), ("symbol", symbol)):
         arrays[name] = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), pa.array([text]))
@@ -77,21 +77,21 @@ def _array(values: Any, kind: pa.DataType) -> pa.Array:
     return array if array.type == kind else array.cast(kind)
 
 
-def _check(arrays: Mapping[str, pa.Array]) -> None:
-    rows = len(arrays["time"])
-    if rows == 0:
-        return
-    for name, array in arrays.items():
-        if array.null_count or len(array) != rows:
-            raise ValueError(f"{name}: found rows without one, allowed one in every row")
-    when = arrays["time"].to_numpy()
-    if when.min() < _FIRST_MS or when.max() >= _LAST_MS:
-        raise ValueError(f"time: found {when.min()} to {when.max()}, allowed ms since the epoch")
-    for name in ("price", "size", "open", "high", "low", "close"):
-        if name in arrays:
-            values = arrays[name].to_numpy()
-            if not (values.min() > 0.0 and values.max() < np.inf):
-                raise ValueError(f"{name}: found {values.min()} to {values.max()}, allowed finite numbers above 0")
+def checked(kind: str, page: Page) -> Page:
+    """A page whose columns are as long as each other. Raises ValueError for a time, a price or a size that is none."""
+    time = page["time"]
+    for name in COLUMNS[kind]:
+        if len(page[name]) != len(time):
+            raise ValueError(f"{name}: found {len(page[name])} rows, allowed {len(time)}")
+    if len(time) == 0:
+        return page
+    if time.min() < _FIRST_MS or time.max() >= _LAST_MS:
+        raise ValueError(f"time: found {time.min()} to {time.max()}, allowed ms since the epoch")
+    for name in page.keys() & {"price", "size", "open", "high", "low", "close"}:
+        values = page[name]
+        if not (values.min() > 0.0 and values.max() < np.inf):
+            raise ValueError(f"{name}: found {values.min()} to {values.max()}, allowed finite numbers above 0")
+    return page
 
 
 def candles_of(trades: Sequence[pa.Table], step: int) -> dict[str, np.ndarray]:

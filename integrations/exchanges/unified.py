@@ -46,16 +46,14 @@ def _read_trades(feed: Feed, rows: Any) -> dict[str, Any]:
 
 async def newest(feed: Feed) -> dict[str, Any]:
     """The newest page of trades."""
-    return await feed.client.ask(
-        "fetch_trades", (feed.market["symbol"], None, PAGE), lambda rows: _read_trades(feed, rows)
-    )
+    return await feed.ask("fetch_trades", (feed.market["symbol"], None, PAGE), lambda rows: _read_trades(feed, rows))
 
 
 async def trades(feed: Feed) -> None:
     """Forward by time, from the last trade of a page on: what does not fit into one moment's page is lost."""
     time, start = feed.since, feed.since
     while time < feed.until:
-        page = await feed.client.ask(
+        page = await feed.ask(
             "fetch_trades", (feed.market["symbol"], time, PAGE), lambda rows: _read_trades(feed, rows)
         )
         if len(page["time"]) == 0 or page["time"].max() <= time:
@@ -76,7 +74,7 @@ async def candles(feed: Feed) -> None:
 
     async def ask(since: int, until: int) -> dict[str, Any]:
         arguments = (feed.market["symbol"], feed.timeframe, since, (until - since) // feed.step)
-        return await feed.client.ask("fetch_ohlcv", arguments, read)
+        return await feed.ask("fetch_ohlcv", arguments, read)
 
     await by_windows(feed, ask, feed.step, _CANDLES, flat=False, lag=feed.step)
 
@@ -87,7 +85,7 @@ async def funding(feed: Feed) -> None:
         return {"time": column(rows, "timestamp", tables.whole), "funding_rate": rate}
 
     async def ask(since: int, until: int) -> dict[str, Any]:
-        return await feed.client.ask("fetch_funding_rate_history", (feed.market["symbol"], since, 100), read)
+        return await feed.ask("fetch_funding_rate_history", (feed.market["symbol"], since, 100), read)
 
     await by_windows(feed, ask, _HOUR, 100, flat=False)
 
@@ -99,7 +97,7 @@ async def open_interest(feed: Feed) -> None:
         return {"time": column(rows, "timestamp", tables.whole), "open_interest": amount}
 
     async def ask(since: int, until: int) -> dict[str, Any]:
-        return await feed.client.ask("fetch_open_interest_history", (feed.market["symbol"], "1h", since, 100), read)
+        return await feed.ask("fetch_open_interest_history", (feed.market["symbol"], "1h", since, 100), read)
 
     await by_windows(feed, ask, _HOUR, 100, flat=False)
 
@@ -118,7 +116,7 @@ async def liquidations(feed: Feed) -> None:
         return {"time": column(rows, "timestamp", tables.whole), "price": price, "side": side, **worth, "usd": usd}
 
     async def ask(since: int, until: int) -> dict[str, Any]:
-        return await feed.client.ask("fetch_liquidations", (feed.market["symbol"], since, 100), read)
+        return await feed.ask("fetch_liquidations", (feed.market["symbol"], since, 100), read)
 
     await by_windows(feed, ask, _HOUR, 24, flat=False)
 

@@ -1,6 +1,6 @@
 """Where kept data lies in a store's folder: ``venue/symbol/kind/2026-11-28.parquet``, or a month: ``2026-11.parquet``.
 
-``layout.json`` at the top holds the layout's number. A file holds the rows of a UTC day, or once compacted of a month of
+``layout.json`` at the top holds the layout's number. A file holds the rows of a UTC day, once compacted of a month of
 whole days, in order of time, each with ``written``, the time at which it was first written; its metadata hold the spans
 of time that it covers, so that what is there and what is missing can be told without reading rows. Candles of a
 timeframe are a kind of their own, ``candles-1m``. A name from a venue becomes that of a folder by ``folder_name``.

@@ -35,7 +35,7 @@ class Tape:
         return replace(self, id=ids)
 
     def candles(self, since: int, until: int, step: int, flat: bool) -> list[tuple[int, list[float]]]:
-        """(time, [open, high, low, close, volume, taker buy volume, trades]); ``flat``: of every step from the first."""
+        """(time, [open, high, low, close, volume, taker buys, trades]); ``flat``: of every step from the first."""
         out = []
         last = float("nan")
         before = int(np.searchsorted(self.time, since))

@@ -315,9 +315,10 @@ def _okx_candle(swap: bool, time: int, one: list[float], confirm: str) -> list[s
 
 
 def nanoseconds(tape: Tape) -> np.ndarray:
-    """The times of a tape, a microsecond apart within a millisecond."""
-    first = np.searchsorted(tape.time, tape.time)
-    return tape.time * 1_000_000 + (np.arange(len(tape)) - first) * 1_000
+    """The times of a tape, a microsecond or less apart within a millisecond."""
+    first, after = np.searchsorted(tape.time, tape.time), np.searchsorted(tape.time, tape.time, side="right")
+    apart = np.minimum(1_000, 999_000 // (after - first))
+    return tape.time * 1_000_000 + (np.arange(len(tape)) - first) * apart
 
 
 def _kraken(server: Loopback, host: str, path: str, params: dict[str, Any]) -> Any:

@@ -1,0 +1,25 @@
+"""A loopback server a test, and backoff that takes milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+pytest.importorskip("ccxt")
+pytest.importorskip("aiohttp")
+
+from liquidator_integrations.exchanges import client  # noqa: E402
+
+from .loopback import Loopback, serving  # noqa: E402
+
+
+@pytest.fixture
+def server() -> Iterator[Loopback]:
+    with serving() as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def quick_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "_FIRST_WAIT", 0.005)
