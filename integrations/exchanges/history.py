@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from liquidator_core.timeframes import TIMEFRAMES, timeframe_ms
 
-from ..files import moment
-from ..ingest import ms_of
+from ..market.messages import moment
+from ..market.times import ms_of
 from ..store import layout, parquet
 from ..store.layout import Span, merged, without
 from . import coverage, venues

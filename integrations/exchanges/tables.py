@@ -17,7 +17,8 @@ from liquidator_core import TRADE, Params
 from liquidator_core.layout import LONG, SHORT
 from liquidator_core.tape import bars_from_trades
 
-from ..ingest import SIDES, VENUES
+from ..market.names import SIDES
+from ..market.venues import VENUES
 from ..store.parquet import in_order
 
 NORMALISED = {b"liquidator": b"normalised"}

@@ -8,6 +8,7 @@ import numpy as np
 
 from liquidator_core.layout import LONG
 
+from ..market.venues import DISPUTED, POSITION_SIDED
 from . import tables
 from .feed import Feed
 from .paging import by_windows
@@ -27,8 +28,6 @@ _METHODS = {
 }
 _HOUR = 3_600_000
 _CANDLES = 500
-_POSITION_SIDED = ("bybit",)
-_DISPUTED = ("gate", "gateio", "bitfinex", "deribit")
 
 
 def kinds(instance: Any) -> tuple[str, ...]:
@@ -104,12 +103,12 @@ async def open_interest(feed: Feed) -> None:
 
 async def liquidations(feed: Feed) -> None:
     venue = feed.client.venue
-    if venue in _DISPUTED:
+    if venue in DISPUTED:
         raise ValueError(f"liquidations: what {venue} means by their sides is disputed")
 
     def read(rows: Any) -> dict[str, Any]:
         price = column(rows, "price", _floats)
-        long = "buy" if venue in _POSITION_SIDED else "sell"
+        long = "buy" if venue in POSITION_SIDED else "sell"
         side = [tables.closed(LONG if row["side"] == long else 1 - LONG) for row in rows]
         worth = sized(feed.market, column(rows, "contracts", _floats), price)
         usd = worth.get("usd", worth["size"] * price)

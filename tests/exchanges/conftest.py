@@ -9,9 +9,9 @@ import pytest
 pytest.importorskip("ccxt")
 pytest.importorskip("aiohttp")
 
-from liquidator_integrations.exchanges import client  # noqa: E402
+from venue_server import Loopback, serving
 
-from .loopback import Loopback, serving  # noqa: E402
+from liquidator_integrations.exchanges import client
 
 
 @pytest.fixture

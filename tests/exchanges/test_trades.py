@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from liquidator_integrations.exchanges import fetch
+import venue_wire as wire
+from venue_server import Fault, Loopback, serving
+from venue_tape import HOUR, START, Tape, in_one_second, make
 
-from . import wire
-from .loopback import Fault, Loopback, serving
-from .tape import HOUR, START, Tape, in_one_second, make
+from liquidator_integrations.exchanges import fetch
 
 DAY = 24 * HOUR
 COMPLETE = ("binance", "okx", "kraken", "coinbase")

@@ -6,11 +6,10 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-
-from .tape import HOUR, MINUTE, Tape
+from venue_tape import HOUR, MINUTE, Tape
 
 if TYPE_CHECKING:
-    from .loopback import Loopback
+    from venue_server import Loopback
 
 Answer = tuple[Any, int]
 STEPS = {"1m": MINUTE, "5m": 5 * MINUTE, "1h": HOUR, "1": MINUTE, "5": 5 * MINUTE, "60": HOUR, "ONE_MINUTE": MINUTE}

@@ -14,10 +14,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import venue_wire as wire
 from aiohttp import web
-
-from . import wire
-from .tape import Tape, make
+from venue_tape import Tape, make
 
 
 @dataclass
