@@ -115,10 +115,8 @@ async def _from_trades(feed: Feed, until: int) -> None:
     known = examine(rows, feed.since, until, source.spans, chained=True)
     step = feed.step
     holes = [Span(gap.since // step * step, gap.until // step * step + step, "none") for gap in known.gaps]
-    page = tables.candles_of([rows], feed.step)
+    page = tables.candles_of(rows, step, until)
     whole_ones = [not any(hole.since <= time < hole.until for hole in holes) for time in page["time"].tolist()]
     feed.take({name: values[whole_ones] for name, values in page.items()})
-    for since, end in without([(int(page["time"][0]), int(page["time"][-1]) + feed.step)], holes):
+    for since, end in without([(feed.since, until)], holes):
         feed.cover(since, end, "none")
-    if page["time"][0] > feed.since and not holes:
-        feed.cover(feed.since, int(page["time"][0]), "none")

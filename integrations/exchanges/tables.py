@@ -19,7 +19,6 @@ from liquidator_core.tape import bars_from_trades
 
 from ..market.names import SIDES
 from ..market.venues import VENUES
-from ..store.parquet import in_order
 
 NORMALISED = {b"liquidator": b"normalised"}
 
@@ -95,17 +94,17 @@ def checked(kind: str, page: Page) -> Page:
     return page
 
 
-def candles_of(trades: Sequence[pa.Table], step: int) -> dict[str, np.ndarray]:
-    """The columns of the candles that trades make, from the first interval with a trade to the last.
+def candles_of(table: pa.Table, step: int, until: int) -> dict[str, np.ndarray]:
+    """The columns of the candles that trades make, flat ones included, from the first trade's on.
 
-    trades   tables of trades, in any order; step   ms of a candle
+    table   trades in order of time, all before ``until``
+    step    ms of a candle; ``until`` is a multiple of it
     """
-    table = in_order(pa.concat_tables(trades), key_of("trades"))
     rows = np.zeros(len(table) + 1, TRADE)
     for name in ("time", "price", "size"):
         rows[name][:-1] = table[name].to_numpy()
     rows["side"][:-1] = np.where(pc.equal(table["side"], "buy").to_numpy(), 1, -1)
-    rows[-1] = (rows["time"][-2] // step * step + step, rows["price"][-2], rows["size"][-2], 1)  # closes the last one
+    rows[-1] = (until, rows["price"][-2], rows["size"][-2], 1)  # closes the last candle
     bars = bars_from_trades(rows, Params(tape_ms=step))
     return {name: bars[name].copy() for name in COLUMNS["candles"]}
 
