@@ -83,9 +83,8 @@ class Client:
     """
 
     def __init__(self, exchange: Any, inline: bool) -> None:
-        ccxt = library()
         self.instance = shared(exchange) if isinstance(exchange, str) else exchange
-        if not isinstance(self.instance, ccxt.Exchange):
+        if not all(hasattr(self.instance, name) for name in ("id", "urls", "has", "load_markets", "on_rest_response")):
             raise TypeError(f"exchange must be a name or a ccxt instance, got {type(exchange).__name__}")
         self.is_async = is_async(self.instance)
         self.venue: str = self.instance.id
@@ -326,20 +325,33 @@ def run(make: Callable[[], Coroutine[Any, Any, Answer]], instance: Any) -> Answe
     own = instance.asyncio_loop
     if own is not None and own.is_running():
         return asyncio.run_coroutine_threadsafe(make(), own).result()
+    if own is not None and not own.is_closed():
+        return own.run_until_complete(make())
     with _LOOP_LOCK:
-        loop = own if own is not None and not own.is_closed() else _adopted(instance)
-        return loop.run_until_complete(make())
+        return _our_loop().run_until_complete(_visiting(make, instance))
 
 
-def _adopted(instance: Any) -> asyncio.AbstractEventLoop:
-    """Our loop, with an instance moved to it whose own is closed or not known yet."""
+def _our_loop() -> asyncio.AbstractEventLoop:
     global _loop
     if _loop is None:
         _loop = asyncio.new_event_loop()
         atexit.register(_loop.close)
-    if instance.session is not None and instance.own_session:
-        with contextlib.suppress(RuntimeError):
-            _loop.run_until_complete(instance.session.close())
-        instance.session = instance.tcp_connector = None
-    instance.asyncio_loop = instance.throttler.loop = _loop
     return _loop
+
+
+async def _visiting(make: Callable[[], Coroutine[Any, Any, Answer]], instance: Any) -> Answer:
+    """Run on our loop for an instance that has none, or whose own is closed; then its connections are no loop's."""
+    await _let_go(instance)
+    try:
+        return await make()
+    finally:
+        await _let_go(instance)
+
+
+async def _let_go(instance: Any) -> None:
+    if instance.own_session and instance.session is not None:
+        with contextlib.suppress(RuntimeError):  # of a loop that is closed
+            await instance.session.close()
+            await asyncio.sleep(0)  # in which its transports close
+        instance.session = instance.tcp_connector = None
+    instance.asyncio_loop = None

@@ -12,7 +12,7 @@ Market = Mapping[str, Any]
 MARKETS = ("perpetual", "inverse", "spot")
 _BASES = {"XBT": "BTC", "XDG": "DOGE", "XETH": "ETH"}
 _DOLLARS = ("USDT", "USDC", "USD")  # in the order in which they are taken for a dollar of a perpetual
-_SWAP = re.compile(r"[-_/.]?(PERPETUAL|PERP|SWAP)$")
+_SWAP = re.compile(r"[-_/.]?(PERPETUAL|PERP|SWAP)$", re.IGNORECASE)
 _SPLIT = re.compile(r"[-_/]")
 _THOUSAND = re.compile(r"^(1000|k)(?=[A-Z]{2})")  # kPEPE and 1000PEPE are a thousand PEPE
 
@@ -33,13 +33,15 @@ def find_market(markets: Mapping[str, Market], symbol: str, market: str | None =
     said = _said(markets, text)
     if said is not None and market in (None, _type_of(said)):
         return said, False
-    upper = text.upper()
-    base, quote, is_swap = _parts(upper, {str(one["base"]).upper() for one in markets.values()})
-    found = [one for one in markets.values() if _type_of(one) in MARKETS and _is_named(one, base, quote)]
+    base, quote, is_swap = _parts(text, {str(one["base"]).upper() for one in markets.values()})
+    known = [one for one in markets.values() if _type_of(one) in MARKETS]
+    found = (
+        [one for one in known if _is_named(one, base.upper(), quote)]
+        or [one for one in known if _is_named(one, _THOUSAND.sub("", base).upper(), quote, thousands=True)]
+        or [one for one in known if one["id"] == text]
+    )
     if not found:
-        found = [one for one in markets.values() if _type_of(one) in MARKETS and _is_named(one, base, quote, True)]
-    if not found:
-        raise ValueError(_unknown(text, base, markets))
+        raise ValueError(_unknown(text, base.upper(), markets))
     wanted = [market] if market else ["perpetual", "inverse"] if is_swap else ["perpetual", "spot", "inverse"]
     for one_type in wanted:
         of_type = [one for one in found if _type_of(one) == one_type and _quote_fits(one, quote, one_type)]
@@ -66,25 +68,26 @@ def _type_of(market: Market) -> str:
 
 
 def _parts(text: str, bases: set[str]) -> tuple[str, str, bool]:
-    """(base, quote or "", whether it says perpetual) of a symbol in capitals."""
+    """(base as it is written, quote in capitals or "", whether it says perpetual) of a symbol."""
     is_swap = _SWAP.search(text) is not None
     text = _SWAP.sub("", text).partition(":")[0]
     base, *rest = [part for part in _SPLIT.split(text) if part] or [text]
-    quote = rest[0] if rest else ""
-    if not quote and base not in bases and base not in _BASES:
+    quote = "/".join(rest).upper()
+    if not quote and base.upper() not in bases and base.upper() not in _BASES:
         for ending in (*_DOLLARS, "EUR", "GBP", "BTC", "ETH"):
-            if base.endswith(ending) and len(base) > len(ending):
-                base, quote = base.removesuffix(ending), ending
+            if base.upper().endswith(ending) and len(base) > len(ending):
+                base, quote = base[: -len(ending)], ending
                 break
-    return _BASES.get(base, base), _BASES.get(quote, quote), is_swap
+    return _BASES.get(base.upper(), base), _BASES.get(quote, quote), is_swap
 
 
 def _is_named(market: Market, base: str, quote: str, thousands: bool = False) -> bool:
-    """Whether a market is of a base and of a quote, or of one that stands for it."""
-    mine = str(market["base"])
+    """Whether a market is of a base, in capitals, and of a quote, or of one that stands for it."""
+    mine = str(market.get("baseName") or market["base"])
     if thousands:
-        mine, base = _THOUSAND.sub("", mine), _THOUSAND.sub("", base)
-    return mine.upper() == base and (not quote or market["quote"] == quote or {market["quote"], quote} <= set(_DOLLARS))
+        mine = _THOUSAND.sub("", mine)
+    right = not quote or market["quote"] == quote or {market["quote"], quote} <= set(_DOLLARS)
+    return mine.upper() == base and right
 
 
 def _quote_fits(market: Market, quote: str, one_type: str) -> bool:

@@ -7,10 +7,11 @@ import math
 import numpy as np
 import pytest
 import venue_wire as wire
-from liquidator_integrations.exchanges import capabilities, fetch
-from liquidator_integrations.exchanges.venues import MODULES
 from venue_server import Fault, serving
 from venue_tape import HOUR, MINUTE, START, Tape, make
+
+from liquidator_integrations.exchanges import capabilities, fetch
+from liquidator_integrations.exchanges.venues import MODULES
 
 DAY = 24 * HOUR
 VENUES = ("binance", "bybit", "okx", "coinbase", "kraken", "hyperliquid")
