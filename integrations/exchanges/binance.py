@@ -15,6 +15,8 @@ CHAINED = True
 FLAT = True
 KINDS = ("candles", "trades", "funding", "open_interest")
 REACH = {"trades": "about a year back", "open_interest": "30 days back, a reading every 5 minutes"}
+PAGES_BACK = True  # whether trades come a page after the other
+COST = 20.0  # of a page of trades, in ccxt's units
 PAGE = 1000  # trades a request
 
 _HOUR = 3_600_000
@@ -171,4 +173,4 @@ async def open_interest(feed: Feed) -> None:
         end_point = "fapiDataGetOpenInterestHist" if linear else "dapiDataGetOpenInterestHist"
         return await feed.get(end_point, params, read)
 
-    await by_windows(feed, ask, _READING, 500, flat=False)
+    await by_windows(feed, ask, _READING, 500, flat=False, may_refuse=True)

@@ -15,6 +15,8 @@ CHAINED = False
 FLAT = True
 KINDS = ("candles", "trades", "funding", "open_interest")
 REACH = {"trades": "the newest 1,000 (spot: 60)", "open_interest": "a reading every 5 minutes"}
+PAGES_BACK = False  # whether trades come a page after the other
+COST = 5.0  # of a page of trades, in ccxt's units
 PAGE = 1000
 
 _HOUR = 3_600_000

@@ -56,6 +56,10 @@ def library() -> ModuleType:
     return ccxt
 
 
+class Refusal(ValueError):  # noqa: N818
+    """What a venue refuses to do, however often it is asked."""
+
+
 _SHARED: dict[str, Any] = {}  # one instance and so one rate bucket a venue
 _LOCKS: WeakKeyDictionary[Any, Any] = WeakKeyDictionary()  # synchronous instances are asked by one thread at a time
 _STRICT_LOCK = threading.Lock()
@@ -193,7 +197,7 @@ class Client:
             return Fault(text)
         if type(error) is ccxt.ExchangeError:  # ccxt's word for what it has no other for: a broken body, a strange one
             return Fault(text, heard=error.__cause__ is None)
-        return ValueError(f"{self.venue} refuses: {text}")
+        return Refusal(f"{self.venue} refuses: {text}")
 
     def _limited(self, text: str, after: str | None) -> Exception:
         try:

@@ -15,6 +15,8 @@ CHAINED = True
 FLAT = False
 KINDS = ("candles", "trades")
 REACH = {"trades": "of a second that holds more than 1,000 the newest 1,000"}
+PAGES_BACK = True  # whether trades come a page after the other
+COST = 3.0  # of a page of trades, in ccxt's units
 PAGE = 1000
 
 _HOUR = 3_600_000

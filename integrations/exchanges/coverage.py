@@ -114,6 +114,13 @@ def _jumps(time: np.ndarray, ids: np.ndarray) -> list[Gap]:
     ]
 
 
+def without_holes(table: pa.Table, since: int, until: int, spans: list[Span]) -> list[Span]:
+    """Spans less what lies between trades whose ids do not follow each other."""
+    gaps = examine(table, since, until, spans, chained=True).gaps
+    holes = [Span(gap.since, gap.until + 1, "none") for gap in gaps]  # the moments of both ends may lack some, too
+    return [Span(*part, span.proof) for span in spans for part in without([(span.since, span.until)], holes)]
+
+
 def frames(venue: str, symbol: str, results: dict[str, Result]) -> tuple[pd.DataFrame, pd.DataFrame]:
     """(the frame of days, the frame of gaps) of all kinds that were fetched."""
     named = {"venue": venue, "symbol": symbol}

@@ -21,6 +21,7 @@ Page = dict[str, Any]  # columns of rows, and what else a venue's module keeps t
 
 _FIRST_PAGES = 4  # that are kept at once; later as many as a quarter of what was kept before
 _GROWTH = 4
+_LATE_MS = 10_000  # after which a venue shows every row
 
 
 class Feed:
@@ -82,19 +83,24 @@ class Feed:
     def cover(self, since: int, until: int, proof: str, settled: int | None = None) -> None:
         """Say that what was taken covers this part of the span.
 
-        settled   up to when it will stay so: what comes after may still grow, so that no store keeps it
+        settled   the time of the newest row there is: of a span that ends about now what comes after may still grow,
+                  and no store keeps that
         """
         since, until = max(since, self.since), min(until, self.until)
         if since >= until:
             return
         self.spans.append(Span(since, until, proof))
         if self._place is not None:
-            end = until if settled is None else min(until, settled)
+            end = until if settled is None or not self._is_fresh() else min(until, settled)
             if since < end:
                 self._to_keep.append(Span(since, end, proof))
             if len(self._pending) >= max(_FIRST_PAGES, self._kept_pages // _GROWTH):
                 self.keep()
         self._told(since, until)
+
+    def _is_fresh(self) -> bool:
+        clock = self.client.clock_ms
+        return clock is None or self.until > clock - _LATE_MS
 
     def keep(self) -> None:
         """Write what was taken and covered since the last time into the store."""

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -83,7 +81,7 @@ def fetch(
     ValueError: exchange: found 'binanse', allowed the name of an exchange: did you mean 'binance' or 'binanceus'?
     """
     client = Client(exchange, inline=True)
-    job = _Job(client, symbol, kinds, since, until, timeframe, market, store, progress)
+    job = Job(client, symbol, kinds, since, until, timeframe, market, store, progress)
     return run(job.run, client.instance)
 
 
@@ -107,11 +105,15 @@ async def afetch(
     ValueError: kinds: found 'ticks', allowed candles, trades, funding, open_interest, liquidations
     """
     client = Client(exchange, inline=False)
-    return await _Job(client, symbol, kinds, since, until, timeframe, market, store, progress).run()
+    return await Job(client, symbol, kinds, since, until, timeframe, market, store, progress).run()
 
 
-class _Job:
-    """One fetch."""
+class Job:
+    """One fetch.
+
+    optional   the kinds that are left out where the market has none
+    before     is awaited before the first request for data
+    """
 
     def __init__(
         self,
@@ -124,10 +126,12 @@ class _Job:
         market: str | None,
         store: str | os.PathLike[str] | None,
         progress: Progress | None,
+        optional: Sequence[str] = (),
     ) -> None:
         self.client = client
+        self.before: Callable[[Client, Any, int, int], Awaitable[None]] | None = None
         self.kinds = _kinds(kinds)
-        self.until = _now() if until is None else _ms("until", until)
+        self.until = now_ms() if until is None else _ms("until", until)
         self.since = _ms("since", since)
         if self.since >= self.until:
             what = "it lies in the future" if until is None else "since must be before until"
@@ -139,6 +143,7 @@ class _Job:
         self._type = market
         self._root = None if store is None else layout.open_root(Path(store))
         self._progress = progress
+        self._optional = optional
 
     async def run(self) -> History:
         with self.client.strict():
@@ -146,8 +151,12 @@ class _Job:
 
     async def _run(self) -> History:
         market = await self.resolve()
+        if self.before is not None:
+            await self.before(self.client, market, self.since, self.until)
         tables, results = {}, {}
         for kind in self.kinds:
+            if kind in self._optional and not venues.has(self.client.instance, market, kind):
+                continue
             since, until = self._bounds(kind)
             tables[kind], spans = await self._one(market, kind, since, until)
             module = venues.module_of(self.client.venue)
@@ -206,7 +215,10 @@ class _Job:
             place = layout.folder(self._root, self.client.venue, str(market["symbol"]), name)
             spans, there = parquet.read(place, since, until)
             if there is not None:
-                parts.append(there.drop_columns([parquet.WRITTEN]).replace_schema_metadata(None))
+                there = parquet.in_order(there.drop_columns([parquet.WRITTEN]), key_of(kind))
+                parts.append(there.replace_schema_metadata(None))
+                if kind == "trades" and venues.module_of(self.client.venue).CHAINED:
+                    spans = coverage.without_holes(there, since, until, spans)
         done = sum(span.until - span.since for span in spans)
         if venues.has(self.client.instance, market, kind):
             fill = getattr(venues.module_of(self.client.venue), kind)
@@ -235,19 +247,6 @@ class _Job:
         return told
 
 
-async def estimate(client: Client, market: Any, since: int, until: int) -> tuple[int, float]:
-    """(requests, seconds) that the trades of a span will take, from the newest page of them. Cost: a request."""
-    module = venues.module_of(client.venue)
-    feed = Feed(client, market, "trades", since, until, "1m", None, lambda *_: None)
-    page = await module.newest(feed)
-    time = np.asarray(page["time"])
-    if len(time) < 2:
-        return 1, 0.0
-    rate = len(time) / max(1, int(time.max()) - int(time.min()))
-    requests = max(1, math.ceil(rate * (until - since) / module.PAGE))
-    return requests, requests * float(client.instance.rateLimit) / 1000.0
-
-
 def _kinds(kinds: Sequence[str]) -> tuple[str, ...]:
     wanted = (kinds,) if isinstance(kinds, str) else tuple(kinds)
     for kind in wanted:
@@ -258,7 +257,7 @@ def _kinds(kinds: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(wanted))
 
 
-def _now() -> int:
+def now_ms() -> int:
     return time.time_ns() // 1_000_000
 
 

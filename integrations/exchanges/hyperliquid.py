@@ -15,6 +15,8 @@ CHAINED = False
 FLAT = True
 KINDS = ("candles", "trades", "funding")
 REACH = {"candles": "the latest 5,000", "trades": "the newest few"}
+PAGES_BACK = False  # whether trades come a page after the other
+COST = 10.0  # of a page of trades, in ccxt's units
 PAGE = 10
 
 _HOUR = 3_600_000

@@ -18,6 +18,8 @@ CHAINED = True
 FLAT = False
 KINDS = ("candles", "trades")
 REACH = {"candles": "the latest 720; older ones are made from trades"}
+PAGES_BACK = True  # whether trades come a page after the other
+COST = 1.2  # of a page of trades, in ccxt's units
 PAGE = 1000
 
 _HOUR = 3_600_000

@@ -19,6 +19,8 @@ REACH = {
     "funding": "three months back",
     "open_interest": "a reading every 5 minutes",
 }
+PAGES_BACK = True  # whether trades come a page after the other
+COST = 2.0  # of a page of trades, in ccxt's units
 PAGE = 100
 
 _HOUR = 3_600_000

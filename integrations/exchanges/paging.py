@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 import numpy as np
 
+from .client import Refusal
 from .feed import Feed
 from .tables import Columns
 
@@ -18,7 +19,14 @@ def times_of(page: Page) -> np.ndarray:
 
 
 async def by_windows(
-    feed: Feed, ask: Ask, step: int, limit: int, flat: bool, lag: int = 0, again: Ask | None = None
+    feed: Feed,
+    ask: Ask,
+    step: int,
+    limit: int,
+    flat: bool,
+    lag: int = 0,
+    again: Ask | None = None,
+    may_refuse: bool = False,
 ) -> None:
     """Take rows that come at most one a step, in windows that hold a page.
 
@@ -26,13 +34,20 @@ async def by_windows(
            not come stays uncovered
     lag    ms from a row's time to its end, when it is known
     again  asks once more, if otherwise than the first time
+    may_refuse   the venue refuses windows that it keeps no rows of any more: they stay uncovered
     """
     window = step * limit
     since = -(-feed.since // step) * step if flat else feed.since
     until = feed.until // step * step if flat else feed.until
     while since < until:
         end = min(until, since + window)
-        page = await ask(since, end)
+        try:
+            page = await ask(since, end)
+        except Refusal:
+            if not may_refuse:
+                raise
+            since = end
+            continue
         time = times_of(page)
         if flat:
             await _by_steps(feed, again or ask, page, since, end, step)

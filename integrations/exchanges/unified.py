@@ -17,6 +17,8 @@ from .tables import column, sized
 CHAINED = False
 FLAT = False
 REACH: dict[str, str] = {}
+PAGES_BACK = True  # whether trades come a page after the other
+COST = 1.0  # of a page of trades, in ccxt's units
 PAGE = 1000
 
 _METHODS = {

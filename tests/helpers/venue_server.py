@@ -12,6 +12,7 @@ import json
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from typing import Any
 
 import venue_wire as wire
@@ -41,6 +42,7 @@ class Loopback:
     def __init__(self, tape: Tape | None = None) -> None:
         self.tape = make() if tape is None else tape
         self.now: int | None = None  # what the venues take for now; None: just after the last trade
+        self.date: int | None = None  # what they say that the time is; None: the clock's
         self.faults: list[Fault] = []
         self.log: list[tuple[str, dict[str, str], str]] = []  # host and path, parameters, ok or the fault
         self.flat = True  # the venues that send flat candles send them
@@ -89,7 +91,8 @@ class Loopback:
             body, status = wire.answer(self, host, path, params)
         except KeyError:
             return web.json_response({"error": "not served here"}, status=404)
-        return web.json_response(body, status=status)
+        date = {} if self.date is None else {"Date": formatdate(self.date / 1000, usegmt=True)}
+        return web.json_response(body, status=status, headers=date)
 
     def _strikes(self, key: str) -> Fault | None:
         for fault in self.faults:

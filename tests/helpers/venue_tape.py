@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cache
 
 import numpy as np
 
@@ -56,6 +57,7 @@ class Tape:
         return out
 
 
+@cache
 def make(trades: int = 20_000, hours: int = 24, seed: int = 7, start: int = START, hole: bool = True) -> Tape:
     """A tape: four in five trades alone, the others in clusters of one millisecond; nothing from hour 10 to 12."""
     rng = np.random.default_rng(seed)
