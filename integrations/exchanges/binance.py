@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,8 @@ def _api(market: Any) -> str:
     return "fapiPublic" if market["linear"] else "dapiPublic"
 
 
-def _read_trades(feed: Feed, answer: Any) -> dict[str, Any]:
+def trade_columns(feed: Feed, answer: Any) -> dict[str, Any]:
+    """The columns of a page of trades, in order of their ids."""
     rows = rows_of(answer)
     price = column(rows, "p")
     page = {"time": column(rows, "T", whole), "price": price, "id": column(rows, "a", whole)}
@@ -42,7 +44,7 @@ def _read_trades(feed: Feed, answer: Any) -> dict[str, Any]:
 
 async def _page(feed: Feed, **params: int) -> dict[str, Any]:
     wanted = {"symbol": feed.market["id"], "limit": PAGE, **params}
-    return await feed.get(f"{_api(feed.market)}GetAggTrades", wanted, lambda answer: _read_trades(feed, answer))
+    return await feed.get(f"{_api(feed.market)}GetAggTrades", wanted, partial(trade_columns, feed))
 
 
 async def newest(feed: Feed) -> dict[str, Any]:

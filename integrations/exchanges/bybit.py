@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,18 +31,20 @@ def _params(feed: Feed, **more: Any) -> dict[str, Any]:
     return {"category": category, "symbol": market["id"], **more}
 
 
+def trade_columns(feed: Feed, answer: Any) -> dict[str, Any]:
+    """The columns of a page of trades."""
+    rows = rows_of(answer, "result", "list")[::-1]
+    price = column(rows, "price")
+    page = {"time": column(rows, "time", whole), "price": price, "id": [str(row["execId"]) for row in rows]}
+    page |= {"side": tables.takers([row["side"] for row in rows], "bybit")}
+    return page | sized(feed.market, column(rows, "size"), price)
+
+
 async def newest(feed: Feed) -> dict[str, Any]:
     """The newest page of trades."""
 
-    def read(answer: Any) -> dict[str, Any]:
-        rows = rows_of(answer, "result", "list")[::-1]
-        price = column(rows, "price")
-        page = {"time": column(rows, "time", whole), "price": price, "id": [str(row["execId"]) for row in rows]}
-        page |= {"side": tables.takers([row["side"] for row in rows], "bybit")}
-        return page | sized(feed.market, column(rows, "size"), price)
-
     limit = _SPOT_PAGE if feed.market["spot"] else PAGE
-    return await feed.get("publicGetV5MarketRecentTrade", _params(feed, limit=limit), read)
+    return await feed.get("publicGetV5MarketRecentTrade", _params(feed, limit=limit), partial(trade_columns, feed))
 
 
 async def trades(feed: Feed) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -24,16 +25,18 @@ _INTERVALS = {"1m": "ONE_MINUTE", "5m": "FIVE_MINUTE", "15m": "FIFTEEN_MINUTE", 
 _INTERVALS |= {"1h": "ONE_HOUR", "2h": "TWO_HOUR", "6h": "SIX_HOUR", "1d": "ONE_DAY"}
 
 
-async def _page(feed: Feed, **params: Any) -> dict[str, Any]:
-    def read(answer: Any) -> dict[str, Any]:
-        rows = rows_of(answer, "trades")
-        price = column(rows, "price")
-        page = {"time": iso_ms([row["time"] for row in rows]), "price": price, "id": column(rows, "trade_id", whole)}
-        page |= {"side": tables.takers([row["side"] for row in rows], "coinbase")}
-        return page | sized(feed.market, column(rows, "size"), price)
+def trade_columns(feed: Feed, answer: Any) -> dict[str, Any]:
+    """The columns of a page of trades."""
+    rows = rows_of(answer, "trades")
+    price = column(rows, "price")
+    page = {"time": iso_ms([row["time"] for row in rows]), "price": price, "id": column(rows, "trade_id", whole)}
+    page |= {"side": tables.takers([row["side"] for row in rows], "coinbase")}
+    return page | sized(feed.market, column(rows, "size"), price)
 
+
+async def _page(feed: Feed, **params: Any) -> dict[str, Any]:
     wanted = {"product_id": feed.market["id"], "limit": PAGE, **params}
-    return await feed.get("v3PublicGetBrokerageMarketProductsProductIdTicker", wanted, read)
+    return await feed.get("v3PublicGetBrokerageMarketProductsProductIdTicker", wanted, partial(trade_columns, feed))
 
 
 async def newest(feed: Feed) -> dict[str, Any]:

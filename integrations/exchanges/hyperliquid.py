@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,16 +28,18 @@ def _coin(feed: Feed) -> str:
     return str(market["baseName"] if market["swap"] else market["id"])
 
 
+def trade_columns(feed: Feed, answer: Any) -> dict[str, Any]:
+    """The columns of a page of trades."""
+    rows = rows_of(answer)[::-1]
+    page = {"time": column(rows, "time", whole), "price": column(rows, "px"), "size": column(rows, "sz")}
+    side = tables.takers([row["side"] for row in rows], "hyperliquid")
+    return {**page, "side": side, "id": column(rows, "tid", whole)}
+
+
 async def newest(feed: Feed) -> dict[str, Any]:
     """The newest page of trades."""
 
-    def read(answer: Any) -> dict[str, Any]:
-        rows = rows_of(answer)[::-1]
-        page = {"time": column(rows, "time", whole), "price": column(rows, "px"), "size": column(rows, "sz")}
-        side = tables.takers([row["side"] for row in rows], "hyperliquid")
-        return {**page, "side": side, "id": column(rows, "tid", whole)}
-
-    return await feed.get("publicPostInfo", {"type": "recentTrades", "coin": _coin(feed)}, read)
+    return await feed.get("publicPostInfo", {"type": "recentTrades", "coin": _coin(feed)}, partial(trade_columns, feed))
 
 
 async def trades(feed: Feed) -> None:

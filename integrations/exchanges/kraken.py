@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,19 +33,21 @@ def _rows(feed: Feed, answer: Any) -> list[Any]:
     return rows_of(held, names[0]) if names else []
 
 
+def trade_columns(feed: Feed, answer: Any) -> dict[str, Any]:
+    """The columns of a page of trades."""
+    rows = _rows(feed, answer)
+    page = {"time": _floored(column(rows, 2)), "price": column(rows, 0), "size": column(rows, 1)}
+    page |= {"side": tables.takers([row[3] for row in rows], "kraken"), "id": column(rows, 6, whole)}
+    return {**page, "cursor": str(answer["result"]["last"])}
+
+
 async def _page(feed: Feed, cursor: str | None) -> dict[str, Any]:
     """A page of trades, and the ``cursor`` behind it."""
-
-    def read(answer: Any) -> dict[str, Any]:
-        rows = _rows(feed, answer)
-        page = {"time": _floored(column(rows, 2)), "price": column(rows, 0), "size": column(rows, 1)}
-        page |= {"side": tables.takers([row[3] for row in rows], "kraken"), "id": column(rows, 6, whole)}
-        return {**page, "cursor": str(answer["result"]["last"])}
 
     params: dict[str, Any] = {"pair": feed.market["id"], "count": PAGE}
     if cursor is not None:
         params["since"] = cursor
-    return await feed.get("publicGetTrades", params, read)
+    return await feed.get("publicGetTrades", params, partial(trade_columns, feed))
 
 
 def _floored(seconds: np.ndarray) -> np.ndarray:

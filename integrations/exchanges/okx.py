@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,16 +28,18 @@ _HOUR = 3_600_000
 _READING = 300_000
 
 
-async def _page(feed: Feed, **params: Any) -> dict[str, Any]:
-    def read(answer: Any) -> dict[str, Any]:
-        rows = rows_of(answer, "data")[::-1]
-        price = column(rows, "px")
-        page = {"time": column(rows, "ts", whole), "price": price, "id": column(rows, "tradeId", whole)}
-        page |= {"side": tables.takers([row["side"] for row in rows], "okx")}
-        return page | sized(feed.market, column(rows, "sz"), price)
+def trade_columns(feed: Feed, answer: Any) -> dict[str, Any]:
+    """The columns of a page of trades."""
+    rows = rows_of(answer, "data")[::-1]
+    price = column(rows, "px")
+    page = {"time": column(rows, "ts", whole), "price": price, "id": column(rows, "tradeId", whole)}
+    page |= {"side": tables.takers([row["side"] for row in rows], "okx")}
+    return page | sized(feed.market, column(rows, "sz"), price)
 
+
+async def _page(feed: Feed, **params: Any) -> dict[str, Any]:
     wanted = {"instId": feed.market["id"], "limit": str(PAGE), **params}
-    return await feed.get("publicGetMarketHistoryTrades", wanted, read)
+    return await feed.get("publicGetMarketHistoryTrades", wanted, partial(trade_columns, feed))
 
 
 async def newest(feed: Feed) -> dict[str, Any]:
