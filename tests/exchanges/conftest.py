@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-
-pytest.importorskip("ccxt")
-pytest.importorskip("aiohttp")
-
 from venue_server import Loopback, serving
 
 from liquidator_integrations.exchanges import client

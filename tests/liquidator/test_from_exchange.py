@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-ccxt = pytest.importorskip("ccxt")
-pytest.importorskip("aiohttp")
-
 from venue_server import serving
 from venue_tape import HOUR, START, make
 
@@ -53,9 +49,8 @@ def test_few_requests(server):
 
 @pytest.mark.parametrize("market", ["spot", "inverse", "perpetual"])
 def test_markets_and_bars(server, market):
-    made = Liquidator.from_exchange(
-        "BTC", server.instance("binance"), until=END, market=market, bar="5m", timeframe="1h"
-    )
+    settings = {"bar": "5m", "timeframe": "1h"}
+    made = Liquidator.from_exchange("BTC", server.instance("binance"), until=END, market=market, **settings)
     assert made.timeframe == "1h"
     assert len(made.bars()) == 288
     kinds = {"candles"} if market == "spot" else {"candles", "open_interest", "funding"}
@@ -66,12 +61,8 @@ def test_markets_and_bars(server, market):
 @pytest.mark.parametrize(
     ("venue", "market"),
     [
-        ("binance", None),
-        ("binance", "inverse"),
-        ("okx", None),
-        ("kraken", None),
-        ("coinbase", None),
-        ("bybit", "inverse"),
+        *(("binance", market) for market in ("perpetual", "spot", "inverse")),
+        *(("okx", None), ("kraken", None), ("coinbase", None), ("bybit", "inverse")),
     ],
 )
 def test_zones_of_fetched_trades_are_those_of_the_trades(server, venue, market, capsys):
@@ -110,9 +101,9 @@ def test_what_an_api_returned_is_taken_as_before(server):
 
 
 def test_a_store_spares_the_second_fetch(server, tmp_path):
-    one = Liquidator.from_exchange("BTC", server.instance("binance"), until=END, store=tmp_path / "s")
+    one = Liquidator.from_exchange("BTC", server.instance("binance"), until=END, hours=23, store=tmp_path / "s")
     server.log.clear()
-    two = Liquidator.from_exchange("BTC", server.instance("binance"), until=END, store=tmp_path / "s")
+    two = Liquidator.from_exchange("BTC", server.instance("binance"), until=END, hours=23, store=tmp_path / "s")
     assert not [path for path, _, _ in server.log if path.endswith("klines")]
     assert one.bars().tobytes() == two.bars().tobytes()
 
