@@ -228,3 +228,10 @@ def test_capabilities_agree_with_what_is_fetched():
     others = table[~table["verified"]]
     assert set(others["proof"]) == {"none"}
     assert {"gate", "htx", "bitfinex"} <= set(others[(others["kind"] == "liquidations") & others["available"]]["venue"])
+
+
+def test_the_table_of_the_docs_is_made_from_it():
+    import exchange_capabilities as figures
+
+    text = figures.PAGE.read_text(encoding="utf-8")
+    assert figures.page_with(text, figures.tables()) == text
