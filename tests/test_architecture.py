@@ -54,6 +54,9 @@ LIBRARIES = {
     "freqtrade": {"integrations/for_freqtrade/library.py", "strategies/for_freqtrade"},
     "talib": {"strategies/for_freqtrade"},
     "plotly": {"integrations/charts/html.py"},
+    "ccxt": {"integrations/exchanges/client.py"},
+    "tenacity": {"integrations/exchanges/client.py"},
+    "filelock": {"store"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

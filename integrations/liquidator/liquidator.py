@@ -102,6 +102,8 @@ class Liquidator(Incoming):
         self.timeframes = settings.timeframes
         self.params = settings.params
         self._last: tuple[Any, pd.DataFrame] | None = None  # the last frame and what it was made from
+        self.coverage: pd.DataFrame | None = None  # of what ``from_exchange`` fetched
+        self.gaps: pd.DataFrame | None = None
 
     def __repr__(self) -> str:
         bars = self._history.rows
@@ -109,17 +111,38 @@ class Liquidator(Incoming):
         return f"<Liquidator {self.coin} {self.mode}, {bars.end} bars of {self.bar}{last}>"
 
     @classmethod
-    def from_exchange(cls, symbol: str, exchange: str, raw_data: Events | None = None, **kwargs: Any) -> Liquidator:
-        """A Liquidator of a venue's trades as its API returned them (``raw_data``); ``kwargs`` as for the class.
+    def from_exchange(
+        cls,
+        symbol: str,
+        exchange: Any = "binance",
+        raw_data: Events | None = None,
+        *,
+        hours: float = 24,
+        data: Literal["candles", "trades"] = "candles",
+        until: Any = None,
+        market: str | None = None,
+        store: str | os.PathLike[str] | None = None,
+        progress: Callable[[str, int, int], object] | None = None,
+        **settings: Any,
+    ) -> Liquidator:
+        """A Liquidator of a market's last hours, fetched from its exchange; ``coverage`` and ``gaps`` say what came.
 
-        Fetching them is not in this version: without ``raw_data`` it raises NotImplementedError.
+        raw_data   a venue's trades as its API returned them: then nothing is fetched
+        hours      before ``until``, which is now if it is None
+        data       candles: of ``bar``, with open interest and funding where there are any; trades: all of them, after
+                   the number of requests that they take is printed on standard error
+        settings   as for the class
+
+        The others, and errors, as for ``exchanges.fetch``. Cost: candles a few requests a day, trades a request a page.
         """
-        if raw_data is None:
-            not_yet(
-                "fetching from an exchange", "fetch the trades yourself (ccxt's fetch_trades) and pass them as raw_data"
-            )
-        made = cls(coin_of(symbol), **kwargs)
-        made.ingest_trades(raw_data, venue=exchange)
+        made = cls(coin_of(symbol), **settings)
+        if raw_data is not None:
+            made.ingest_trades(raw_data, venue=exchange)
+            return made
+        from ..exchanges.recent import load_recent
+
+        wanted = {"hours": hours, "data": data, "until": until, "market": market, "store": store, "progress": progress}
+        load_recent(made, symbol, exchange, **wanted)
         return made
 
     # Bars and zones ---------------------------------------------------------------------------------------------------

@@ -535,7 +535,6 @@ def test_bad_calls(call, error, says):
     [
         (lambda: Liquidator("BTC", ml_enabled=True), "hold and break probabilities"),
         (lambda: Liquidator("BTC", enable_ml=True), "hold and break probabilities"),
-        (lambda: Liquidator.from_exchange("BTC-USD", exchange="binance", hours=24), "fetching from an exchange"),
         (lambda: Liquidator(mode="streaming").start_stream(exchange="hyperliquid"), "streaming from an exchange"),
         *(
             (lambda name=name: getattr(Liquidator(), name)("x"), "hold and break probabilities")
