@@ -44,7 +44,7 @@ class ZoneMap(bt.Observer):
     Params: as for ``LiquidationIndicator``. Watches the first feed. Cost: a step and a list of zones a bar.
     """
 
-    lines = tuple(f"{band}_{edge}" for band in _BANDS for edge in ("low", "high"))
+    lines: Any = tuple(f"{band}_{edge}" for band in _BANDS for edge in ("low", "high"))
     params = ZONE_PARAMS
     plotinfo: ClassVar[dict[str, Any]] = {
         "plot": True,
