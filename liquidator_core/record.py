@@ -1,7 +1,7 @@
 """The record of a fold: every zone from its birth to its end, and every change of the ledger's cells, bar by bar.
 
-``fold`` leaves what holds at its last bar. Charts need what held at each: the zones that stood, when and why they ended,
-and where forced flow lay ahead. A recorder watches the bars as they are folded and writes that down, exactly.
+``fold`` leaves what holds at its last bar. Charts need what held at each: the zones that stood, when and why they
+ended, and where forced flow lay ahead. A recorder watches the bars as they are folded and writes that down, exactly.
 
 A zone is known by the mark that leads it. Its entry is as the zone was when it last stood; an id that comes back (what
 it had merged into broke) goes on in its entry.

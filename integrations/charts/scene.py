@@ -138,8 +138,8 @@ class Scene:
 
     @cached_property
     def breaks(self) -> np.ndarray:
-        """(CLASSES,) USD at which the classes of the heatmap begin, evenly in logarithms: from the median of what is
-        in cells, bar by bar, to what one in a hundred exceeds; two digits each. What is below is not drawn.
+        """(CLASSES,) USD at which the classes of the heatmap begin, evenly in logarithms: from what two in five
+        cells hold at a bar to what one in two hundred does; two digits each. What is below is not drawn.
         """
         held = self._held
         some = np.flatnonzero(held.usd > 0.0)[:: 1 + len(held.usd) // 200_000]
@@ -147,7 +147,7 @@ class Scene:
             return np.ones(CLASSES)
         counts, edges = np.histogram(np.log10(held.usd[some]), 400, weights=(held.end - held.row)[some])
         shares = np.cumsum(counts) / counts.sum()
-        low, high = (edges[1:][np.searchsorted(shares, share)] for share in (0.5, 0.99))
+        low, high = (edges[1:][np.searchsorted(shares, share)] for share in (0.6, 0.995))
         found = 10.0 ** np.linspace(low, max(high, low + 0.3), CLASSES)
         digits = 10.0 ** np.floor(np.log10(found) - 1.0)
         return np.round(found / digits) * digits
