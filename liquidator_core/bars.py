@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ._jit import kernel, kernel_views
 from .layout import Record
@@ -22,9 +23,9 @@ PRICE_NOISE = 1e-9
 
 
 def mend_noise(
-    open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray
+    open_: ArrayLike, high: ArrayLike, low: ArrayLike, close: ArrayLike
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(highs, lows) of candles, each (n,), moved to a price that lies beyond them by noise alone.
+    """(highs, lows) of candles, each (n,) or a number, moved to a price that lies beyond them by noise alone.
 
     Adjusted prices often have a high below the close by one part in 10^16. Where no price is beyond high or low by more
     than PRICE_NOISE of itself, the highest of the four is the high and the lowest the low; all other rows stay.
