@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from ._jit import kernel, kernel_views
 from .layout import Record
@@ -22,9 +22,7 @@ def is_good(b: Record) -> bool:
 PRICE_NOISE = 1e-9
 
 
-def mend_noise(
-    open_: ArrayLike, high: ArrayLike, low: ArrayLike, close: ArrayLike
-) -> tuple[np.ndarray, np.ndarray]:
+def mend_noise(open_: Any, high: Any, low: Any, close: Any) -> tuple[np.ndarray, np.ndarray]:
     """(highs, lows) of candles, each (n,) or a number, moved to a price that lies beyond them by noise alone.
 
     Adjusted prices often have a high below the close by one part in 10^16. Where no price is beyond high or low by more
