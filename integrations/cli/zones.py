@@ -12,7 +12,15 @@ from rich.console import Console
 from liquidator_core import Params
 
 from ..market.bars import read_bars
-from .options import ChartOption, ParamsOption, SeedsOption, check_target, read_params
+from .options import (
+    ChartOption,
+    ConventionOption,
+    ParamsOption,
+    SeedsOption,
+    VenueOption,
+    check_target,
+    read_params,
+)
 from .printing import console_for, print_report, progress_bar
 
 if TYPE_CHECKING:
@@ -38,6 +46,8 @@ def zones(
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object, and no chart.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="The zones as CSV, and no chart.")] = False,
     bar: Annotated[str | None, typer.Option(help="For trades: bars to fold them into, 1m to 1d. Default: 1m.")] = None,
+    venue: VenueOption = "",
+    convention: ConventionOption = None,
     seeds: SeedsOption = 5,
     params: ParamsOption = None,
     chart: ChartOption = None,
@@ -49,7 +59,7 @@ def zones(
         raise ValueError("--chart goes with neither --json nor --csv: these write no chart")
     check_target("--chart", chart)
     settings = read_params(params)
-    bars = read_bars(file, settings, bar)
+    bars = read_bars(file, settings, bar, venue, convention)
     report = _run(bars, settings, None if as_csv else seeds)
     if as_json:
         print(json.dumps(report.to_dict(), indent=2))

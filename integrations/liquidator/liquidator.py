@@ -26,12 +26,15 @@ from liquidator_core.timeframes import TIMEFRAMES, bar_spans, timeframe_ms
 from liquidator_core.zones import QUALITY_EDGES, QUALITY_LABELS, marks_of
 
 from ..market.candles import Candles, bars_from_frame
+from ..market.coins import Identity, coin_of, market_of
 from ..market.columns import Events, held
+from ..market.envelopes import is_envelope
 from ..market.liquidations import read_liquidations, read_rates
-from ..market.messages import moment
+from ..market.messages import TableError, moment
+from ..market.sources import Convention, joined_by_columns, text_of
 from ..market.times import ms_of
 from ..market.trades import One, Reader, read_trades, reader_of, rows_of
-from ..market.venues import ENVELOPES, coin_of
+from ..market.venues import known_venue
 from ..tables.zone_schema import SIDES, Context, ending_of, zone_rows
 from ..tables.zones import check_zones, grid_frame, levels_to_frame, zone_dicts, zone_rows_to_frame
 from . import cascade
@@ -58,7 +61,8 @@ _MOST_ENGINES = 24
 class Liquidator:
     """Liquidation zones and levels of one coin from its public data.
 
-    coin                its name; a column ``coin`` must agree
+    coin                its name: all that names another coin or market of one is refused; None: the first market's,
+                        which it keeps. So it is with the currency, where all dollars are one
     pct_merge           widest zone of several events, as a share of its price; None: ``params.max_width_atr`` decides
     zone_vol_mult       half-width of an event's band in ATR; None: ``params.zone_atr``
     window_minutes      how long an event counts; None: ``params.zone_bars`` bars
@@ -80,7 +84,7 @@ class Liquidator:
 
     def __init__(
         self,
-        coin: str = "BTC",
+        coin: str | None = None,
         pct_merge: float | None = None,
         zone_vol_mult: float | None = None,
         window_minutes: float | None = None,
@@ -106,9 +110,10 @@ class Liquidator:
             raise ValueError(f"lateness_ms must be a whole number from 0 to 3,600,000, got {lateness_ms!r}")
         if not isinstance(params, Params | None):
             raise TypeError(f"params must be Params or None, got {type(params).__name__}")
-        if not isinstance(coin, str) or not coin:
+        if coin is not None and (not isinstance(coin, str) or not coin):
             raise ValueError(f"coin must be a name, got {coin!r}")
-        self.coin = coin
+        self._identity = Identity(coin, "" if coin is None else market_of(coin).currency)
+        self._markets: set[str] = set()  # names that were found to be this coin's
         self.mode = mode
         self.bar = bar
         self.pct_merge = above("pct_merge", pct_merge)
@@ -129,19 +134,25 @@ class Liquidator:
         self._history = History(self.params, mode == "streaming", lateness_ms, keep_ms)
         self._higher: dict[str, Higher] = {}
         self._engines: dict[tuple[str, str], Engine] = {}
-        self._readers: dict[tuple[str, ...], Reader] = {}
+        self._readers: dict[tuple[Any, ...], Reader] = {}
         self._callbacks: dict[str, list[Callback]] = {name: [] for name in _EVENTS}
         self._told = 0  # position of the row from which on callbacks are to be told
         self._advancing = False
         self._caught_up = 0
         self._last: tuple[Any, pd.DataFrame] | None = None  # the last frame and what it was made from
         self.skipped = 0
+        self.not_trades = 0
         self.callback_errors = 0
+
+    @property
+    def coin(self) -> str | None:
+        """Its name; None as long as no market has said it."""
+        return self._identity.coin
 
     def __repr__(self) -> str:
         bars = self._history.rows
         last = f", last {moment(int(bars.rows['time'][-1]))}" if len(bars.rows) else ""
-        return f"<Liquidator {self.coin} {self.mode}, {bars.end} bars of {self.bar}{last}>"
+        return f"<Liquidator {self.coin or '(no coin yet)'} {self.mode}, {bars.end} bars of {self.bar}{last}>"
 
     @classmethod
     def from_exchange(cls, symbol: str, exchange: str, raw_data: Events | None = None, **kwargs: Any) -> Liquidator:
@@ -149,64 +160,74 @@ class Liquidator:
 
         Fetching them is not in this version: without ``raw_data`` it raises NotImplementedError.
         """
+        known_venue(exchange)
         if raw_data is None:
             not_yet(
                 "fetching from an exchange", "fetch the trades yourself (ccxt's fetch_trades) and pass them as raw_data"
             )
         made = cls(coin_of(symbol), **kwargs)
+        made._identity = made._identity.joined(symbol)
         made.ingest_trades(raw_data, venue=exchange)
         return made
 
     # Data in ---------------------------------------------------------------------------------------------------------
 
-    def ingest_trades(self, data: Events, venue: str = "") -> None:
+    def ingest_trades(self, data: Events, venue: str = "", *, convention: Convention = None) -> None:
         """Take public trades: all of them or, if one is bad, none.
 
-        data    rows with names (a list or a generator of dicts), columns, a frame, an Arrow table, a structured array,
-                or what a venue's API returned; see ``ingest.NAMES`` for names and ``ingest.VENUES`` for venues
-        venue   whose they are, where no column says it; some venues name sides and sizes in their own way
+        data        rows with names (a list or a generator of dicts), columns, a frame, an Arrow table, a structured
+                    array, or what a venue's API returned; ``market/names.py`` lists names, ``market/venues.py`` venues
+        venue       whose they are, where no column says it; some venues name sides and sizes in their own way.
+                    Aliases of ccxt, tardis, cryptofeed and aggr will do; a misspelt one is an error
+        convention  "venue": sides are the venue's own words. "taker": a tool has made them the taker's. None: as the
+                    names of columns tell where that is certain (tardis, cryptofeed, aggr, ccxt), else the venue's
 
         Sizes are base units. Those of inverse contracts that count the quote currency (on Bybit, Deribit, Kraken) are
-        divided by the price; those of contracts whose size no trade says (swaps of OKX, KuCoin, Gate and others) are
-        refused unless a field ``base_size`` gives them in base units. Trades with an id that this venue already gave
-        are known and left out; without ids every trade counts. Trades of one time count in order of venue, id and
-        arrival, so name the venues. Raises ValueError or TypeError naming row, field, what was found and what is
-        allowed. Cost: that of the trades given.
+        divided by the price; those of contracts whose size no trade says (swaps of OKX, KuCoin, Gate and others, and
+        whatever looks like a derivative of a venue that is not known) are refused unless a field gives them in base
+        units (``base_size``, ``homeNotional``, ``baseQty``). Trades with an id that this venue already gave are known
+        and left out; without ids every trade counts. So are rows that say that they are no trades of their own: a
+        maker's leg, a block trade (``counts``). Trades of one time count in order of venue, id and arrival, so name
+        the venues. Raises ValueError or TypeError naming row, field, what was found and what is allowed; with
+        ``on_bad="skip"`` only for what no row is to blame for, such as a missing column. Cost: that of the trades
+        given.
         """
         data = held(data)
         if isinstance(data, list) and len(data) == 1 and _is_trade(data[0]):
-            self._push_row(data[0], venue)
+            self._push_row(data[0], venue, convention)
             return
         try:
-            parts = read_trades(data, self.coin, venue)
+            read = read_trades(data, self._identity, venue, convention)
+        except TableError:
+            raise
         except (ValueError, TypeError):
             if self.on_bad == "raise":
                 raise
-            rows, skipped = rows_of(data, venue), self.skipped
-            for trade in rows:
-                self.push(trade, venue)
-            if self.skipped - skipped == len(rows):  # it is not the rows that are bad
-                raise
+            for trade in rows_of(data, venue):
+                self.push(trade, venue, convention=convention)
             return
-        self._history.add_trades(parts)
+        self._history.add_trades(read.parts)
+        self._identity = read.identity
+        self.not_trades += read.others
         if self.mode == "streaming":
             self._advance()
 
-    def _push_row(self, trade: Mapping[str, Any], venue: str) -> None:
+    def _push_row(self, trade: Mapping[str, Any], venue: str, convention: Convention) -> None:
         """``push`` for a table of one row, with errors that name the row."""
         try:
-            self.push(trade, venue)
+            self._reader(trade, venue, convention)
+            self.push(trade, venue, convention=convention)
+        except TableError:
+            raise
         except (ValueError, TypeError) as error:
-            if str(error).startswith(("missing column", "columns ")):
-                raise
             raise (TypeError if isinstance(error, TypeError) else ValueError)(f"row 0, {error}") from None
 
-    def push(self, trade: Mapping[str, Any], venue: str = "") -> None:
+    def push(self, trade: Mapping[str, Any], venue: str = "", *, convention: Convention = None) -> None:
         """Take one trade, as ``ingest_trades`` takes many; no frame is made. Cost: a few microseconds, and where a bar
         closes some 100 more.
         """
         try:
-            one, venue = self._read_one(trade, venue)
+            one, venue = self._read_one(trade, venue, convention)
         except (ValueError, TypeError) as error:
             if self.on_bad == "raise":
                 raise
@@ -214,26 +235,32 @@ class Liquidator:
                 _LOG.warning("trades are skipped, the first: %s", error)
             self.skipped += 1
             return
+        if one is None:
+            self.not_trades += 1
+            return
         self._history.push(one, venue)
         if self.mode == "streaming" and self._history.clock >= self._history.due:
             self._advance()
 
-    def update_incremental(self, new_trades: Events, venue: str = "") -> pd.DataFrame:
+    def update_incremental(self, new_trades: Events, venue: str = "", *, convention: Convention = None) -> pd.DataFrame:
         """``ingest_trades``, then ``compute_zones``."""
-        self.ingest_trades(new_trades, venue)
+        self.ingest_trades(new_trades, venue, convention=convention)
         return self.compute_zones()
 
-    def ingest_liquidations(self, data: Events, venue: str = "") -> None:
+    def ingest_liquidations(self, data: Events, venue: str = "", *, convention: Convention = None) -> None:
         """Take observed liquidations, given like trades: time, price, side, USD or size, and where known id and venue.
 
-        side    "long" or "short": who was liquidated; "buy" or "sell": the closing order, but see
-                ``ingest.read_liquidations``
+        side        "long" or "short": who was liquidated; "buy" or "sell": the closing order, but see
+                    ``market.liquidations.read_liquidations``
+        convention  "taker": "buy" and "sell" are the closing order's; "venue": as the venue means them
 
         The bars from a feed's first liquidation on, until ``params.flow_bars`` bars after its last, have what it
         observed in place of what the engine estimates. All venues' are added up. Errors as for ``ingest_trades``.
         """
         data = held(data)
-        some = self._history.add_liquidations(read_liquidations(data, self.coin, self._history.code_of, venue))
+        read = read_liquidations(data, self._identity, self._history.code_of, venue, convention)
+        some = self._history.add_liquidations(read.events)
+        self._identity = read.identity
         if self._callbacks["liquidation"]:
             for one in some:
                 event = {name: one[name].item() for name in ("price", "usd")}
@@ -245,12 +272,14 @@ class Liquidator:
     ingest_liqs = ingest_liquidations
 
     def ingest_funding_rates(self, data: Events) -> None:
-        """Take readings of the funding rate and of open interest (base units), as time series: ``ingest.read_rates``.
+        """Take readings of the funding rate and of open interest (base units): ``market.liquidations.read_rates``.
 
         A bar has the last funding rate up to its end, and the last open interest read in it, its end included. Errors
         as for ``ingest_trades``.
         """
-        self._history.add_rates(read_rates(data, self.coin))
+        read = read_rates(held(data), self._identity)
+        self._history.add_rates(read.series)
+        self._identity = read.identity
 
     ingest_open_interest = ingest_funding_rates
 
@@ -260,6 +289,8 @@ class Liquidator:
         A candle's prices and volumes stand in for those of its bar's trades; of one time the last given counts. Raises
         as ``bars_from_frame``, and for candles of another timeframe.
         """
+        candles = held(candles)
+        identity = joined_by_columns(self._identity, candles)
         bars = bars_from_frame(candles, self.on_bad)
         step = timeframe_ms(self.bar)
         found = int(np.diff(bars["time"]).min()) if len(bars) > 1 else step
@@ -274,17 +305,21 @@ class Liquidator:
                 f"row {row}, time: found {moment(bars['time'][row])}, allowed the opening of a {self.bar} bar"
             )
         self._history.add_candles(bars)
+        self._identity = identity
         if self.mode == "streaming":
             self._advance()
 
     @property
     def counts(self) -> dict[str, int]:
-        """What was left out, and why: late events, repeated ids, bad trades skipped; and callbacks that raised."""
+        """What was left out, and why: late events, repeated ids, bad trades skipped, rows that are no trades; and
+        callbacks that raised.
+        """
         late = {f"late_{name}": count for name, count in self._history.late.items()}
         return {
             **late,
             "repeated": self._history.repeated,
             "skipped": self.skipped,
+            "not_trades": self.not_trades,
             "callback_errors": self.callback_errors,
         }
 
@@ -596,7 +631,7 @@ class Liquidator:
         from ..charts.html import write_html, zones_figure
 
         bars = self.bars(self.timeframe) if candles is None else bars_from_frame(candles, self.on_bad)
-        made = zones_figure(bars, zones, self.levels(), f"{self.coin} {self.timeframe}: liquidation zones")
+        made = zones_figure(bars, zones, self.levels(), f"{self.coin or ''} {self.timeframe}: liquidation zones")
         if save_path is not None:
             write_html(made, save_path)
         if show:
@@ -608,10 +643,12 @@ class Liquidator:
 
         params = self._params_for(self.timeframe, self.window_minutes)
         if len(zones) == 0:
-            return to_pine(params, symbol=self.coin)
+            return to_pine(params, symbol=self.coin or "")
         names = {"entry_low": "low", "entry_high": "high", "total_usd": "usd", "quality_score": "quality"}
         as_of = f"{zones.attrs['as_of']} UTC" if zones.attrs.get("as_of") is not None else ""
-        return to_pine(params, "snapshot", zones.rename(columns=names), self.levels(), symbol=self.coin, as_of=as_of)
+        return to_pine(
+            params, "snapshot", zones.rename(columns=names), self.levels(), symbol=self.coin or "", as_of=as_of
+        )
 
     # Later -----------------------------------------------------------------------------------------------------------
 
@@ -637,6 +674,8 @@ class Liquidator:
             "settings": settings,
             "params": self.params.to_dict(),
             "skipped": self.skipped,
+            "not_trades": self.not_trades,
+            "quote": self._identity.quote,
             "history": self._history.numbers(),
             "higher": {},
         }
@@ -664,7 +703,8 @@ class Liquidator:
             raise ValueError(f"{path}: of schema {about.get('schema')}, allowed {SCHEMA}, or incomplete")
         made = cls(**about["settings"], params=Params.from_dict(about["params"]))
         made._history.restore(about["history"], arrays)
-        made.skipped = about["skipped"]
+        made._identity = Identity(made.coin, about["quote"])
+        made.skipped, made.not_trades = about["skipped"], about["not_trades"]
         for name, first in about["higher"].items():
             made._higher[name] = Higher(name, timeframe_ms(made.bar))
             made._higher[name].restore(arrays[f"higher {name}"].view(BAR), first, made._history.rows)
@@ -672,20 +712,33 @@ class Liquidator:
 
     # Inside ----------------------------------------------------------------------------------------------------------
 
-    def _read_one(self, trade: Mapping[str, Any], venue: str) -> tuple[One, str]:
+    def _reader(self, trade: Mapping[str, Any], venue: str, convention: Convention) -> Reader:
         if type(trade) is not dict and not isinstance(trade, Mapping):
             raise TypeError(f"a trade must be a mapping of names to values, got {type(trade).__name__}")
-        names = (venue, *trade)
+        names = (venue, convention, *trade)
         reader = self._readers.get(names)
         if reader is None:
             if len(self._readers) > 1000:
                 self._readers.clear()
-            reader = self._readers[names] = reader_of(names[1:], venue)
-        if reader.coin_name and str(trade[reader.coin_name]).upper() != self.coin.upper():
-            raise ValueError(f"coin: found {trade[reader.coin_name]!r}, allowed {self.coin!r}: one Liquidator a coin")
+            reader = self._readers[names] = reader_of(names[2:], venue, convention)
+        return reader
+
+    def _read_one(self, trade: Mapping[str, Any], venue: str, convention: Convention = None) -> tuple[One | None, str]:
+        """(a trade, None if it says that it is none; its venue's name)."""
+        reader = self._reader(trade, venue, convention)
         if reader.venue_name and not venue and trade[reader.venue_name]:
-            return self._read_one(trade, str(trade[reader.venue_name]))
-        return reader.read(trade), venue.lower()
+            return self._read_one(trade, text_of(trade[reader.venue_name]), convention)
+        identity = self._identity
+        for name in reader.market_names:
+            market = trade[name]
+            if type(market) is not str or market not in self._markets:
+                joint = identity.joined(text_of(market), name)
+                if joint is self._identity and type(market) is str and len(self._markets) < 1000:
+                    self._markets.add(market)
+                identity = joint
+        one = reader.read(trade)
+        self._identity = identity
+        return one, reader.venue
 
     def _timeframe(self, name: str) -> str:
         step, length = timeframe_ms(self.bar), timeframe_ms(name)
@@ -771,7 +824,7 @@ class Liquidator:
 
 
 def _is_trade(value: Any) -> bool:
-    return isinstance(value, Mapping) and value.keys().isdisjoint(ENVELOPES)
+    return isinstance(value, Mapping) and not is_envelope(value)
 
 
 def _columns_of(zones: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
