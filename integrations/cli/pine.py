@@ -51,7 +51,7 @@ def pine(
         from ..evidence.report import make_report
         from ..market.messages import iso
 
-        report = make_report(read_bars(file, settings, bar, venue, convention), settings, seeds=None)
+        report = make_report(read_bars(file, settings, bar, venue, convention), settings, seeds=0)
         drawn = {"zones": report.zones, "levels": report.levels, "as_of": iso(report.bars["time"][-1])}
     script = to_pine(
         settings, form, symbol=symbol, open_interest=open_interest, timeframes=tuple(timeframe or ()), **drawn

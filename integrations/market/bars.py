@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from liquidator_core import Params
@@ -29,6 +28,15 @@ def read_bars(
     venue, convention  of trades whose file does not say it: as for ``Liquidator.ingest_trades``
 
     Raises ValueError or TypeError naming the file, its row, what was found and what is allowed.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "candles.csv"
+    ...     _ = file.write_text("date,open,high,low,close,volume\\n2023-01-01,16500,16600,16400,16550,12.5\\n")
+    ...     bars = read_bars(file)
+    >>> bars[["time", "high", "volume"]].tolist()
+    [(1672531200000, 16600.0, 12.5)]
     """
     from dataclasses import replace
 
@@ -42,15 +50,14 @@ def read_bars(
 
     params = params or Params()
     kind, table = read_candles_or_trades(path)
-    if kind == "candles":
-        for option, value in (("bar", bar), ("venue", venue), ("convention", convention)):
-            if value:
-                raise ValueError(f"--{option} {value} is for trades, and {Path(path)} holds candles")
-        return bars_from_frame(table)
-    if bar is not None:
-        if timeframe_ms(bar) > timeframe_ms("1d"):
-            raise ValueError(f"--bar must be 1m to 1d, got {bar}")
-        params = replace(params, tape_ms=timeframe_ms(bar))
     with naming(str(path)):
-        trades = trades_from_table(table, True, venue, convention)
-    return bars_from_trades(trades, params)
+        if kind == "candles":
+            for option, value in (("bar", bar), ("venue", venue), ("convention", convention)):
+                if value:
+                    raise ValueError(f"--{option} {value} is for trades, and the file holds candles")
+            return bars_from_frame(table)
+        if bar is not None:
+            if timeframe_ms(bar) > timeframe_ms("1d"):
+                raise ValueError(f"--bar must be 1m to 1d, got {bar}")
+            params = replace(params, tape_ms=timeframe_ms(bar))
+        return bars_from_trades(trades_from_table(table, True, venue, convention), params)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import NoReturn
 
 import numpy as np
@@ -51,9 +50,3 @@ def naming(market: str) -> Iterator[None]:
 def iso(time_ms: int) -> str:
     """A time in ms as ISO 8601 in UTC, to the second."""
     return f"{np.datetime64(int(time_ms), 'ms').astype('M8[s]')}Z"
-
-
-def did_you_mean(found: str, known: Iterable[str], alike: float = 0.6) -> str:
-    """``: did you mean 'x'?`` of the known name that is most like what was found; nothing where none is alike."""
-    near = difflib.get_close_matches(found, list(known), n=1, cutoff=alike)
-    return f": did you mean {near[0]!r}?" if near else ""

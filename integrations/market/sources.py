@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +15,7 @@ from .messages import TableError, fail_row
 from .names import MARKET_NAMES, normal_name
 from .venues import Named, venue_of
 
-Convention: TypeAlias = Literal["venue", "taker"] | None
+Convention: TypeAlias = str | None  # "venue", "taker" or None
 _AGGR = {"exchange", "pair", "timestamp", "price", "size", "side"}
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
+from liquidator_core._suggest import suggestion
+
 from .coins import Kind, market_of
-from .messages import TableError, did_you_mean
+from .messages import TableError
 from .names import BASE_SIZE, BASE_SIZES, SIDES, TRADE_NAMES, needed_name, normal_name
 
 Unit = Literal["base", "quote", "contracts", "unsaid"]
@@ -164,17 +166,17 @@ def venue_of(name: str | bytes) -> Named:
             own = _KNOWN[known]
             return Named(own, kind, plain, VENUES.get(own, USUAL))
     stem = re.sub(f"({_WORD})+$", "", plain)
-    hint = did_you_mean(stem, _KNOWN, 0.8) if len(stem) > 2 else ""
+    hint = suggestion(stem, _KNOWN, 0.8) if len(stem) > 2 else ""
     if hint:
         raise TableError(f"venue: found {text!r}, which is none that is known{hint}")
     return Named(text, "", plain, USUAL)
 
 
-def known_venue(name: str) -> Named:
+def known_venue(name: Any) -> Named:
     """``venue_of`` a name that must be that of a known venue; otherwise ValueError, with a suggestion."""
     named = venue_of(checked_venue(name))
     if named.name not in _KNOWN.values():
-        hint = did_you_mean(named.branch, _KNOWN) or f", allowed are {', '.join(sorted(VENUES))} and others"
+        hint = suggestion(named.branch, _KNOWN) or f", allowed are {', '.join(sorted(VENUES))} and others"
         raise TableError(f"exchange: found {name!r}, which is none that is known{hint}")
     return named
 
