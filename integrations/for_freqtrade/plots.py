@@ -12,7 +12,11 @@ from .columns import RESISTANCE_COLOUR, SUPPORT_COLOUR, Frame
 
 
 def plot_config(prefix: str = "lz_") -> dict[str, Any]:
-    """A ``plot_config``: the nearest zones as bands, levels as lines, forced flow and quality below."""
+    """A ``plot_config``: the nearest zones as bands, levels as lines, forced flow and quality below.
+
+    >>> sorted(plot_config()["subplots"])
+    ['forced flow', 'quality']
+    """
     main: dict[str, Any] = {}
     for kind, colour in (("support", SUPPORT_COLOUR), ("resistance", RESISTANCE_COLOUR)):
         main[f"{prefix}{kind}_low"] = {
@@ -42,6 +46,10 @@ def plot_annotations(
 
     A box wherever the nearest support or resistance stayed the same from candle to candle, as it was known then: a box
     is never redrawn. A dashed line for each nearest level as of the last candle. Cost: a few us a box.
+
+    >>> frame = add_zones(candles)
+    >>> sorted({one["type"] for one in plot_annotations(frame, frame["date"].iloc[600], frame["date"].iloc[-1])})
+    ['area', 'line']
     """
     dates = pd.to_datetime(dataframe["date"], utc=True)
     inside = ((dates >= pd.Timestamp(start_date)) & (dates <= pd.Timestamp(end_date))).to_numpy()

@@ -34,7 +34,14 @@ def first_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def naming(market: str) -> Iterator[None]:
-    """Put the name of a market, if there is one, before the ValueError or TypeError that is raised inside."""
+    """A context that puts the name of a market, if there is one, before a ValueError or TypeError raised inside.
+
+    >>> with naming("BTC/USDT"):
+    ...     raise ValueError("no candles")
+    Traceback (most recent call last):
+        ...
+    ValueError: BTC/USDT: no candles
+    """
     try:
         yield
     except (ValueError, TypeError) as error:

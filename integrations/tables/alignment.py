@@ -19,7 +19,7 @@ from .checked import KINDS, checked_bars
 def alignment_columns(
     candles: Candles, timeframes: Sequence[str], params: Params | None = None, on_bad: OnBad = "raise"
 ) -> pd.DataFrame:
-    """How far higher timeframes agree with the nearest zones of every candle, as a strategy could know it.
+    """Candles to a frame of how far higher timeframes agree with their nearest zones, as a strategy could know it.
 
     candles     as for ``bars_from_frame``, of one timeframe that fits into all the others
     timeframes  higher ones, at least one
@@ -31,6 +31,10 @@ def alignment_columns(
     bars.
     A row depends on the last ``memory + 2`` bars of the longest timeframe. Raises as ``bars_from_frame`` and
     ``liquidator_core.timeframes.to_timeframe``. Cost: that of ``fold`` and some 30 us a bar of each timeframe.
+
+    >>> small = Params(ledger_bars=47, flow_bars=24, zone_bars=48)
+    >>> list(alignment_columns(bars, ["4h"], small).tail(1).round().iloc[0])
+    [0.0, 0.0]
     """
     bars, params = checked_bars(candles, params, None, on_bad)
     if isinstance(timeframes, str) or len(timeframes) == 0:
