@@ -12,6 +12,7 @@ import numpy as np
 from liquidator_core import SIGNAL, ZONE, fold, new_signals, zones_of
 from liquidator_core.alignment import alignment
 
+from ..charts.palette import RESISTANCE, SUPPORT
 from .engine import FORMATS, ZONE_PARAMS, Follower, params_of, refuse_unknown
 from .feeds import known_after_ms
 from .library import bt
@@ -30,9 +31,9 @@ NAN = float("nan")
 FIELDS = SIGNAL.names or ()
 
 
-def _dashes(colour: str) -> dict[str, Any]:
+def _dashes(colour: str, marker: str = "_") -> dict[str, Any]:
     """How a line that jumps is drawn: a dash a bar, none between them."""
-    return {"color": colour, "ls": "", "marker": "_", "markersize": 4.0}
+    return {"color": colour, "ls": "", "marker": marker, "markersize": 4.0}
 
 
 def _band(name: str, colour: str) -> dict[str, dict[str, Any]]:
@@ -41,7 +42,7 @@ def _band(name: str, colour: str) -> dict[str, dict[str, Any]]:
     return {
         name: _dashes(colour),
         # the underscores keep the edges out of the legend
-        f"{name}_low": {"_name": f"_{name}_low", "_fill_lt": (f"{name}_high", (colour, 0.25)), **unseen},
+        f"{name}_low": {"_name": f"_{name}_low", "_fill_lt": (f"{name}_high", (colour, 0.3)), **unseen},
         f"{name}_high": {"_plotskip": True},
     }
 
@@ -219,8 +220,8 @@ class LiquidationZones(LiquidationIndicator):
     alias = ("LiqZones",)
     lines: Any = ("support", "support_low", "support_high", "resistance", "resistance_low", "resistance_high", "fade")
     plotlines: ClassVar[dict[str, Any]] = {
-        **_band("support", "green"),
-        **_band("resistance", "red"),
+        **_band("support", SUPPORT),
+        **_band("resistance", RESISTANCE),
         "fade": {"_plotskip": True},
     }
 
@@ -249,9 +250,9 @@ class LiquidationLevels(LiquidationIndicator):
     alias = ("LiqLevels",)
     lines = ("level_below", "level_below_usd", "level_above", "level_above_usd")
     plotlines: ClassVar[dict[str, Any]] = {
-        "level_below": _dashes("darkorange"),
+        "level_below": _dashes(SUPPORT, "."),
         "level_below_usd": {"_plotskip": True},
-        "level_above": _dashes("purple"),
+        "level_above": _dashes(RESISTANCE, "."),
         "level_above_usd": {"_plotskip": True},
     }
 
@@ -275,8 +276,8 @@ class ForcedFlow(LiquidationIndicator):
     lines = ("long_flow_usd", "short_flow_usd")
     plotinfo: ClassVar[dict[str, Any]] = {"subplot": True, "plotlinelabels": True}
     plotlines: ClassVar[dict[str, Any]] = {
-        "long_flow_usd": {"_method": "bar", "color": "red", "width": 1.0},
-        "short_flow_usd": {"_method": "bar", "color": "green", "width": 1.0},
+        "long_flow_usd": {"_method": "bar", "color": SUPPORT, "width": 1.0},
+        "short_flow_usd": {"_method": "bar", "color": RESISTANCE, "width": 1.0},
     }
 
 
