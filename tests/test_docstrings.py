@@ -29,6 +29,7 @@ PACKAGES = (
     "liquidator_integrations.for_backtrader",
     "liquidator_integrations.for_freqtrade",
     "liquidator_integrations.for_tradingview",
+    "liquidator_integrations.exchanges",
     "liquidator_integrations.frames",
     "liquidator_integrations.liquidator",
     "liquidator_strategies.for_backtrader",

@@ -28,7 +28,7 @@ import numpy as np
 
 from liquidator_core import BAR, TRADE, Params
 from liquidator_core.tape import fold_trades, new_tape
-from liquidator_core.timeframes import timeframe_ms
+from liquidator_core.timeframes import step_ms, timeframe_ms
 
 from ..market.candles import column_ms
 from ..market.files import market_in_table, read_candles_or_trades, read_table
@@ -254,7 +254,7 @@ def _known(feed: Frame, column: str, length_ms: int, name: str) -> tuple[np.ndar
 
 def _length(frame: Frame) -> int:
     """Length of the candles of a frame in ms: the shortest step between two rows; 0 if there are not two."""
-    return int(np.diff(column_ms(frame["date"])).min()) if len(frame) > 1 and "date" in frame.columns else 0
+    return step_ms(column_ms(frame["date"])) if len(frame) > 1 and "date" in frame.columns else 0
 
 
 def _spans(dataframe: Frame) -> tuple[np.ndarray, np.ndarray]:
@@ -263,7 +263,7 @@ def _spans(dataframe: Frame) -> tuple[np.ndarray, np.ndarray]:
     check_order(start, repeats=False)
     if len(start) < 2:
         raise ValueError(f"found {len(start)} candles, allowed are 2 or more, as their length is the step between them")
-    return start, start + np.diff(start).min()
+    return start, start + step_ms(start)
 
 
 def _last(end: np.ndarray, known: np.ndarray, values: np.ndarray, age_ms: int, name: str) -> np.ndarray:

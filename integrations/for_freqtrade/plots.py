@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ..charts.palette import RESISTANCE, SUPPORT, faded
+from ..tables.zones import zone_runs
 from .columns import Frame
 
 
@@ -60,21 +60,18 @@ def plot_annotations(
     found: list[dict[str, Any]] = []
     for kind, colour in (("support", SUPPORT), ("resistance", RESISTANCE)):
         low, high = (frame[f"{prefix}{kind}_{edge}"].to_numpy() for edge in ("low", "high"))
-        first = np.flatnonzero(np.r_[True, (low[1:] != low[:-1]) | (high[1:] != high[:-1])])
-        last = np.r_[first[1:], len(low)] - 1
-        for begin, end in zip(first.tolist(), last.tolist(), strict=True):
-            if low[begin] == low[begin]:
-                found.append(
-                    {
-                        "type": "area",
-                        "label": kind,
-                        "start": times[begin],
-                        "end": times[min(end + 1, len(times) - 1)],
-                        "y_start": float(low[begin]),
-                        "y_end": float(high[begin]),
-                        "color": faded(colour, 0.2),
-                    }
-                )
+        for begin, end in zone_runs(low, high):
+            found.append(
+                {
+                    "type": "area",
+                    "label": kind,
+                    "start": times[begin],
+                    "end": times[min(end, len(times) - 1)],
+                    "y_start": float(low[begin]),
+                    "y_end": float(high[begin]),
+                    "color": faded(colour, 0.2),
+                }
+            )
     for name, colour in (("level_below", SUPPORT), ("level_above", RESISTANCE)):
         price = float(frame[prefix + name].iloc[-1])
         if price == price:

@@ -52,4 +52,4 @@ def naming(market: str) -> Iterator[None]:
 
 def iso(time_ms: int) -> str:
     """A time in ms as ISO 8601 in UTC, to the second."""
-    return f"{np.datetime64(int(time_ms), 'ms').astype('M8[s]')}Z"
+    return moment(time_ms - time_ms % 1000).replace(" UTC", "Z")

@@ -9,7 +9,7 @@ import pandas as pd
 
 from liquidator_core import Params, fold, new_signals, new_state
 from liquidator_core.alignment import overlap, share
-from liquidator_core.timeframes import TIMEFRAMES, bar_spans, timeframe_ms, to_timeframe
+from liquidator_core.timeframes import TIMEFRAMES, bar_spans, step_ms, timeframe_ms, to_timeframe
 from liquidator_core.zones import zones_of
 
 from ..market.candles import Candles, Columns, OnBad
@@ -39,7 +39,7 @@ def alignment_columns(
     bars, params = checked_bars(candles, params, None, on_bad)
     if isinstance(timeframes, str) or len(timeframes) == 0:
         raise ValueError(f"timeframes must be at least one of {', '.join(TIMEFRAMES)} in a list, got {timeframes!r}")
-    step = int(np.diff(bars["time"]).min()) if len(bars) > 1 else 0
+    step = step_ms(bars["time"])
     record = params.to_record()
     signals = new_signals(len(bars))
     fold(new_state(record), record, bars, signals)

@@ -164,6 +164,15 @@ def _kind(prices: np.ndarray, close: float) -> pd.Categorical:
     return category(np.where(np.isnan(close), -1, prices > close), KINDS)
 
 
+def zone_runs(low: np.ndarray, high: np.ndarray) -> list[tuple[int, int]]:
+    """(first row, row after the last) of each run of rows with one and the same zone, given its edges, each (n,)."""
+    starts = np.ones(len(low), np.bool_)
+    starts[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
+    first = np.flatnonzero(starts & (low == low)).tolist()
+    edges = np.append(np.flatnonzero(starts), len(low))
+    return list(zip(first, edges[np.searchsorted(edges, first, side="right")].tolist(), strict=True))
+
+
 def zone_rows_to_frame(rows: Sequence[Mapping[str, Any]], more: Mapping[str, Any] | None = None) -> pd.DataFrame:
     """Rows of ``zone_schema.COLUMNS`` as a frame of these columns and types, whatever the number of rows.
 
