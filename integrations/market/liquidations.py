@@ -112,7 +112,7 @@ def read_rates(data: Events, coin: str) -> dict[str, tuple[np.ndarray, np.ndarra
         check_market(column(found["coin"]), found["coin"])
     time = time_column(column(needed_name(found, names, RATE_NAMES, "time")))
     order = np.argsort(time, kind="stable")
-    series = {}
+    series: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name in ("funding_rate", "open_interest"):
         if name not in found:
             continue

@@ -283,7 +283,8 @@ def rows_of(data: Events, venue: str) -> list[Mapping[str, Any]]:
     """The rows of whatever ``read_trades`` takes, to be read one by one."""
     rows = unwrapped(data, VENUES.get(venue.lower(), USUAL), venue)
     if hasattr(rows, "iloc"):
-        return rows.to_dict("records")
+        records: list[Mapping[str, Any]] = rows.to_dict("records")
+        return records
     if isinstance(rows, list) and all(isinstance(row, Mapping) for row in rows):
         return rows
     names, column = columns_of(rows)
