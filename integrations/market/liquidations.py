@@ -229,7 +229,7 @@ def read_rates(data: Events, identity: Identity | None = None) -> Rates:
             identity = joined(identity, found[target], markets_in(column(found[target])))
     time = time_column(column(needed_name(found, names, RATE_NAMES, "time")))
     order = np.argsort(time, kind="stable")
-    series = {}
+    series: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name in ("funding_rate", "open_interest"):
         if name not in found:
             continue
