@@ -50,7 +50,8 @@ class Liquidator(Incoming):
     pct_merge           widest zone of several events, as a share of its price; None: ``params.max_width_atr`` decides
     zone_vol_mult       half-width of an event's band in ATR; None: ``params.zone_atr``
     window_minutes      how long an event counts; None: ``params.zone_bars`` bars
-    liq_size_threshold  USD that a trade must have to count as large, beside the relative rule; None: any
+    liq_size_threshold  USD from which a trade that is large beside those before it adds to forced flow
+                        (``params.use_large_trades`` and ``large_usd``); None: ``params`` decide
     mode                ``batch``: bars are made anew when older data arrive. ``streaming``: a closed bar never changes,
                         callbacks fire, memory is bounded
     cutoff_hours        batch: for how long trades are kept beside the bars they made, in event time; None: for ever
