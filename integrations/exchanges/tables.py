@@ -116,21 +116,27 @@ def numbers(values: Iterable[Any]) -> np.ndarray:
     """Numbers that an answer holds as text or as they are: (n,) float64, each the nearest to its decimal digits."""
     values = list(values)
     if values and isinstance(values[0], str):
-        return pa.array(values, pa.string()).cast(_NUMBERS).to_numpy()
+        read: np.ndarray = pa.array(values, pa.string()).cast(_NUMBERS).to_numpy()
+        return read
     return np.array(values, np.float64)
 
 
 def whole(values: Iterable[Any]) -> np.ndarray:
     """Whole numbers that an answer holds as text or as they are: (n,) int64."""
     values = list(values)
-    if values and isinstance(values[0], str):
-        return pa.array(values, pa.string()).cast(pa.int64()).to_numpy()
-    return pa.array(values, pa.int64()).to_numpy() if values else np.zeros(0, np.int64)
+    if not values:
+        return np.zeros(0, np.int64)
+    column = (
+        pa.array(values, pa.string()).cast(pa.int64()) if isinstance(values[0], str) else pa.array(values, pa.int64())
+    )
+    read: np.ndarray = column.to_numpy()
+    return read
 
 
 def iso_ms(values: Sequence[str]) -> np.ndarray:
     """ISO 8601 times with a zone, to the millisecond below."""
-    return pa.array(values, pa.string()).cast(pa.timestamp("ns", "UTC")).cast(pa.int64()).to_numpy() // 1_000_000
+    ns: np.ndarray = pa.array(values, pa.string()).cast(pa.timestamp("ns", "UTC")).cast(pa.int64()).to_numpy()
+    return ns // 1_000_000
 
 
 def takers(words: Sequence[Any], venue: str = "") -> pa.Array:
