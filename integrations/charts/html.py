@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
+import html
 import logging
 import os
 import sys
-import tempfile
 import webbrowser
-from pathlib import Path
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-
-from liquidator_core._atomic import replacing
 
 from ..tables.zones import zone_runs
 from .palette import FALLING, KIND_COLOURS, RESISTANCE, RISING, SIDE_COLOURS, SUPPORT, faded
@@ -39,13 +37,22 @@ _ACCOUNT_LINES = {
 
 
 def figure(
-    scene: Scene, title: str = "Liquidation zones", last: int = 500, zones: pd.DataFrame | None = None
+    scene: Scene,
+    title: str = "",
+    last: int = 500,
+    zones: pd.DataFrame | None = None,
+    colors: Mapping[str, str] | None = None,
 ) -> go.Figure:
     """Candles of the last ``last`` bars with everything the engine said of them, row by row as it was known then.
 
     Bands: the nearest support and resistance zone at each bar. Boxes: ``zones``, those standing at the last bar if
     None, from their birth on, the stronger the more solid. Lines right of the last bar: levels ahead. Triangles: fade
     entries. Below: forced flow, longs downwards; and, if there was a backtest, the accounts over the whole history.
+
+    title    the scene's name if none is given
+    colors   of zones by quality; where none is given their kind decides
+
+    The wheel zooms if the figure is shown with ``config={"scrollZoom": True}``, as ``show`` does.
     """
     rows = 3 if scene.accounts else 2
     fig = make_subplots(
@@ -63,7 +70,12 @@ def figure(
         _add_band(fig, time, signals, kind, colour)
     _add_entries(fig, time, bars, signals)
     for zone in (scene.standing if zones is None else zones).itertuples():
-        _add_zone(fig, zone, *ends)
+        _add_zone(
+            fig,
+            zone,
+            *ends,
+            (colors or {}).get(QUALITY_LABELS[int(quality_band(zone.quality))], KIND_COLOURS[zone.kind]),
+        )
     for level in scene.levels.itertuples():
         line = {"width": 1, "color": SIDE_COLOURS[level.side]}
         across = {"x0": time[-1] + 2 * _step(time), "x1": ends[1], "y0": level.price, "y1": level.price}
@@ -95,38 +107,30 @@ def figure(
     fig.update_xaxes(matches="x", row=2, col=1)
     fig.update_layout(
         template="plotly_white",
-        title={"text": title, "y": 0.985, "yanchor": "top"},
+        title={"text": html.escape(title or scene.name), "y": 0.985, "yanchor": "top"},
         height=980 if scene.accounts else 800,
         margin={"l": 60, "r": 90, "t": 90, "b": 30},
         bargap=0,
         barmode="relative",
         hovermode="x",
+        dragmode="pan",
         legend={"orientation": "h", "y": 1.03, "yanchor": "bottom", "x": 0},
     )
     return fig
 
 
-def write_html(fig: go.Figure, path: str | os.PathLike[str]) -> Path:
-    """Write a figure as one HTML file that needs no network; whole or not at all. Returns its full path."""
-    target = Path(path).resolve()
-    with replacing(target) as file:
-        file.write(fig.to_html(include_plotlyjs=True, full_html=True).encode())
-    return target
-
-
-def show(fig: go.Figure) -> bool:
-    """Show a figure in the notebook this runs in, else in a browser with windows; returns whether there was one.
+def show(fig: go.Figure, scene: Scene, colors: Mapping[str, str] | None = None) -> bool:
+    """Show a figure in the notebook this runs in, else the scene's page in a browser with windows; whether there was one.
 
     Nothing is waited for: a browser gets a file, not a server that it would have to call.
     """
     if "ipykernel" in sys.modules:
-        fig.show()
+        fig.show(config={"scrollZoom": True})
         return True
     if sys.platform not in ("win32", "darwin") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         _LOG.info("no browser to show the chart in: give save_path to keep it")
         return False
-    path = write_html(fig, Path(tempfile.mkdtemp(prefix="liquidator-")) / "chart.html")
-    return webbrowser.open(path.as_uri())
+    return webbrowser.open(temporary_page(scene, colors).as_uri())
 
 
 def _candles(time: np.ndarray, bars: np.ndarray) -> go.Candlestick:
@@ -189,9 +193,8 @@ def _add_entries(fig: go.Figure, time: np.ndarray, bars: np.ndarray, signals: np
         )
 
 
-def _add_zone(fig: go.Figure, zone: Any, first: np.datetime64, end: np.datetime64) -> None:
+def _add_zone(fig: go.Figure, zone: Any, first: np.datetime64, end: np.datetime64, colour: str) -> None:
     """A box from birth on, with its price and quality beside it; who was liquidated is in the hover."""
-    colour = KIND_COLOURS[zone.kind]
     fig.add_shape(
         type="rect",
         x0=max(zone.birth.tz_localize(None).to_datetime64(), first),

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import html
 import json
-import os
 from collections.abc import Mapping
 from importlib import resources
-from pathlib import Path
 from string import Template
-
-from liquidator_core._atomic import replacing
 
 from ..scene import Scene
 
@@ -35,15 +31,6 @@ def page_text(scene: Scene, colors: Mapping[str, str] | None = None) -> str:
         library=_read(_LIBRARY),
         app="\n".join(map(_read, _SCRIPTS)),
     )
-
-
-def write_page(scene: Scene, path: str | os.PathLike[str], colors: Mapping[str, str] | None = None) -> Path:
-    """Write ``page_text`` to a file, whole or not at all. Returns its full path."""
-    target = Path(path).resolve()
-    text = page_text(scene, colors).encode()
-    with replacing(target) as file:
-        file.write(text)
-    return target
 
 
 def _read(name: str) -> str:
