@@ -6,9 +6,9 @@ ended, and where forced flow lay ahead. A recorder watches the bars as they are 
 A zone is known by the mark that leads it. Its entry is as the zone was when it last stood; an id that comes back (what
 it had merged into broke) goes on in its entry.
 
-The ledger is recorded in cells of ``cell_bins`` bins on the axis of prices, so that a cell does not move with the close:
-the USD of its positions, each at the middle of its bin, as known at a bar's close. A cell is written when it changes;
-what it held at a bar is its last change until then.
+The ledger is recorded in cells of ``cell_bins`` bins on the axis of prices, so that a cell does not move with the
+close: the USD of its positions, each at the middle of its bin, as known at a bar's close. A cell is written when it
+changes; what it held at a bar is its last change until then.
 """
 
 from __future__ import annotations
@@ -116,10 +116,9 @@ def _cells_with_positions(s: Record, p: Record, r: Record) -> tuple[int, int]:
     log_close = math.log(s.close) * BINS_PER_LOG
     first = min(log_close, low + p.offset[LONG, 0]) - 2.0  # the lowest leverage is liquidated farthest away
     end = max(log_close, high + p.offset[SHORT, 0]) + 2.0
-    cells = float(r.cell_bins)
     return (
-        int(math.floor((math.floor(first) - r.first_bin) / cells)),
-        int(math.floor((math.floor(end) - r.first_bin) / cells)) + 1,
+        (math.floor(first) - r.first_bin) // r.cell_bins,
+        (math.floor(end) - r.first_bin) // r.cell_bins + 1,
     )
 
 
@@ -237,11 +236,12 @@ def record(bars: np.ndarray, params: Params | np.ndarray, cell_bins: int = CELL_
     parts = [room[:0]]
     done = 0
     before = 0
-    views = kernel_views(state, settings, bars, signals, recorder, zones, room)
+    recorder, zones, room = kernel_views(recorder, zones, room)
+    kernel_state, kernel_settings = kernel_views(state, settings)
     while done < len(bars):
         recorder["changes"] = 0
-        rest = slice(done, None)
-        count = _record(*views[:2], views[2][rest], views[3][rest], *views[4:6], usd, prices, views[6], until[rest])
+        rest, out = kernel_views(bars[done:], signals[done:])
+        count = _record(kernel_state, kernel_settings, rest, out, recorder, zones, usd, prices, room, until[done:])
         until[done : done + count] += before
         before += int(recorder["changes"][0])
         parts.append(room[: int(recorder["changes"][0])].copy())
@@ -268,13 +268,12 @@ def _cells_at(changes: np.ndarray, until: np.ndarray, usd: np.ndarray, first: in
             usd[changes[at].cell] = changes[at].usd
             at += 1
         if row >= first:
-            for cell in range(len(usd)):
-                out[cell, row - first] = usd[cell]
+            out[row - first] = usd
 
 
 def cells_at(recorded: Recorded, first: int, end: int) -> np.ndarray:
     """(cells, end - first) USD of the cells at the rows from ``first`` to before ``end``, as known at their closes."""
-    out = np.zeros((len(recorded.edges) - 1, max(0, end - first)))
+    out = np.zeros((max(0, end - first), len(recorded.edges) - 1))
     (changes,) = kernel_views(recorded.changes)
-    _cells_at(changes, recorded.until[:end], np.zeros(len(out)), first, out)
-    return out
+    _cells_at(changes, recorded.until[:end], np.zeros(out.shape[1]), first, out)
+    return out.T

@@ -1,4 +1,4 @@
-"""Pictures of bars: one scene, drawn as a page, as a plotly figure, as a picture and in the shape of others' heatmaps."""
+"""Pictures of bars: one scene, drawn as a page, a plotly figure and a picture, and heatmaps in the shape of others."""
 
 from __future__ import annotations
 

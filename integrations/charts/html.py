@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from liquidator_core.zones import QUALITY_LABELS, quality_band
+
 from ..tables.zones import zone_runs
+from .files import temporary_page
 from .palette import FALLING, KIND_COLOURS, RESISTANCE, RISING, SIDE_COLOURS, SUPPORT, faded
 from .scene import Scene
 
@@ -70,12 +73,8 @@ def figure(
         _add_band(fig, time, signals, kind, colour)
     _add_entries(fig, time, bars, signals)
     for zone in (scene.standing if zones is None else zones).itertuples():
-        _add_zone(
-            fig,
-            zone,
-            *ends,
-            (colors or {}).get(QUALITY_LABELS[int(quality_band(zone.quality))], KIND_COLOURS[zone.kind]),
-        )
+        label = QUALITY_LABELS[int(quality_band(zone.quality))]
+        _add_zone(fig, zone, ends, (colors or {}).get(label, KIND_COLOURS[zone.kind]))
     for level in scene.levels.itertuples():
         line = {"width": 1, "color": SIDE_COLOURS[level.side]}
         across = {"x0": time[-1] + 2 * _step(time), "x1": ends[1], "y0": level.price, "y1": level.price}
@@ -120,7 +119,7 @@ def figure(
 
 
 def show(fig: go.Figure, scene: Scene, colors: Mapping[str, str] | None = None) -> bool:
-    """Show a figure in the notebook this runs in, else the scene's page in a browser with windows; whether there was one.
+    """Show a figure in the notebook this runs in, else the scene's page in a browser; returns whether there was one.
 
     Nothing is waited for: a browser gets a file, not a server that it would have to call.
     """
@@ -193,8 +192,9 @@ def _add_entries(fig: go.Figure, time: np.ndarray, bars: np.ndarray, signals: np
         )
 
 
-def _add_zone(fig: go.Figure, zone: Any, first: np.datetime64, end: np.datetime64, colour: str) -> None:
+def _add_zone(fig: go.Figure, zone: Any, ends: tuple[Any, Any], colour: str) -> None:
     """A box from birth on, with its price and quality beside it; who was liquidated is in the hover."""
+    first, end = ends
     fig.add_shape(
         type="rect",
         x0=max(zone.birth.tz_localize(None).to_datetime64(), first),

@@ -45,12 +45,13 @@ def coinglass(liquidator: _HasGrid) -> dict[str, Any]:
     return {
         "y_axis": grid.index.tolist(),
         "liquidation_leverage_data": [[x, y, float(usd[y, x])] for x, y in places.tolist()],
-        "price_candlesticks": [
-            [int(bar["time"]) // 1000, *(repr(float(bar[name])) for name in ("open", "high", "low", "close"))]
-            + [repr(float(bar["volume"] * bar["close"]))]
-            for bar in bars
-        ],
+        "price_candlesticks": [_candle_of(bar) for bar in bars],
     }
+
+
+def _candle_of(bar: np.void) -> list[Any]:
+    prices = (bar[name] for name in ("open", "high", "low", "close"))
+    return [int(bar["time"]) // 1000, *(repr(float(value)) for value in (*prices, bar["volume"] * bar["close"]))]
 
 
 def read_coinglass(answer: Mapping[str, Any]) -> dict[str, Any]:

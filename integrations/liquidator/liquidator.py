@@ -319,13 +319,13 @@ class Liquidator(Incoming):
         last: int = 500,
         colors: Mapping[str, str] | None = None,
     ) -> Figure:
-        """Candles with these zones (``compute_zones()`` if None) as a plotly figure; in a browser and as a file the page.
+        """Candles with these zones (``compute_zones()`` if None) as a plotly figure; in browsers and files all of them.
 
         candles    to draw; None: the bars of ``timeframe``
         show       open the page in a browser, or the figure in a notebook, if there is one; nothing waits for it
         save_path  write all candles there, with the zones of each bar: .html (the page), .png, .svg or .json
-        export     "tradingview": ``layout.meta["pine"]`` of the figure is a Pine script of these zones and the levels or,
-                   if there is no zone, one that finds its own; with ``save_path`` it is written beside it as .pine
+        export     "tradingview": ``layout.meta["pine"]`` of the figure is a Pine script of these zones and the levels,
+                   or, if there is no zone, one that finds its own; with ``save_path`` also written, as .pine
         last       bars in the figure
         colors     of zones by quality, such as {"weak": "#999999"}
 

@@ -1,4 +1,4 @@
-"""A scene as one self-contained page: the candles, what lies over them, and everything needed to look into it offline."""
+"""A scene as one self-contained page: candles, what lies over them, and everything needed to look into it offline."""
 
 from __future__ import annotations
 
