@@ -11,7 +11,7 @@ import numpy as np
 from liquidator_core.record import cells_at
 
 from .palette import KIND_COLOURS, RESISTANCE, SIDE_COLOURS, SUPPORT
-from .scene import Scene
+from .scene import Scene, is_known, price_span
 
 try:
     import matplotlib
@@ -150,14 +150,18 @@ def _add_labels(axes: Any, scene: Scene, x: float, look: dict[str, Any]) -> None
 
 
 def _add_candles(axes: Any, bars: np.ndarray, look: dict[str, Any]) -> None:
+    span = price_span(bars)
+    if span is None:
+        return
+    at = np.flatnonzero(is_known(bars))
+    bars = bars[at]
     colours = np.where(bars["close"] >= bars["open"], look["rising"], look["falling"])
-    at = np.arange(len(bars))
     wicks = np.stack([np.column_stack([at, bars[name]]) for name in ("low", "high")], axis=1)
     axes.add_collection(LineCollection(list(wicks), colors=list(colours), linewidths=0.7, zorder=3))
     low, high = np.minimum(bars["open"], bars["close"]), np.maximum(bars["open"], bars["close"])
     bodies = [Rectangle((x - 0.35, y), 0.7, height) for x, y, height in zip(at, low.tolist(), high - low, strict=True)]
     axes.add_collection(PatchCollection(bodies, facecolor=list(colours), linewidth=0, zorder=3))
-    bottom, top = bars["low"].min(), bars["high"].max()
+    bottom, top = span
     room = 0.12 * (top - bottom) or 0.01 * top
     axes.set_ylim(bottom - room, top + 1.5 * room)
 

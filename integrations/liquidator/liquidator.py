@@ -336,7 +336,7 @@ class Liquidator(Incoming):
         zones = self.compute_zones() if zones is None else check_zones(zones)
         bars = self.bars(self.timeframe) if candles is None else bars_from_frame(candles, self.on_bad)
         params = self._settings.params_of(self.timeframe, self.window_minutes)
-        title = f"{self.coin or ''} {self.timeframe}: liquidation zones"
+        title = f"{self.coin or ''} {self.timeframe}: liquidation zones".lstrip()
         script = self._pine(zones) if export else None
         return plot_zones(
             bars, params, zones, title, show=show, save_path=save_path, script=script, last=last, colors=colors

@@ -20,11 +20,14 @@ from liquidator_core.state import new_signals
 from liquidator_integrations import Liquidator, sample_bars
 from liquidator_integrations.charts import coinglass, make_scene, read_coinglass
 from liquidator_integrations.charts.files import write_scene
+from liquidator_integrations.charts.html import figure
 from liquidator_integrations.charts.pack import packed, rounded
 from liquidator_integrations.charts.page import page_text
 from liquidator_integrations.evidence.result import Result
 
 BARS = sample_bars()[-1500:]
+EVEN = BARS[-100:]  # hours without a gap
+KINDS = ["quiet", "up", "down", "wick_up", "wick_down", "observed"]
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +105,7 @@ def test_json_is_plain_and_says_what_it_is(scene):
     plain = json.loads(scene.to_json())
     assert plain["schema"] == 1
     assert (plain["name"], plain["bars"], plain["digest"]) == ("BTCUSDT 1h", len(BARS), Params().digest)
-    assert plain["time"] == {"first": int(BARS["time"][0]), "step": 3_600_000}
+    assert json.loads(make_scene(EVEN).to_json())["time"] == {"first": int(EVEN["time"][0]), "step": 3_600_000}
     assert scene.to_json() == make_scene(BARS, name="BTCUSDT 1h").to_json()
 
 
@@ -114,8 +117,8 @@ GAPS = np.delete(BARS, slice(300, 340))
 
 @pytest.mark.parametrize(
     "bars",
-    [BARS, TINY, GAPS, random_bars(300, seed=5), BARS[:1]],
-    ids=["real", "1e-9", "gaps", "no tick", "one candle"],
+    [BARS, EVEN, TINY, GAPS, random_bars(300, seed=5, kinds=KINDS), BARS[:1]],
+    ids=["real", "even", "1e-9", "gaps", "no tick", "one candle"],
 )
 def test_prices_and_times_survive_the_packing(bars):
     plain = json.loads(make_scene(bars).to_json())
@@ -177,21 +180,30 @@ def test_nothing_is_a_scene_of_nothing(tmp_path):
             assert write_scene(scene, tmp_path / f"chart.{suffix}").stat().st_size > 100
 
 
-def test_bad_candles_are_named():
+def test_bad_candles_are_named_or_gaps(tmp_path):
     spoilt = BARS.copy()
     spoilt["close"][7] = np.nan
     with pytest.raises(ValueError, match=r"row 7 .*close: found nan"):
         make_scene(spoilt)
+    scene = make_scene(spoilt, on_bad="skip")
+    plain = json.loads(scene.to_json())
+    assert unpacked(plain["skipped"]).tolist() == [7]
+    expected = np.where(np.arange(len(BARS)) == 7, BARS["close"][6], BARS["close"])
+    np.testing.assert_array_equal(prices_in(plain)["close"], expected)
+    write_scene(scene, tmp_path / "chart.png")
+    assert figure(scene).layout.yaxis.range[0] > 0.0
     with pytest.raises(TypeError, match="params must be Params or None, got dict"):
         make_scene(BARS, {})
     with pytest.raises(ValueError, match="missing column"):
         make_scene(pd.DataFrame({"open": [1.0]}))
 
 
-def test_thousands_of_zones():
-    scene = make_scene(np.resize(BARS, 0), Params(zone_bars=256, event_mult=0.5, event_share=0.0))
+def test_thousands_of_zones(tmp_path):
+    params = Params(zone_bars=256, event_mult=0.0, event_share=0.0, zone_atr=0.01, max_width_atr=0.0)
+    scene = make_scene(random_bars(2000, seed=2, kinds=KINDS), params)
     assert len(scene.zones) > 2000
-    assert len(json.loads(scene.to_json())["zones"][""]) == 13
+    assert len(unpacked(json.loads(scene.to_json())["zones"][""]["low"])) == len(scene.zones)
+    write_scene(scene, tmp_path / "chart.png")
 
 
 def test_a_name_is_text_and_nothing_else():

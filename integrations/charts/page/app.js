@@ -56,7 +56,9 @@ class Page {
     const { time, open, high, low, close, first } = this.candles;
     const count = time.length;
     const at = (/** @type {number} */ i) => /** @type {any} */ (time[i] / 1000);
-    this.series.setData(Array.from({ length: count }, (_, i) => ({ time: at(i), open: open[i], high: high[i], low: low[i], close: close[i] })));
+    const gaps = this.timeframe === "" ? this.scene.skipped : new Set();
+    this.series.setData(Array.from({ length: count }, (_, i) =>
+      gaps.has(i) ? { time: at(i) } : { time: at(i), open: open[i], high: high[i], low: low[i], close: close[i] }));
     const sums = (/** @type {Float32Array | undefined} */ values, /** @type {number} */ sign) => Array.from({ length: count }, (_, i) => {
       let sum = NaN;
       for (let row = first[i]; values && row < first[i + 1]; row++) if (values[row] >= 0) sum = (sum >= 0 ? sum : 0) + values[row];
