@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from ._jit import kernel
+from ._jit import kernel, kernel_views
 from .layout import Record
 from .rings import remember, window_sum
 
@@ -33,6 +33,19 @@ def mend_noise(
     lowest = np.minimum(np.minimum(open_, close), np.minimum(high, low))
     noise = (highest * (1.0 - PRICE_NOISE) <= high) & (low * (1.0 - PRICE_NOISE) <= lowest)
     return np.where(noise, highest, high), np.where(noise, lowest, low)
+
+
+@kernel
+def _good_rows(bars: np.ndarray, good: np.ndarray) -> None:
+    for i in range(len(bars)):
+        good[i] = is_good(bars[i])
+
+
+def good_rows(bars: np.ndarray) -> np.ndarray:
+    """(n,) bool, whether each row of (n,) BAR has usable prices: the others are skipped."""
+    good = np.zeros(len(bars), np.bool_)
+    _good_rows(kernel_views(bars)[0], good)
+    return good
 
 
 @kernel
