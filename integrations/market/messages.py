@@ -9,6 +9,10 @@ from typing import NoReturn
 import numpy as np
 
 
+class TableError(ValueError):
+    """A fault of a table as a whole, which no row of it could mend: a missing column, an unknown venue."""
+
+
 def moment(time_ms: int) -> str:
     """An instant for a message: ``2023-01-01T00:05:00 UTC``, with milliseconds if there are any."""
     unit = "ms" if time_ms % 1000 else "s"
