@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,34 +39,52 @@ def kinds(instance: Any) -> tuple[str, ...]:
     return tuple(kind for kind, method in _METHODS.items() if instance.has.get(method))
 
 
-def _read_trades(feed: Feed, rows: Any) -> dict[str, Any]:
+def trade_columns(feed: Feed, rows: Any) -> dict[str, Any]:
+    """The columns of a page of trades."""
     price = column(rows, "price", np.array)
     words = [row["side"] for row in rows]
     page = {"time": column(rows, "timestamp", tables.whole), "price": price}
-    page |= {"side": tables.takers(words), "id": [str(row["id"] or "") for row in rows]}
+    page |= {"side": tables.takers(words), "id": _ids(rows)}
     return page | sized(feed.market, np.array([row["amount"] for row in rows], np.float64), price)
+
+
+def _ids(rows: Any) -> list[str]:
+    """The ids of trades; where a venue gives none, what tells a trade from others of its moment."""
+    seen: Counter[tuple[Any, ...]] = Counter()
+    ids = []
+    for row in rows:
+        what = (row["timestamp"], row["price"], row["amount"], row["side"])
+        seen[what] += 1
+        ids.append(str(row["id"]) if row["id"] else f"{row['side']} {row['amount']} at {row['price']}, {seen[what]}")
+    return ids
 
 
 async def newest(feed: Feed) -> dict[str, Any]:
     """The newest page of trades."""
-    return await feed.ask("fetch_trades", (feed.market["symbol"], None, PAGE), lambda rows: _read_trades(feed, rows))
+    return await feed.ask("fetch_trades", (feed.market["symbol"], None, PAGE), partial(trade_columns, feed))
 
 
 async def trades(feed: Feed) -> None:
-    """Forward by time, from the last trade of a page on: what does not fit into one moment's page is lost."""
-    time, start = feed.since, feed.since
+    """Forward by time, from a page's last trade on: what does not fit into one moment's page is lost."""
+    time = start = feed.since
+    newest_ms: int | None = None
     while time < feed.until:
-        page = await feed.ask(
-            "fetch_trades", (feed.market["symbol"], time, PAGE), lambda rows: _read_trades(feed, rows)
-        )
-        if len(page["time"]) == 0 or page["time"].max() <= time:
+        arguments = (feed.market["symbol"], time, PAGE)
+        page = await feed.ask("fetch_trades", arguments, partial(trade_columns, feed))
+        last = int(page["time"].max()) if len(page["time"]) else None
+        if last is None:
+            time += _HOUR  # venues that look an hour ahead find nothing in a longer silence
+            continue
+        if last <= time and newest_ms is not None:
             break
+        if newest_ms is None and page["time"].min() > feed.since + _HOUR:
+            start = int(page["time"].min()) + 1  # the venue begins later than it was asked to
         feed.take(page)
-        start = int(page["time"].min()) + 1 if time == feed.since and page["time"].min() > time + _HOUR else start
-        time = int(page["time"].max())
-        feed.cover(start, time, "none")
-    if time > feed.since:
-        feed.cover(time, min(feed.until, time + _HOUR), "none", settled=time)
+        feed.cover(start, last, "none")
+        start = max(start, last)
+        time = newest_ms = max(last, time + 1)
+    if newest_ms is not None:
+        feed.cover(start, min(feed.until, start + _HOUR), "none", settled=newest_ms)
 
 
 async def candles(feed: Feed) -> None:
