@@ -44,7 +44,7 @@ def _good_rows(bars: np.ndarray, good: np.ndarray) -> None:
 def good_rows(bars: np.ndarray) -> np.ndarray:
     """(n,) bool, whether each row of (n,) BAR has usable prices: the others are skipped."""
     good = np.zeros(len(bars), np.bool_)
-    _good_rows(*kernel_views(bars), good)
+    _good_rows(kernel_views(bars)[0], good)
     return good
 
 

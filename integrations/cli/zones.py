@@ -121,8 +121,11 @@ def _fade(bars: np.ndarray, params: Params) -> Result:
 def _write_chart(out: Console, report: Report, path: Path, title: str) -> None:
     out.print()
     try:
-        from ..charts.html import save_chart
+        from ..charts.html import figure, write_html
     except ImportError as error:
         out.print(f"No chart: {error}", soft_wrap=True)
         return
-    out.print(f"Chart: {save_chart(report, path, title)}", soft_wrap=True)
+    from ..charts.scene import make_scene
+
+    scene = make_scene(report.bars, report.params, report.fade, report.placebos)
+    out.print(f"Chart: {write_html(figure(scene, title), path)}", soft_wrap=True)

@@ -40,7 +40,7 @@ class ZoneStrategy(IStrategy):
 
     @property
     def can_short(self) -> bool:
-        return self.config.get("trading_mode") == "futures"
+        return bool(self.config.get("trading_mode") == "futures")
 
     def populate_indicators(self, dataframe: Frame, metadata: dict[str, Any]) -> Frame:
         return add_zones(dataframe, metadata=metadata, marks=self.zone_marks(dataframe))
