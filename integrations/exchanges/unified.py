@@ -41,7 +41,7 @@ def kinds(instance: Any) -> tuple[str, ...]:
 
 def trade_columns(feed: Feed, rows: Any) -> dict[str, Any]:
     """The columns of a page of trades."""
-    price = column(rows, "price", np.array)
+    price = column(rows, "price")
     words = [row["side"] for row in rows]
     page = {"time": column(rows, "timestamp", tables.whole), "price": price}
     page |= {"side": tables.takers(words), "id": _ids(rows)}
@@ -89,8 +89,8 @@ async def trades(feed: Feed) -> None:
 
 async def candles(feed: Feed) -> None:
     def read(rows: Any) -> dict[str, Any]:
-        page = {name: column(rows, place, _floats) for place, name in enumerate(("open", "high", "low", "close"), 1)}
-        page |= {"volume": column(rows, 5, _floats), "taker_buy": np.full(len(rows), np.nan)}
+        page = {name: column(rows, place) for place, name in enumerate(("open", "high", "low", "close"), 1)}
+        page |= {"volume": column(rows, 5), "taker_buy": np.full(len(rows), np.nan)}
         return {"time": column(rows, 0, tables.whole), **page}
 
     async def ask(since: int, until: int) -> dict[str, Any]:
@@ -102,7 +102,7 @@ async def candles(feed: Feed) -> None:
 
 async def funding(feed: Feed) -> None:
     def read(rows: Any) -> dict[str, Any]:
-        rate = column(rows, "fundingRate", _floats)
+        rate = column(rows, "fundingRate")
         return {"time": column(rows, "timestamp", tables.whole), "funding_rate": rate}
 
     async def ask(since: int, until: int) -> dict[str, Any]:
@@ -114,7 +114,7 @@ async def funding(feed: Feed) -> None:
 async def open_interest(feed: Feed) -> None:
     def read(rows: Any) -> dict[str, Any]:
         rows = [row for row in rows if row["openInterestAmount"] is not None]
-        amount = column(rows, "openInterestAmount", _floats)
+        amount = column(rows, "openInterestAmount")
         return {"time": column(rows, "timestamp", tables.whole), "open_interest": amount}
 
     async def ask(since: int, until: int) -> dict[str, Any]:
@@ -129,10 +129,10 @@ async def liquidations(feed: Feed) -> None:
         raise ValueError(f"liquidations: what {venue} means by their sides is disputed")
 
     def read(rows: Any) -> dict[str, Any]:
-        price = column(rows, "price", _floats)
+        price = column(rows, "price")
         long = "buy" if venue in POSITION_SIDED else "sell"
         side = [tables.closed(LONG if row["side"] == long else 1 - LONG) for row in rows]
-        worth = sized(feed.market, column(rows, "contracts", _floats), price)
+        worth = sized(feed.market, column(rows, "contracts"), price)
         usd = worth.get("usd", worth["size"] * price)
         return {"time": column(rows, "timestamp", tables.whole), "price": price, "side": side, **worth, "usd": usd}
 
@@ -140,7 +140,3 @@ async def liquidations(feed: Feed) -> None:
         return await feed.ask("fetch_liquidations", (feed.market["symbol"], since, 100), read)
 
     await by_windows(feed, ask, _HOUR, 24, flat=False)
-
-
-def _floats(values: Any) -> np.ndarray:
-    return np.array(list(values), np.float64)

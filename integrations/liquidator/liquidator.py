@@ -7,7 +7,7 @@ Time is event time alone: the same data gives the same answer on any day, in any
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
@@ -139,10 +139,12 @@ class Liquidator(Incoming):
         if raw_data is not None:
             made.ingest_trades(raw_data, venue=exchange)
             return made
-        from ..exchanges.recent import load_recent
+        from ..exchanges.recent import fetch_recent, give
 
         wanted = {"hours": hours, "data": data, "until": until, "market": market, "store": store, "progress": progress}
-        load_recent(made, symbol, exchange, **wanted)
+        history = fetch_recent(symbol, exchange, timeframe=made.bar, **wanted)
+        made = cls(coin_of(history.symbol), **settings)  # PEPE may be traded a thousand at a time, as 1000PEPE
+        give(history, made)
         return made
 
     # Bars and zones ---------------------------------------------------------------------------------------------------
