@@ -13,7 +13,15 @@ from rich.console import Console
 from liquidator_core import Params
 
 from ..market.bars import read_bars
-from .options import ChartOption, ParamsOption, SeedsOption, check_target, read_params
+from .options import (
+    ChartOption,
+    ConventionOption,
+    ParamsOption,
+    SeedsOption,
+    VenueOption,
+    check_target,
+    read_params,
+)
 from .printing import console_for, print_report, progress_bar
 
 if TYPE_CHECKING:
@@ -45,6 +53,8 @@ def zones(
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object, and no chart.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="The zones as CSV, and no chart.")] = False,
     bar: Annotated[str | None, typer.Option(help="For trades: bars to fold them into, 1m to 1d. Default: 1m.")] = None,
+    venue: VenueOption = "",
+    convention: ConventionOption = None,
     seeds: SeedsOption = 5,
     params: ParamsOption = None,
     chart: ChartOption = None,
@@ -67,8 +77,10 @@ def zones(
         if hours is not None or market is not None or store is not None:
             raise ValueError("--hours, --market and --store go with --exchange")
         title = Path(source).name
-        bars = read_bars(Path(source), settings, bar)
+        bars = read_bars(Path(source), settings, bar, venue, convention)
     else:
+        if venue or convention:
+            raise ValueError("--venue and --convention are for the trades of a FILE")
         title = f"{source} {exchange}"
         bars = _fetch_bars(source, exchange, 24 if hours is None else hours, bar or "1m", market, store)
     report = _run(bars, settings, None if as_csv else seeds)

@@ -124,7 +124,8 @@ def whole(values: Sequence[Any]) -> np.ndarray:
 
 def iso_ms(values: Sequence[str]) -> np.ndarray:
     """ISO 8601 times with a zone, to the millisecond below."""
-    return pa.array(values, pa.string()).cast(pa.timestamp("ns", "UTC")).cast(pa.int64()).to_numpy() // 1_000_000
+    ns: np.ndarray = pa.array(values, pa.string()).cast(pa.timestamp("ns", "UTC")).cast(pa.int64()).to_numpy()
+    return ns // 1_000_000
 
 
 def takers(words: Sequence[Any], venue: str = "") -> list[str]:

@@ -15,9 +15,11 @@ import numpy as np
 from liquidator_core import Params, levels_of
 
 from ..market.candles import Candles, bars_from_frame
+from ..market.coins import Identity, coin_of
 from ..market.columns import Events
 from ..market.messages import moment
-from ..market.venues import coin_of
+from ..market.sources import Convention
+from ..market.venues import known_venue
 from ..tables.zones import check_zones, levels_to_frame, zone_dicts
 from . import cascade, saving
 from .events import Callback, EventCallbacks
@@ -43,11 +45,13 @@ _CORE_NAMES = {"price_mean": "price", "entry_low": "low", "entry_high": "high", 
 class Liquidator(Incoming):
     """Liquidation zones and levels of one coin from its public data.
 
-    coin                its name; a column ``coin`` must agree
+    coin                its name: all that names another coin or market of one is refused; None: the first market's,
+                        which it keeps. So it is with the currency, where all dollars are one
     pct_merge           widest zone of several events, as a share of its price; None: ``params.max_width_atr`` decides
     zone_vol_mult       half-width of an event's band in ATR; None: ``params.zone_atr``
     window_minutes      how long an event counts; None: ``params.zone_bars`` bars
-    liq_size_threshold  USD that a trade must have to count as large, beside the relative rule; None: any
+    liq_size_threshold  USD from which a trade that is large beside those before it adds to forced flow
+                        (``params.use_large_trades`` and ``large_usd``); None: ``params`` decide
     mode                ``batch``: bars are made anew when older data arrive. ``streaming``: a closed bar never changes,
                         callbacks fire, memory is bounded
     cutoff_hours        batch: for how long trades are kept beside the bars they made, in event time; None: for ever
@@ -65,7 +69,7 @@ class Liquidator(Incoming):
 
     def __init__(
         self,
-        coin: str = "BTC",
+        coin: str | None = None,
         pct_merge: float | None = None,
         zone_vol_mult: float | None = None,
         window_minutes: float | None = None,
@@ -108,7 +112,7 @@ class Liquidator(Incoming):
     def __repr__(self) -> str:
         bars = self._history.rows
         last = f", last {moment(int(bars.rows['time'][-1]))}" if len(bars.rows) else ""
-        return f"<Liquidator {self.coin} {self.mode}, {bars.end} bars of {self.bar}{last}>"
+        return f"<Liquidator {self.coin or '(no coin yet)'} {self.mode}, {bars.end} bars of {self.bar}{last}>"
 
     @classmethod
     def from_exchange(
@@ -136,7 +140,9 @@ class Liquidator(Incoming):
         The others, and errors, as for ``exchanges.fetch``. Cost: candles a few requests a day, trades a request a page.
         """
         made = cls(coin_of(symbol), **settings)
+        made._identity = made._identity.joined(symbol)
         if raw_data is not None:
+            known_venue(exchange)
             made.ingest_trades(raw_data, venue=exchange)
             return made
         from ..exchanges.recent import fetch_recent, give
@@ -183,9 +189,9 @@ class Liquidator(Incoming):
             self._last = key, zones_frame(context, use_atr, least)
         return self._last[1].copy()
 
-    def update_incremental(self, new_trades: Events, venue: str = "") -> pd.DataFrame:
+    def update_incremental(self, new_trades: Events, venue: str = "", *, convention: Convention = None) -> pd.DataFrame:
         """``ingest_trades``, then ``compute_zones``."""
-        self.ingest_trades(new_trades, venue)
+        self.ingest_trades(new_trades, venue, convention=convention)
         return self.compute_zones()
 
     def compute_multi_timeframe_zones(
@@ -336,8 +342,8 @@ class Liquidator(Incoming):
         from ..charts.scene import make_scene
 
         bars = self.bars(self.timeframe) if candles is None else bars_from_frame(candles, self.on_bad)
-        scene = make_scene(bars, self._params_for(self.timeframe, self.window_minutes))
-        title = f"{self.coin} {self.timeframe}: liquidation zones"
+        scene = make_scene(bars, self._settings.params_of(self.timeframe, self.window_minutes))
+        title = f"{self.coin or ''} {self.timeframe}: liquidation zones"
         made = figure(scene, title, max(1, len(bars)), zones.rename(columns=_CORE_NAMES))
         if save_path is not None:
             write_html(made, save_path)
@@ -350,10 +356,10 @@ class Liquidator(Incoming):
 
         params = self._settings.params_of(self.timeframe, self.window_minutes)
         if len(zones) == 0:
-            return to_pine(params, symbol=self.coin)
+            return to_pine(params, symbol=self.coin or "")
         as_of = f"{zones.attrs['as_of']} UTC" if zones.attrs.get("as_of") is not None else ""
         return to_pine(
-            params, "snapshot", zones.rename(columns=_CORE_NAMES), self.levels(), symbol=self.coin, as_of=as_of
+            params, "snapshot", zones.rename(columns=_CORE_NAMES), self.levels(), symbol=self.coin or "", as_of=as_of
         )
 
     # Later -----------------------------------------------------------------------------------------------------------
@@ -376,6 +382,7 @@ class Liquidator(Incoming):
         """Write everything but callbacks to one file, whole or not at all; ``load`` goes on to the same results."""
         settings = {name: getattr(self, name) for name in SETTINGS}
         about = {"settings": settings, "params": self.params.to_dict(), "skipped": self.skipped}
+        about |= {"not_trades": self.not_trades, "quote": self._identity.quote}
         saving.write_file(path, about, self._frames)
 
     @classmethod
@@ -386,6 +393,7 @@ class Liquidator(Incoming):
         """
         about, arrays = saving.read_file(path)
         made = cls(**about["settings"], params=Params.from_dict(about["params"]))
-        made.skipped = about["skipped"]
+        made.skipped, made.not_trades = about["skipped"], about["not_trades"]
+        made._identity = Identity(made.coin, about["quote"])
         saving.restore(made._frames, made._settings.step, about, arrays)
         return made
