@@ -150,10 +150,12 @@ class Liquidator(Incoming):
             known_venue(exchange)
             made.ingest_trades(raw_data, venue=exchange)
             return made
-        from ..exchanges.recent import load_recent
+        from ..exchanges.recent import fetch_recent, give
 
         wanted = {"hours": hours, "data": data, "until": until, "market": market, "store": store, "progress": progress}
-        load_recent(made, symbol, exchange, **wanted)
+        history = fetch_recent(symbol, exchange, timeframe=made.bar, **wanted)
+        made = cls(coin_of(history.symbol), **settings)  # PEPE may be traded a thousand at a time, as 1000PEPE
+        give(history, made)
         return made
 
     # Bars and zones ---------------------------------------------------------------------------------------------------
