@@ -9,10 +9,11 @@ if __name__ != "liquidator_integrations":  # from a checkout: a second copy of e
 if TYPE_CHECKING:
     from .frames import compute_atr, compute_vwap
     from .liquidator import Liquidator
+    from .targets import audit
 
-__all__ = ["Liquidator", "compute_atr", "compute_vwap"]
+__all__ = ["Liquidator", "audit", "compute_atr", "compute_vwap"]
 
-_PLACES = {"Liquidator": "liquidator", "compute_atr": "frames", "compute_vwap": "frames"}
+_PLACES = {"Liquidator": "liquidator", "audit": "targets", "compute_atr": "frames", "compute_vwap": "frames"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,0 +1,322 @@
+"""The laws of prefix and window for anybody's indicator: does it look ahead, repaint, depend on where it began?
+
+What is looked for, and how. Nothing is inferred from source: each finding is two runs that disagree.
+
+- **Cuts.** A run on the rows before a cut must say of them what the run on all rows says.
+- **Other worlds.** So must a run on candles with another future from a cut on, and cuts of candles that are full of
+  jumps, spikes and flat bars (``worlds``). A dozen runs on candles shaken by a ten-millionth tell which rows move with
+  rows to come; these are cut at.
+- **Windows.** A run that begins later must come to say the same.
+- **Reruns**, and runs in processes in which the indicator has not run before.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from .history import Histories, windows_of
+from .places import cuts_of, leads
+from .replay import RunError, Runner, Subject, refuse_nesting
+from .sources import Sources
+from .values import SAME, Values, differs, part, scale_of
+from .verdict import Audit, Evidence, Finding, frame_of_findings
+from .worlds import shocked_rows
+
+SHORT = 100  # runs on fewer rows may raise
+LEAST = 20  # rows beyond the first cut
+_APART = 3  # cuts in processes of their own
+_SHAKEN = 14
+_EARLY = (2, 5, 11, 20, 33, 50, 72)
+_EXTREME = (40.0, 0.025)
+_REFINED = 2  # cuts of a column that are followed up
+
+Tell = Callable[[str, int, int], object]
+
+
+def audit_subject(
+    subject: Subject, candles: pd.DataFrame, cuts: int = 60, seed: int = 0, tell: Tell | None = None
+) -> Audit:
+    """Audit a subject on candles; see ``liquidator_integrations.audit``.
+
+    candles   a frame with a RangeIndex from 0; not changed
+    tell      called with what is done, how many runs of it are done, and of how many
+    """
+    refuse_nesting()
+    _check(subject, candles, cuts)
+    return _Case(subject, candles, cuts, np.random.default_rng(seed), tell).verdict()
+
+
+def _check(subject: Subject, candles: pd.DataFrame, cuts: int) -> None:
+    if isinstance(cuts, bool) or not isinstance(cuts, (int, np.integer)) or cuts < 1:
+        raise ValueError(f"cuts must be a whole number, 1 or more, got {cuts!r}")
+    startup = subject.startup
+    if startup is not None and (isinstance(startup, bool) or not isinstance(startup, (int, np.integer)) or startup < 0):
+        raise ValueError(f"startup_candle_count must be a whole number of rows, 0 or more, got {startup!r}")
+    needed = max(SHORT, startup or 0) + LEAST
+    if len(candles) < needed:
+        why = f"startup_candle_count {startup}" if startup and startup > SHORT else f"the first {SHORT}"
+        raise ValueError(f"candles: found {len(candles):,} rows, allowed {needed:,} or more: {why} and {LEAST} to cut")
+
+
+class _Case:
+    """One subject on one frame: what was run, and what came of it."""
+
+    def __init__(
+        self, subject: Subject, candles: pd.DataFrame, cuts: int, rng: np.random.Generator, tell: Tell | None
+    ) -> None:
+        self.subject, self.candles, self.count, self.rng = subject, candles, int(cuts), rng
+        self.rows = len(candles)
+        self.startup = subject.startup or 0
+        self.first_cut = max(SHORT, self.startup)
+        self.seed = int(rng.integers(2**31))
+        self.tell = tell
+        self.done = 0
+        self.expected = self.count + self.count // 2 + _SHAKEN + 30
+        self.cuts: set[int] = set()
+
+    def verdict(self) -> Audit:
+        with Runner(self.subject, self.candles) as here, Runner(self.subject, self.candles, apart=True) as apart:
+            self.whole = self._run(here, "on all rows", 0, self.rows)
+            self.scale = scale_of(self.whole)
+            self.evidence = {name: Evidence() for name in self.whole.names}
+            self.unstable = dict(self.whole.changed)
+            self._rerun(here)
+            for cut in cuts_of(self.candles, self.whole, self.count, self.first_cut, self.rng):
+                self._cut(here, cut)
+            windows, suspects = self._other_worlds()
+            for row in suspects:
+                for cut in (row + 1, row + 2):
+                    self._cut(here, cut)
+            shocked = self._shocked_world()
+            self._rerun(here)
+            self._follow_up(here)
+            self._rerun_wrong(here)
+            self._what_was_remembered(apart)
+            for name, found in shocked.items():  # of rows that are not the candles' own: if nothing else is known
+                if not self.evidence[name].wrong:
+                    self.evidence[name] = found
+        return self._judge(Histories(self.whole, self.scale, windows, self.rows, self.startup))
+
+    # Runs
+
+    def _run(self, runner: Runner, what: str, first: int, end: int, world: Sequence[Any] = ("real",)) -> Values:
+        found = runner.run(first, end, world)
+        self.done += 1
+        self.expected = max(self.expected, self.done)
+        if self.tell:
+            self.tell(what, self.done, self.expected)
+        return found
+
+    def _try(self, runner: Runner, what: str, first: int, end: int, world: Sequence[Any] = ("real",)) -> Values | None:
+        """None for a run that gave nothing: too short, or in a world that the indicator was not made for."""
+        try:
+            return self._run(runner, what, first, end, world)
+        except RunError:
+            return None
+
+    def _wrong(self, found: Values, reference: Values, end: int) -> np.ndarray:
+        """(columns, end) bool: where a run says something else of the first rows."""
+        return differs(part(found, 0, end), part(reference, 0, end), SAME, self.scale)
+
+    def _note(self, evidence: dict[str, Evidence], cut: int, wrong: np.ndarray) -> None:
+        for place in np.flatnonzero(wrong.any(axis=1)):
+            name = self.whole.names[place]
+            if name not in self.unstable:
+                evidence[name].add(cut, np.flatnonzero(wrong[place]))
+
+    def _cut(self, runner: Runner, cut: int) -> None:
+        """One replay of the rows before a cut, once."""
+        if cut in self.cuts or not self.first_cut <= cut < self.rows:
+            return
+        found = self._run(runner, "cuts", 0, cut)
+        self.cuts.add(cut)
+        for name, row in found.changed.items():
+            self.unstable.setdefault(name, row)
+        self._note(self.evidence, cut, self._wrong(found, self.whole, cut))
+
+    def _rerun(self, runner: Runner) -> None:
+        """All rows once more: what differs is unstable."""
+        wrong = self._wrong(self._run(runner, "again", 0, self.rows), self.whole, self.rows)
+        for place in np.flatnonzero(wrong.any(axis=1)):
+            self.unstable.setdefault(self.whole.names[place], int(wrong[place].argmax()))
+
+    def _rerun_wrong(self, runner: Runner) -> None:
+        """Cuts that convict are made once more: a value that is thrown like dice looks as if it repainted."""
+        deciding = {pair[0] for found in self.evidence.values() if found.wrong for pair in found.longest(1)}
+        for cut in sorted(deciding & self.cuts)[: self.count]:
+            first = self._run(runner, "once more", 0, cut)
+            wrong = self._wrong(self._run(runner, "once more", 0, cut), first, cut)
+            names = dict(zip(self.whole.names, wrong, strict=True)) if first.names == self.whole.names else {}
+            for name, rows in names.items():
+                if rows.any():
+                    self.unstable.setdefault(name, int(rows.argmax()))
+
+    # Other worlds
+
+    def _other_worlds(self) -> tuple[list[tuple[int, Values]], list[int]]:
+        """(runs that begin later, rows that seem to know a later one); other futures are noted as evidence.
+
+        In this order, and each with an end of its own, so that an indicator that keeps what it has worked out for a
+        time of day or a length never takes it for another world's.
+        """
+        windows: list[tuple[int, Values]] = []
+        with Runner(self.subject, self.candles) as runner:
+            for first, end in windows_of(self.rows, max(self.startup, SHORT), self.startup):
+                found = self._try(runner, "later starts", first, end)
+                if found is not None:
+                    windows.append((first, found))
+            end = self.rows
+            for cut, factor in self._futures():
+                end = max(cut + 1, end - 1)
+                found = self._try(runner, "other futures", 0, end, ("altered", cut, factor))
+                if found is not None:
+                    self._note(self.evidence, cut, self._wrong(found, self.whole, cut))
+            shaken = []
+            for seed in range(min(_SHAKEN, self.count)):
+                end = max(self.first_cut, end - 1)
+                found = self._try(runner, "shaken candles", 0, end, ("shaken", self.seed + seed))
+                if found is not None and found.names == self.whole.names:
+                    shaken.append((self.seed + seed, found.numbers))
+        return windows, leads(shaken, self.whole.numbers) if len(shaken) == _SHAKEN else []
+
+    def _futures(self) -> list[tuple[int, float]]:
+        """(cut, factor of prices) from the last cut to the first."""
+        last = self.rows - 1
+        cuts = {last: _EXTREME[0], last - 1: _EXTREME[1], self.rows - self.rows // 20: _EXTREME[0]}
+        cuts[self.rows - self.rows // 20 - 1] = _EXTREME[1]
+        even = np.linspace(self.first_cut, last - 2, max(1, self.count // 6)).astype(int)
+        some = [int(cut) for cut in even] + [int(c) for c in self.rng.integers(self.first_cut, last, self.count // 8)]
+        for place, cut in enumerate([*some, *(cut for cut in _EARLY if cut >= self.startup)]):
+            cuts.setdefault(cut, (1.5, 0.6)[place % 2])
+        return sorted(((cut, factor) for cut, factor in cuts.items() if cut >= max(1, self.startup)), reverse=True)
+
+    def _shocked_world(self) -> dict[str, Evidence]:
+        """Cuts just after the shocks of a shocked world, as evidence."""
+        world = ("shocked", self.seed)
+        evidence = {name: Evidence() for name in self.whole.names}
+        struck = shocked_rows(self.rows, self.seed)
+        struck = struck[struck >= self.first_cut]
+        with Runner(self.subject, self.candles) as runner:
+            whole = self._try(runner, "shocked candles", 0, self.rows, world)
+            if whole is None or whole.names != self.whole.names:
+                return evidence
+            for row in sorted(self.rng.permutation(struck)[: max(1, self.count // 4)].tolist()):
+                cut = min(row + 1, self.rows - 1)
+                found = self._try(runner, "shocked candles", 0, cut, world)
+                if found is not None:
+                    self._note(evidence, cut, self._wrong(found, whole, cut))
+        return evidence
+
+    # What is found out about those that are found
+
+    def _follow_up(self, runner: Runner) -> None:
+        """How far ahead: from the cuts with the longest reach on, until their first wrong row settles."""
+        left = 2 * self.count
+        for name, found in self.evidence.items():
+            if name in self.unstable or not found.wrong or found.repaints(self.rows, self._first_known(name)):
+                continue
+            for cut, row in found.longest(_REFINED):
+                if left <= 0:
+                    return
+                left -= self._settle(runner, found, cut, row)
+
+    def _settle(self, runner: Runner, found: Evidence, cut: int, row: int) -> int:
+        """Cut where between ``cut`` and the end the row comes to stay; returns the runs it took."""
+        done, wrong, right, step = 0, cut, self.rows, max(1, cut - row)
+        while wrong + 1 < right:
+            probe = wrong + step if right == self.rows else (wrong + right) // 2
+            probe = min(probe, right - 1)
+            done += probe not in self.cuts
+            self._cut(runner, max(probe, self.first_cut))
+            if probe < self.first_cut or (probe in found.wrong and row in found.wrong[probe]):
+                wrong, step = probe, 2 * step
+            elif right == self.rows and probe == self.rows - 1:
+                break
+            else:
+                right = probe
+        return done
+
+    def _what_was_remembered(self, apart: Runner) -> None:
+        """The same in processes that have not run it before: what shows there alone was hidden by a memory."""
+        whole = self._try(apart, "apart", 0, self.rows)
+        if whole is None:
+            return
+        span = np.linspace(self.first_cut, self.rows - 1, _APART + 1)
+        some = [int(cut) for cut in self.rng.integers(span[:-1], np.maximum(span[:-1] + 1, span[1:]))]
+        evidence = {name: Evidence() for name in whole.names}
+        unstable, self.unstable = self.unstable, dict(self.whole.changed)
+        suspected = [name for name in unstable if name not in self.unstable]
+        if suspected:
+            wrong = self._wrong(self._run(apart, "apart", 0, self.rows), whole, self.rows)
+            self.unstable |= {
+                name: unstable[name]
+                for name, rows in zip(whole.names, wrong, strict=True)
+                if name in suspected and rows.any()
+            }
+        self._apart(apart, whole, some, evidence)
+        hidden = [
+            name
+            for name, found in evidence.items()
+            if found.wrong and (name in suspected or not self.evidence.get(name, Evidence()).wrong)
+        ]
+        if hidden:
+            late = [self.rows - 1, self.rows - 2]
+            more = cuts_of(self.candles, self.whole, max(1, self.count // 2), self.first_cut, self.rng)
+            self._apart(apart, whole, [*late, *more], evidence)
+        for name in hidden:
+            self.evidence[name] = evidence[name]
+        self.unstable |= {name: unstable[name] for name in suspected if name not in hidden}
+
+    def _apart(self, apart: Runner, whole: Values, cuts: Iterable[int], evidence: dict[str, Evidence]) -> None:
+        for cut in cuts:
+            found = self._run(apart, "apart", 0, cut)
+            self.cuts.add(cut)
+            self._note(evidence, cut, self._wrong(found, whole, cut))
+
+    # The verdict
+
+    def _first_known(self, name: str) -> int:
+        known = self.whole.known(self.whole.names.index(name))
+        return int(known.argmax()) if known.any() else self.rows
+
+    def _judge(self, histories: Histories) -> Audit:
+        sources = Sources(self.subject.target)
+        findings: list[Finding] = []
+
+        def find(name: str, kind: Any, row: int, ahead: float) -> None:
+            findings.append(Finding(name, kind, row, ahead, sources.line(name, kind)))
+
+        warmup: dict[str, int] = {}
+        for name in dict.fromkeys([*self.whole.names, *self.unstable]):
+            if name in self.unstable:
+                find(name, "unstable", self.unstable[name], np.nan)
+            found = self.evidence.get(name, Evidence())
+            repaints = bool(found.wrong) and found.repaints(self.rows, self._first_known(name))
+            if found.wrong:
+                row = found.row
+                find(name, "repaint" if repaints else "look-ahead", row, self.rows - 1 - row if repaints else found.reach)
+            if name in self.unstable or repaints or name not in self.whole.names:
+                continue
+            needed, row = histories.of(name, found.reach if found.wrong else 0)
+            if row is not None:
+                find(name, "history", row, np.nan)
+            elif needed is not None:
+                warmup[name] = needed
+        told = self._short(warmup)
+        for text in told:
+            warnings.warn(text, stacklevel=5)
+        return Audit(self.subject.name, frame_of_findings(findings), self.rows, len(self.cuts), warmup, told)
+
+    def _short(self, warmup: dict[str, int]) -> list[str]:
+        stated = self.subject.startup
+        short = {name: rows for name, rows in warmup.items() if stated is not None and rows > stated}
+        if not short:
+            return []
+        most = sorted(short, key=lambda name: -short[name])[:3]
+        needs = ", ".join(f"{name} {short[name]:,}" for name in most) + (" ..." if len(short) > len(most) else "")
+        return [f"{self.subject.name}: startup_candle_count {stated} is shorter than measured: {needs} rows"]
