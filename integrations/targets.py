@@ -109,7 +109,7 @@ def subject_of(
 
 
 def kind_of(target: Any) -> str:
-    """"strategy", "indicator" or "function"."""
+    """ "strategy", "indicator" or "function"."""
     if inspect.isclass(target):
         for base in target.__mro__[1:]:
             library = base.__module__.partition(".")[0]
@@ -143,7 +143,9 @@ def load_target(place: str) -> Any:
             return found[name]
         raise ValueError(f"{text} has no {name}: found {', '.join(found) or 'nothing to audit'}{_like(name, found)}")
     if len(found) != 1:
-        which = f"found {', '.join(found)}: say which, {text}:NAME" if found else "found no function, strategy or indicator"
+        which = (
+            f"found {', '.join(found)}: say which, {text}:NAME" if found else "found no function, strategy or indicator"
+        )
         raise ValueError(f"{text}: {which}")
     return next(iter(found.values()))
 
@@ -181,5 +183,3 @@ def _like(name: str, found: Mapping[str, Any]) -> str:
 
     close = difflib.get_close_matches(name, found, 1)
     return f"; did you mean {close[0]}?" if close else ""
-
-

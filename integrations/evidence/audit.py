@@ -24,14 +24,15 @@ from .places import cuts_of, leads
 from .replay import RunError, Runner, Subject, refuse_nesting
 from .sources import Sources
 from .values import SAME, Values, differs, part, scale_of
-from .verdict import Audit, Evidence, Finding, frame_of_findings
+from .verdict import Audit, Evidence, Finding, add, frame_of_findings
 from .worlds import shocked_rows
 
 SHORT = 100  # runs on fewer rows may raise
 LEAST = 20  # rows beyond the first cut
-_APART = 3  # cuts in processes of their own
-_SHAKEN = 14
-_EARLY = (2, 5, 11, 20, 33, 50, 72)
+_APART = 2  # cuts in processes of their own
+_SHAKEN = 12
+_EARLY = (3, 8, 25, 60)
+_FACTORS = (1.5, 0.6)
 _EXTREME = (40.0, 0.025)
 _REFINED = 2  # cuts of a column that are followed up
 
@@ -85,7 +86,6 @@ class _Case:
             self.scale = scale_of(self.whole)
             self.evidence = {name: Evidence() for name in self.whole.names}
             self.unstable = dict(self.whole.changed)
-            self._rerun(here)
             for cut in cuts_of(self.candles, self.whole, self.count, self.first_cut, self.rng):
                 self._cut(here, cut)
             windows, suspects = self._other_worlds()
@@ -94,11 +94,11 @@ class _Case:
                     self._cut(here, cut)
             shocked = self._shocked_world()
             self._rerun(here)
-            self._follow_up(here)
             self._rerun_wrong(here)
             self._what_was_remembered(apart)
+            self._follow_up(here, apart)
             for name, found in shocked.items():  # of rows that are not the candles' own: if nothing else is known
-                if not self.evidence[name].wrong:
+                if not self.evidence[name] and name not in self.unstable:
                     self.evidence[name] = found
         return self._judge(Histories(self.whole, self.scale, windows, self.rows, self.startup))
 
@@ -123,11 +123,10 @@ class _Case:
         """(columns, end) bool: where a run says something else of the first rows."""
         return differs(part(found, 0, end), part(reference, 0, end), SAME, self.scale)
 
-    def _note(self, evidence: dict[str, Evidence], cut: int, wrong: np.ndarray) -> None:
+    def _note(self, evidence: dict[str, Evidence], cut: int, wrong: np.ndarray, altered: bool = False) -> None:
         for place in np.flatnonzero(wrong.any(axis=1)):
-            name = self.whole.names[place]
-            if name not in self.unstable:
-                evidence[name].add(cut, np.flatnonzero(wrong[place]))
+            found = evidence[self.whole.names[place]]
+            add(found.altered if altered else found.missing, cut, np.flatnonzero(wrong[place]))
 
     def _cut(self, runner: Runner, cut: int) -> None:
         """One replay of the rows before a cut, once."""
@@ -147,7 +146,7 @@ class _Case:
 
     def _rerun_wrong(self, runner: Runner) -> None:
         """Cuts that convict are made once more: a value that is thrown like dice looks as if it repainted."""
-        deciding = {pair[0] for found in self.evidence.values() if found.wrong for pair in found.longest(1)}
+        deciding = {pair[0] for found in self.evidence.values() for pair in found.longest(1)}
         for cut in sorted(deciding & self.cuts)[: self.count]:
             first = self._run(runner, "once more", 0, cut)
             wrong = self._wrong(self._run(runner, "once more", 0, cut), first, cut)
@@ -175,7 +174,7 @@ class _Case:
                 end = max(cut + 1, end - 1)
                 found = self._try(runner, "other futures", 0, end, ("altered", cut, factor))
                 if found is not None:
-                    self._note(self.evidence, cut, self._wrong(found, self.whole, cut))
+                    self._note(self.evidence, cut, self._wrong(found, self.whole, cut), altered=True)
             shaken = []
             for seed in range(min(_SHAKEN, self.count)):
                 end = max(self.first_cut, end - 1)
@@ -189,10 +188,10 @@ class _Case:
         last = self.rows - 1
         cuts = {last: _EXTREME[0], last - 1: _EXTREME[1], self.rows - self.rows // 20: _EXTREME[0]}
         cuts[self.rows - self.rows // 20 - 1] = _EXTREME[1]
-        even = np.linspace(self.first_cut, last - 2, max(1, self.count // 6)).astype(int)
-        some = [int(cut) for cut in even] + [int(c) for c in self.rng.integers(self.first_cut, last, self.count // 8)]
+        even = np.linspace(self.first_cut, last - 2, max(1, self.count // 10)).astype(int)
+        some = [int(cut) for cut in even] + [int(c) for c in self.rng.integers(self.first_cut, last, self.count // 12)]
         for place, cut in enumerate([*some, *(cut for cut in _EARLY if cut >= self.startup)]):
-            cuts.setdefault(cut, (1.5, 0.6)[place % 2])
+            cuts.setdefault(cut, _FACTORS[place % 2])
         return sorted(((cut, factor) for cut, factor in cuts.items() if cut >= max(1, self.startup)), reverse=True)
 
     def _shocked_world(self) -> dict[str, Evidence]:
@@ -205,7 +204,7 @@ class _Case:
             whole = self._try(runner, "shocked candles", 0, self.rows, world)
             if whole is None or whole.names != self.whole.names:
                 return evidence
-            for row in sorted(self.rng.permutation(struck)[: max(1, self.count // 4)].tolist()):
+            for row in sorted(self.rng.permutation(struck)[: max(1, self.count // 5)].tolist()):
                 cut = min(row + 1, self.rows - 1)
                 found = self._try(runner, "shocked candles", 0, cut, world)
                 if found is not None:
@@ -214,69 +213,73 @@ class _Case:
 
     # What is found out about those that are found
 
-    def _follow_up(self, runner: Runner) -> None:
+    def _what_was_remembered(self, apart: Runner) -> None:
+        """The same in processes that have not run it before: what shows there alone was hidden by a memory.
+
+        What another run in this process made unstable is judged by these alone, if they agree with each other.
+        """
+        whole = self._try(apart, "apart", 0, self.rows)
+        if whole is None or whole.names != self.whole.names:
+            return
+        suspected = [name for name in self.unstable if name not in self.whole.changed]
+        if suspected:
+            wrong = self._wrong(self._run(apart, "apart", 0, self.rows), whole, self.rows)
+            suspected = [name for name in suspected if not wrong[whole.names.index(name)].any()]
+        evidence = {name: Evidence() for name in whole.names}
+        some = sorted(self.cuts)
+        self._apart(apart, whole, (some[len(some) // 3], some[2 * len(some) // 3]), evidence)
+        hidden = [
+            name
+            for name, found in evidence.items()
+            if (found.missing.keys() - self.evidence[name].missing.keys() and name not in self.unstable)
+            or (found and name in suspected)
+        ]
+        if hidden:
+            self._apart(apart, whole, some, evidence)
+        for name in hidden:
+            self.evidence[name] = evidence[name]
+            self.unstable.pop(name, None)
+        for name in self.unstable.keys() - self.whole.changed.keys():
+            self.evidence[name] = Evidence()
+
+    def _apart(self, apart: Runner, whole: Values, cuts: Iterable[int], evidence: dict[str, Evidence]) -> None:
+        for cut in cuts:
+            self._note(evidence, cut, self._wrong(self._run(apart, "apart", 0, cut), whole, cut))
+
+    def _follow_up(self, here: Runner, apart: Runner) -> None:
         """How far ahead: from the cuts with the longest reach on, until their first wrong row settles."""
         left = 2 * self.count
         for name, found in self.evidence.items():
-            if name in self.unstable or not found.wrong or found.repaints(self.rows, self._first_known(name)):
+            if not found or found.repaints(self.rows, self._first_known(name)):
                 continue
             for cut, row in found.longest(_REFINED):
                 if left <= 0:
                     return
-                left -= self._settle(runner, found, cut, row)
+                left -= self._settle(here, apart, found, cut, row)
 
-    def _settle(self, runner: Runner, found: Evidence, cut: int, row: int) -> int:
+    def _settle(self, here: Runner, apart: Runner, found: Evidence, cut: int, row: int) -> int:
         """Cut where between ``cut`` and the end the row comes to stay; returns the runs it took."""
-        done, wrong, right, step = 0, cut, self.rows, max(1, cut - row)
+        before = self.done
+        altered = row not in found.missing.get(cut, ())
+        wrong, right, step = cut, self.rows, max(1, cut - row)
         while wrong + 1 < right:
-            probe = wrong + step if right == self.rows else (wrong + right) // 2
-            probe = min(probe, right - 1)
-            done += probe not in self.cuts
-            self._cut(runner, max(probe, self.first_cut))
-            if probe < self.first_cut or (probe in found.wrong and row in found.wrong[probe]):
+            probe = min(wrong + step if right == self.rows else (wrong + right) // 2, right - 1)
+            if altered:
+                self._alter(apart, probe)
+            else:
+                self._cut(here, probe)
+            if row in (found.altered if altered else found.missing).get(probe, ()):
                 wrong, step = probe, 2 * step
-            elif right == self.rows and probe == self.rows - 1:
-                break
             else:
                 right = probe
-        return done
+        return self.done - before
 
-    def _what_was_remembered(self, apart: Runner) -> None:
-        """The same in processes that have not run it before: what shows there alone was hidden by a memory."""
-        whole = self._try(apart, "apart", 0, self.rows)
-        if whole is None:
-            return
-        span = np.linspace(self.first_cut, self.rows - 1, _APART + 1)
-        some = [int(cut) for cut in self.rng.integers(span[:-1], np.maximum(span[:-1] + 1, span[1:]))]
-        evidence = {name: Evidence() for name in whole.names}
-        unstable, self.unstable = self.unstable, dict(self.whole.changed)
-        suspected = [name for name in unstable if name not in self.unstable]
-        if suspected:
-            wrong = self._wrong(self._run(apart, "apart", 0, self.rows), whole, self.rows)
-            self.unstable |= {
-                name: unstable[name]
-                for name, rows in zip(whole.names, wrong, strict=True)
-                if name in suspected and rows.any()
-            }
-        self._apart(apart, whole, some, evidence)
-        hidden = [
-            name
-            for name, found in evidence.items()
-            if found.wrong and (name in suspected or not self.evidence.get(name, Evidence()).wrong)
-        ]
-        if hidden:
-            late = [self.rows - 1, self.rows - 2]
-            more = cuts_of(self.candles, self.whole, max(1, self.count // 2), self.first_cut, self.rng)
-            self._apart(apart, whole, [*late, *more], evidence)
-        for name in hidden:
-            self.evidence[name] = evidence[name]
-        self.unstable |= {name: unstable[name] for name in suspected if name not in hidden}
-
-    def _apart(self, apart: Runner, whole: Values, cuts: Iterable[int], evidence: dict[str, Evidence]) -> None:
-        for cut in cuts:
-            found = self._run(apart, "apart", 0, cut)
-            self.cuts.add(cut)
-            self._note(evidence, cut, self._wrong(found, whole, cut))
+    def _alter(self, apart: Runner, cut: int) -> None:
+        """Two other futures from a cut on."""
+        for factor in _FACTORS:
+            run = self._try(apart, "other futures", 0, self.rows, ("altered", cut, factor))
+            if run is not None:
+                self._note(self.evidence, cut, self._wrong(run, self.whole, cut), altered=True)
 
     # The verdict
 
@@ -296,13 +299,15 @@ class _Case:
             if name in self.unstable:
                 find(name, "unstable", self.unstable[name], np.nan)
             found = self.evidence.get(name, Evidence())
-            repaints = bool(found.wrong) and found.repaints(self.rows, self._first_known(name))
-            if found.wrong:
+            repaints = found.repaints(self.rows, self._first_known(name)) if found else False
+            if found:
                 row = found.row
-                find(name, "repaint" if repaints else "look-ahead", row, self.rows - 1 - row if repaints else found.reach)
+                find(
+                    name, "repaint" if repaints else "look-ahead", row, self.rows - 1 - row if repaints else found.reach
+                )
             if name in self.unstable or repaints or name not in self.whole.names:
                 continue
-            needed, row = histories.of(name, found.reach if found.wrong else 0)
+            needed, row = histories.of(name, found.reach if found else 0)
             if row is not None:
                 find(name, "history", row, np.nan)
             elif needed is not None:

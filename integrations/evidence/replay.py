@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import importlib.util
 import json
 import os
@@ -126,6 +127,7 @@ def _rows_text(first: int, end: int, rows: int) -> str:
 def _serve(there: Connection, here: Connection, subject: Subject, candles: pd.DataFrame, apart: bool) -> None:
     global _inside
     _inside = True
+    gc.freeze()  # a collection would copy what is shared with the parent
     here.close()
     os.setsid()
     warnings.simplefilter("ignore")  # the indicator's own, which would be told once a run
@@ -202,7 +204,9 @@ def _place_of(error: BaseException) -> str:
     """Where in the subject's own file, or else in whatever file, an error arose."""
     frames = traceback.extract_tb(error.__traceback__)
     libraries = tuple({str(Path(place).resolve()) for place in (*sys.path, sys.prefix) if "site-packages" in place})
-    own = [one for one in frames[1:] if not one.filename.startswith((*libraries, "<", str(Path(__file__).parent.parent)))]
+    own = [
+        one for one in frames[1:] if not one.filename.startswith((*libraries, "<", str(Path(__file__).parent.parent)))
+    ]
     at = own[-1] if own else frames[-1]
     return f" at {at.filename}:{at.lineno}"
 
@@ -235,4 +239,3 @@ def _read_anew(target: Any) -> Any:
 def columns_of_frame(target: Callable[[pd.DataFrame], Any], frame: pd.DataFrame) -> Any:
     """``Subject.columns`` of a function frame -> frame or Series."""
     return target(frame)
-

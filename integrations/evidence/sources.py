@@ -98,7 +98,9 @@ _Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 def _reachable(tree: ast.Module, line: int) -> list[Any]:
     """The functions of the definition that begins at a line, and those of its file that these call by name."""
     definitions = [node for node in ast.walk(tree) if isinstance(node, _Definition | ast.Lambda)]
-    starts = {min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))]): node for node in definitions}
+    starts = {
+        min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))]): node for node in definitions
+    }
     main = starts.get(line)
     if main is None:
         return []
@@ -224,8 +226,10 @@ def _knows_later(call: ast.Call, name: str, around: ast.AST) -> bool:
 
 
 def _is_later(node: ast.Subscript) -> bool:
-    """[::-1], iloc[-1], x[i + 1], self.data.close[1]."""
+    """[::-1], iloc[-1], x[i + 1]; in backtrader self.data.close[1], and writing to self.lines.x[-1]."""
     where = node.slice
+    if isinstance(node.ctx, ast.Store) and _of_backtrader(node):
+        return isinstance(where, ast.UnaryOp)
     if isinstance(where, ast.Slice):
         backwards = where.step is not None and ast.unparse(where.step) == "-1"
         return backwards or isinstance(where.upper, ast.BinOp) and isinstance(where.upper.op, ast.Add)
@@ -233,8 +237,11 @@ def _is_later(node: ast.Subscript) -> bool:
         return isinstance(where.op, ast.Add)
     if isinstance(where, ast.UnaryOp):
         return _last(node.value) in ("iloc", "values", "iat") and ast.unparse(where) == "-1"
-    named = ast.unparse(node.value).startswith(("self.data", "self.lines", "self.l."))
-    return named and isinstance(where, ast.Constant) and isinstance(where.value, int) and where.value > 0
+    return _of_backtrader(node) and isinstance(where, ast.Constant) and isinstance(where.value, int) and where.value > 0
+
+
+def _of_backtrader(node: ast.Subscript) -> bool:
+    return ast.unparse(node.value).startswith(("self.data", "self.lines", "self.l."))
 
 
 def _last(node: ast.AST) -> str:

@@ -64,22 +64,22 @@ def values_of(result: pd.DataFrame | pd.Series, given: pd.DataFrame, pristine: p
     ``given`` itself, those that were changed are told.
     """
     frame = result.to_frame(SERIES_NAME) if isinstance(result, pd.Series) else result
-    frame.columns = frame.columns.map(str)
+    columns = {str(name): column for name, column in frame.items()}
+    before = {str(name): column for name, column in pristine.items()}
     changed = {}
-    for name in pristine.columns:
-        if name in given.columns and (row := _first_change(given[name], pristine[name])) is not None:
+    for name, column in given.items():
+        if str(name) in before and (row := _first_change(column, before[str(name)])) is not None:
             changed[str(name)] = row
-    came_back = [name for name in map(str, pristine.columns) if name in frame.columns]
-    own = [name for name in frame.columns if name not in came_back]
-    for name in came_back:
-        row = _first_change(frame[name], pristine[name])
+    own = [name for name in columns if name not in before]
+    for name in [name for name in before if name in columns]:
+        row = changed.get(name) if result is given else _first_change(columns[name], before[name])
         if row is not None:
             own.append(name)
-            if len(came_back) == pristine.shape[1]:
+            if before.keys() <= columns.keys():
                 changed.setdefault(name, row)
     numbers, codes = np.full((len(own), len(frame)), np.nan), {}
     for place, name in enumerate(own):
-        numbers[place], coded = _encoded(frame[name])
+        numbers[place], coded = _encoded(columns[name])
         if coded is not None:
             codes[name] = coded
     return Values(own, numbers, codes, changed)
@@ -120,10 +120,7 @@ def scale_of(values: Values) -> np.ndarray:
     """The median magnitude of each column's known, finite numbers; 0 where there are none."""
     finite = np.isfinite(values.numbers)
     return np.array(
-        [
-            np.median(np.abs(row[good])) if good.any() else 0.0
-            for row, good in zip(values.numbers, finite, strict=True)
-        ]
+        [np.median(np.abs(row[good])) if good.any() else 0.0 for row, good in zip(values.numbers, finite, strict=True)]
     )
 
 
@@ -134,7 +131,7 @@ def part(values: Values, first: int, end: int) -> Values:
 
 
 def _first_change(column: pd.Series, was: pd.Series) -> int | None:
-    if column.equals(was):
+    if column.dtype == was.dtype and (raw := _raw(column)) is not None and raw == _raw(was):
         return None
     if len(column) != len(was):
         return 0
@@ -144,6 +141,13 @@ def _first_change(column: pd.Series, was: pd.Series) -> int | None:
         pair.append(Values([SERIES_NAME], numbers[None], {} if codes is None else {SERIES_NAME: codes}, {}))
     wrong = differs(pair[0], pair[1], SAME, scale_of(pair[1]))[0]
     return int(wrong.argmax()) if wrong.any() else None
+
+
+def _raw(column: pd.Series) -> bytes | None:
+    """The bytes of a column of numbers or times, if it is a plain one."""
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiubmM":
+        return column.to_numpy().tobytes()
+    return column.array.asi8.tobytes() if isinstance(column.dtype, pd.DatetimeTZDtype) else None
 
 
 def _encoded(column: pd.Series) -> tuple[np.ndarray, np.ndarray | None]:

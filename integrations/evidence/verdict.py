@@ -90,29 +90,40 @@ def frame_of_findings(findings: Sequence[Finding]) -> pd.DataFrame:
 
 @dataclass
 class Evidence:
-    """Where values of one column changed once later rows were there: ``wrong[cut]`` the rows before that cut."""
+    """Where values of one column changed once later rows were there: cut -> the rows before it, in order.
 
-    wrong: dict[int, np.ndarray] = field(default_factory=dict)
+    ``missing``   of runs that end at the cut
+    ``altered``   of runs with another future from the cut on
+    """
 
-    def add(self, cut: int, rows: np.ndarray) -> None:
-        if len(rows):
-            self.wrong[cut] = np.union1d(self.wrong[cut], rows) if cut in self.wrong else rows
+    missing: dict[int, np.ndarray] = field(default_factory=dict)
+    altered: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def __bool__(self) -> bool:
+        return bool(self.missing or self.altered)
+
+    def _firsts(self) -> list[tuple[int, int]]:
+        """(cut, the first row before it that changed)."""
+        return [(cut, int(rows[0])) for some in (self.missing, self.altered) for cut, rows in some.items()]
 
     @property
     def row(self) -> int:
-        return int(min(rows[0] for rows in self.wrong.values()))
+        return min(row for _, row in self._firsts())
 
     @property
     def reach(self) -> int:
         """The most rows after a row that its value was seen to need."""
-        return int(max(cut - rows[0] for cut, rows in self.wrong.items()))
+        return max(cut - row for cut, row in self._firsts())
 
     def longest(self, count: int) -> list[tuple[int, int]]:
-        """(cut, first wrong row) of the cuts with the longest reach."""
-        pairs = [(cut, int(rows[0])) for cut, rows in self.wrong.items()]
-        return sorted(pairs, key=lambda pair: (pair[1] - pair[0], pair[0]))[:count]
+        """(cut, first row that changed) of the cuts with the longest reach."""
+        return sorted(set(self._firsts()), key=lambda pair: (pair[1] - pair[0], pair[0]))[:count]
 
     def repaints(self, rows: int, first_known: int) -> bool:
         """Whether rows of the first half of what is known still change at a cut near the end."""
-        late = [(cut, wrong[0]) for cut, wrong in self.wrong.items() if cut >= _LATE * rows]
-        return any(cut - row >= (rows - first_known) / 2 for cut, row in late)
+        return any(cut - row >= (rows - first_known) / 2 for cut, row in self._firsts() if cut >= _LATE * rows)
+
+
+def add(some: dict[int, np.ndarray], cut: int, rows: np.ndarray) -> None:
+    """Add rows that changed at a cut."""
+    some[cut] = np.union1d(some[cut], rows) if cut in some else rows

@@ -49,17 +49,18 @@ def shocked_rows(rows: int, seed: int) -> np.ndarray:
 
 def _altered(candles: pd.DataFrame, cut: int, factor: float) -> pd.DataFrame:
     """The rows from ``cut`` on in reverse, prices times ``factor``, volumes times its square; times stay."""
-    made = candles.copy()
-    for place, name in enumerate(candles.columns):
-        column = candles.iloc[:, place]
+    order = np.r_[np.arange(cut), np.arange(len(candles) - 1, cut - 1, -1)]
+    columns = {}
+    for name, column in candles.items():
         if _is_time(column):
+            columns[name] = column.array
             continue
-        later = column.iloc[cut:][::-1]
+        made = column.array.take(order)
         by = factor if _is_price(name) else factor**2 if str(name).lower() == "volume" else 1.0
         if by != 1.0 and _is_number(column):
-            later = (later * by).astype(column.dtype)
-        made[name] = pd.concat([column.iloc[:cut], later]).set_axis(candles.index)
-    return made
+            made[cut:] = (made[cut:] * by).astype(column.dtype)
+        columns[name] = made
+    return pd.DataFrame(columns, copy=False)
 
 
 def _shocks(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -82,20 +83,17 @@ def _scaled(
     _: np.ndarray | None = None,
 ) -> pd.DataFrame:
     """Prices and volumes times a factor of each row; without one for volumes, all floats times the prices'."""
-    made = candles.copy()
-    names = {str(name).lower(): name for name in candles.columns}
-    for place, name in enumerate(candles.columns):
-        column = candles.iloc[:, place]
-        if _is_time(column) or not _is_number(column) or (volume is None and column.dtype.kind != "f"):
+    close = next((column for name, column in candles.items() if str(name).lower() == "close"), None)
+    columns = {}
+    for name, column in candles.items():
+        by = price if _is_price(name) or volume is None else volume if str(name).lower() == "volume" else None
+        if by is None or _is_time(column) or not _is_number(column) or (volume is None and column.dtype.kind != "f"):
+            columns[name] = column.array
             continue
-        if _is_price(name):
-            source = column if flat is None or "close" not in names else column.where(~flat, candles[names["close"]])
-            made[name] = (source * price).astype(column.dtype)
-        elif volume is None:
-            made[name] = (column * price).astype(column.dtype)
-        elif str(name).lower() == "volume":
-            made[name] = (column * volume).astype(column.dtype)
-    return made
+        if _is_price(name) and flat is not None and close is not None:
+            column = column.where(~flat, close)
+        columns[name] = (column.array * by).astype(column.dtype)
+    return pd.DataFrame(columns, copy=False)
 
 
 def _is_price(name: object) -> bool:
