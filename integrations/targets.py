@@ -8,14 +8,11 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from .evidence.audit import Tell, audit_subject
+from .evidence.audit import Tell, audit_subject, candle_frame
 from .evidence.replay import Subject, columns_of_frame
 from .evidence.verdict import Audit
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 __all__ = ["audit", "load_target"]
 
@@ -71,24 +68,8 @@ def audit(
     return audit_subject(subject, frame, cuts, seed, tell)
 
 
-def candle_frame(candles: Any) -> pd.DataFrame:
-    """Candles as a frame of their own with a RangeIndex; an index of times becomes the column ``date``."""
-    import pandas as pd
-
-    if not isinstance(candles, pd.DataFrame):
-        raise TypeError(f"candles must be a pandas frame, got {type(candles).__name__}")
-    if not candles.columns.is_unique:
-        raise ValueError(f"candles: found two columns named {candles.columns[candles.columns.duplicated()][0]!r}")
-    frame = candles.copy()
-    if isinstance(candles.index, pd.DatetimeIndex) and "date" not in candles.columns:
-        frame = frame.rename_axis(index="date").reset_index()
-    frame = frame.reset_index(drop=True)
-    frame.attrs = {}
-    return frame
-
-
 def subject_of(
-    target: Any, candles: pd.DataFrame, startup: int | None = None, pairs: Mapping[str, Any] | None = None
+    target: Any, candles: Any, startup: int | None = None, pairs: Mapping[str, Any] | None = None
 ) -> Subject:
     """How a target is run on frames like ``candles``."""
     kind = kind_of(target)
@@ -128,8 +109,8 @@ def kind_of(target: Any) -> str:
 def load_target(place: str) -> Any:
     """What ``PATH.py:NAME`` names. The file is run, as an import would.
 
-    Without NAME it is the one function, strategy or indicator that the file defines; ValueError for a file with several,
-    with none, or without that name.
+    Without NAME it is the one function, strategy or indicator that the file defines. Raises ValueError for a file with
+    several, with none, or without that name.
     """
     text, colon, name = place.rpartition(":")
     if not colon or not text.endswith(".py"):
@@ -170,7 +151,8 @@ def candidates(module: Any) -> dict[str, Any]:
 def _module_of(path: Path) -> Any:
     name = path.stem
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
+    if spec is None or spec.loader is None:
+        raise ValueError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.path.insert(0, os.fspath(path.resolve().parent))  # its neighbours, as if it were run
     sys.modules[name] = module

@@ -52,6 +52,20 @@ def audit_subject(
     return _Case(subject, candles, cuts, np.random.default_rng(seed), tell).verdict()
 
 
+def candle_frame(candles: Any) -> pd.DataFrame:
+    """Candles as a frame of their own with a RangeIndex; an index of times becomes the column ``date``."""
+    if not isinstance(candles, pd.DataFrame):
+        raise TypeError(f"candles must be a pandas frame, got {type(candles).__name__}")
+    if not candles.columns.is_unique:
+        raise ValueError(f"candles: found two columns named {candles.columns[candles.columns.duplicated()][0]!r}")
+    frame = candles.copy()
+    if isinstance(candles.index, pd.DatetimeIndex) and "date" not in candles.columns:
+        frame = frame.rename_axis(index="date").reset_index()
+    frame = frame.reset_index(drop=True)
+    frame.attrs = {}
+    return frame
+
+
 def _check(subject: Subject, candles: pd.DataFrame, cuts: int) -> None:
     if isinstance(cuts, bool) or not isinstance(cuts, (int, np.integer)) or cuts < 1:
         raise ValueError(f"cuts must be a whole number, 1 or more, got {cuts!r}")

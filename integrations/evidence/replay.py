@@ -226,7 +226,8 @@ def _read_anew(target: Any) -> Any:
         if find(module) is not target:
             return target
         spec = importlib.util.spec_from_file_location(names[0], file)
-        assert spec is not None and spec.loader is not None
+        if spec is None or spec.loader is None:
+            return target
         again = importlib.util.module_from_spec(spec)
         sys.modules[names[0]] = again
         spec.loader.exec_module(again)

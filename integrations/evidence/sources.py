@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 from .verdict import Kind
 
 _WHOLE = {
-    "mean", "std", "var", "sem", "max", "min", "median", "quantile", "sum", "rank", "idxmax", "idxmin", "argmax", "argmin",
-    "describe", "skew", "kurt", "nanmean", "nanstd", "nanmax", "nanmin", "percentile", "nanpercentile", "average", "ptp",
-    "mode", "corr", "cov",
+    "mean", "std", "var", "sem", "max", "min", "median", "quantile", "sum", "rank", "idxmax", "idxmin", "argmax",
+    "argmin", "describe", "skew", "kurt", "nanmean", "nanstd", "nanmax", "nanmin", "percentile", "nanpercentile",
+    "average", "ptp", "mode", "corr", "cov",
 }  # fmt: skip
 _PARTIAL = {"rolling", "expanding", "ewm", "groupby", "resample"}
 _KNOW_ALL = {
@@ -120,6 +120,10 @@ def _reachable(tree: ast.Module, line: int) -> list[Any]:
         called = {_last(inner.func) for inner in ast.walk(node) if isinstance(inner, ast.Call)}
         queue += [known[name] for name in sorted(called & known.keys())]
     return found
+
+
+def _decorated(node: Any) -> list[int]:
+    return [one.lineno for one in getattr(node, "decorator_list", [])]
 
 
 def _named(node: ast.Lambda) -> ast.FunctionDef:
@@ -232,7 +236,7 @@ def _is_later(node: ast.Subscript) -> bool:
         return isinstance(where, ast.UnaryOp)
     if isinstance(where, ast.Slice):
         backwards = where.step is not None and ast.unparse(where.step) == "-1"
-        return backwards or isinstance(where.upper, ast.BinOp) and isinstance(where.upper.op, ast.Add)
+        return backwards or (isinstance(where.upper, ast.BinOp) and isinstance(where.upper.op, ast.Add))
     if isinstance(where, ast.BinOp):
         return isinstance(where.op, ast.Add)
     if isinstance(where, ast.UnaryOp):

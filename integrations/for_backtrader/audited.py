@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..frames import bars_from_frame
+from ..market.candles import bars_from_frame
 from .feeds import lean_feed
 from .library import bt
 

@@ -11,15 +11,9 @@ import pandas as pd
 
 from liquidator_core.timeframes import TIMEFRAMES, timeframe_ms, to_timeframe
 
-from ..files import read_candles_or_trades
-from ..frames import bars_from_frame
-
-try:
-    from freqtrade.data.dataprovider import DataProvider
-    from freqtrade.enums import CandleType, RunMode, TradingMode
-    from freqtrade.strategy import IStrategy
-except ImportError as error:
-    raise ImportError('this needs freqtrade: pip install "liquidator-core[freqtrade]"') from error
+from ..market.candles import bars_from_frame
+from ..market.files import read_candles_or_trades
+from .library import CandleType, DataProvider, IStrategy, RunMode, TradingMode
 
 __all__ = ["strategy_columns"]
 

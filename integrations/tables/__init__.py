@@ -1,0 +1,1 @@
+"""What the engine says, out: frames of signals, zones, levels, marks and indicators."""
