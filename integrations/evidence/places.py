@@ -155,7 +155,8 @@ def leads(shaken: list[tuple[int, np.ndarray]], reference: np.ndarray, each: int
     thrown = np.array([signs(reference.shape[1], seed)[:rows] for seed, _ in shaken])
     found: list[int] = []
     for column in range(len(reference)):
-        moved = np.array([numbers[column, :rows] - reference[column, :rows] for _, numbers in shaken])
+        with np.errstate(invalid="ignore", over="ignore"):
+            moved = np.array([numbers[column, :rows] - reference[column, :rows] for _, numbers in shaken])
         moved = np.where(np.isfinite(moved), moved, 0.0)
         size = np.sqrt((moved**2).sum(axis=0))
         best = np.zeros(rows)
