@@ -131,9 +131,10 @@ def _serve(there: Connection, here: Connection, subject: Subject, candles: pd.Da
     here.close()
     os.setsid()
     warnings.simplefilter("ignore")  # the indicator's own, which would be told once a run
-    nowhere = os.open(os.devnull, os.O_RDWR)
+    nowhere = open(os.devnull, "r+")  # noqa: SIM115: until the process ends
+    sys.stdin = sys.stdout = sys.stderr = nowhere
     for stream in range(3):
-        os.dup2(nowhere, stream)
+        os.dup2(nowhere.fileno(), stream)
     target = _read_anew(subject.target) if apart else subject.target
     run = functools.partial(_answer, subject, target, candles)
     with contextlib.suppress(EOFError, OSError):

@@ -106,7 +106,7 @@ def trailing_trend(frame):
     for row in range(10, len(close)):
         was = side[row - 1] or 1.0
         new = close[row] - was * width[row]
-        stop = new if not stop == stop else max(stop, new) if was > 0 else min(stop, new)
+        stop = new if stop != stop else max(stop, new) if was > 0 else min(stop, new)
         side[row] = was
         if (close[row] - stop) * was < 0.0:
             side[row], stop = -was, close[row] + was * width[row]

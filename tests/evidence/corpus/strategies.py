@@ -272,7 +272,8 @@ class TrailingTrend(Plain):
     def populate_indicators(self, dataframe, metadata):
         width = 3 * ta.ATR(dataframe, timeperiod=10)
         middle = (dataframe["high"] + dataframe["low"]) / 2
-        upper, lower, close = (middle + width).to_numpy(), (middle - width).to_numpy(), dataframe["close"].to_numpy()
+        upper, lower = (middle + width).to_numpy().copy(), (middle - width).to_numpy().copy()
+        close = dataframe["close"].to_numpy()
         side = np.ones(len(close), int)
         for row in range(1, len(close)):
             if close[row - 1] <= upper[row - 1]:
