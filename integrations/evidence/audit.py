@@ -102,7 +102,8 @@ class _Case:
             self.unstable = dict(self.whole.changed)
             for cut in cuts_of(self.candles, self.whole, self.count, self.first_cut, self.rng):
                 self._cut(here, cut)
-            windows, shocked, suspects = self._other_worlds()
+            windows, suspects = self._other_worlds()
+            shocked = self._shocked_world()
             for row in suspects:
                 for cut in (row + 1, row + 2):
                     self._cut(here, cut)
@@ -170,10 +171,8 @@ class _Case:
 
     # Other worlds
 
-    def _other_worlds(self) -> tuple[list[tuple[int, Values]], dict[str, Evidence], list[int]]:
-        """(runs that begin later, evidence of a shocked world, rows that seem to know a later one).
-
-        Other futures are noted as evidence of the candles' own world, whose past they share.
+    def _other_worlds(self) -> tuple[list[tuple[int, Values]], list[int]]:
+        """(runs that begin later, rows that seem to know a later one); other futures are noted as evidence.
 
         In this order, and each with an end of its own, so that an indicator that keeps what it has worked out for a
         time of day or a length never takes it for another world's.
@@ -190,14 +189,13 @@ class _Case:
                 found = self._try(runner, "other futures", 0, end, ("altered", cut, factor))
                 if found is not None:
                     self._note(self.evidence, cut, self._wrong(found, self.whole, cut), altered=True)
-            shocked = self._shocked_world(runner)
             shaken = []
             for seed in range(min(_SHAKEN, self.count)):
                 end = max(self.first_cut, end - 1)
                 found = self._try(runner, "shaken candles", 0, end, ("shaken", self.seed + seed))
                 if found is not None and found.names == self.whole.names:
                     shaken.append((self.seed + seed, found.numbers))
-        return windows, shocked, leads(shaken, self.whole.numbers) if len(shaken) == _SHAKEN else []
+        return windows, leads(shaken, self.whole.numbers) if len(shaken) == _SHAKEN else []
 
     def _futures(self) -> list[tuple[int, float]]:
         """(cut, factor of prices) from the last cut to the first."""
@@ -210,19 +208,20 @@ class _Case:
             cuts.setdefault(cut, _FACTORS[place % 2])
         return sorted(((cut, factor) for cut, factor in cuts.items() if cut >= max(1, self.startup)), reverse=True)
 
-    def _shocked_world(self, runner: Runner) -> dict[str, Evidence]:
-        """Cuts just after the shocks of a shocked world, as evidence."""
+    def _shocked_world(self) -> dict[str, Evidence]:
+        """Cuts just after the shocks of a shocked world, as evidence. In a process of its own, like its candles."""
         world = ("shocked", self.seed)
         evidence = {name: Evidence() for name in self.whole.names}
-        whole = self._try(runner, "shocked candles", 0, self.rows, world)
-        if whole is None or whole.names != self.whole.names:
-            return evidence
-        struck = shocked_rows(self.rows, self.seed)
-        struck = self.rng.permutation(struck[(struck >= self.first_cut) & (struck < self.rows - 1)])
-        for row in sorted(struck[: max(1, self.count // 5)].tolist()):
-            found = self._try(runner, "shocked candles", 0, row + 1, world)
-            if found is not None:
-                self._note(evidence, row + 1, self._wrong(found, whole, row + 1))
+        with Runner(self.subject, self.candles) as runner:
+            whole = self._try(runner, "shocked candles", 0, self.rows, world)
+            if whole is None or whole.names != self.whole.names:
+                return evidence
+            struck = shocked_rows(self.rows, self.seed)
+            struck = self.rng.permutation(struck[(struck >= self.first_cut) & (struck < self.rows - 1)])
+            for row in sorted(struck[: max(1, self.count // 5)].tolist()):
+                found = self._try(runner, "shocked candles", 0, row + 1, world)
+                if found is not None:
+                    self._note(evidence, row + 1, self._wrong(found, whole, row + 1))
         return evidence
 
     # What is found out about those that are found
