@@ -131,7 +131,7 @@ def _serve(there: Connection, here: Connection, subject: Subject, candles: pd.Da
     here.close()
     os.setsid()
     warnings.simplefilter("ignore")  # the indicator's own, which would be told once a run
-    nowhere = open(os.devnull, "r+")  # noqa: SIM115: until the process ends
+    nowhere = open(os.devnull, "r+")  # noqa: SIM115
     sys.stdin = sys.stdout = sys.stderr = nowhere
     for stream in range(3):
         os.dup2(nowhere.fileno(), stream)
