@@ -9,8 +9,11 @@ from typing import Any
 
 import pandas as pd
 from corpus.register import CASES, Case
+from places import ROOT
 
 from liquidator_integrations import audit, sample_bars
+
+__all__ = ["ROOT", "Case", "audited", "candles", "cases", "fault_of"]
 
 ROOMS = ("lying_frames", "honest_frames", "strategies", "backtrader_indicators")
 

@@ -30,6 +30,12 @@ def centred_mean(frame):
     return frame
 
 
+@lies("look-ahead", ahead=2)
+def centred_high(frame):
+    """Seldom changed by what comes: a single row shows nothing as a rule."""
+    return frame["high"].rolling(5, center=True, min_periods=1).max()
+
+
 @lies("look-ahead", ahead=19)
 def warm_up_filled_backwards(frame):
     return frame["close"].rolling(20).mean().bfill()
