@@ -1,10 +1,10 @@
 """The corpus before ``audit`` and before other tools: who is convicted, who is accused falsely, how long it takes.
 
-``python tests/figures audit_tools`` prints the table of docs/audit.md, ``... audit_tools TOOL`` one line of it and the
-cases that the tool judges wrongly. Each tool sees every indicator as it wants it: freqtrade's analyses a strategy that
-enters when the column rises, on the sample from March to July 2020; monte-neo a position, long where the column rises
-and short where it falls; lookahead-guard an array. A tool convicts where it names the column, or where it knows no
-columns, the indicator. monte-neo and lookahead-guard are skipped unless they are installed.
+``python tests/figures audit_tools`` prints the tables of docs/audit.md, ``... audit_tools TOOL`` one line of the first
+and the cases that the tool judges wrongly, ``... audit_tools smc`` the second. Each tool sees every indicator as it
+wants it: freqtrade's analyses a strategy that enters when the column rises, on the sample from March to July 2020;
+monte-neo a position, long where the column rises and short where it falls; lookahead-guard an array. A tool convicts
+where it names the column, or where it knows no columns, the indicator. Libraries that are not installed are skipped.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 from audited_corpus import ROOT, Case, audited, candles, cases, fault_of
 
+from liquidator_integrations import audit
 from liquidator_integrations.evidence.values import values_of
 from liquidator_integrations.targets import subject_of
 
@@ -208,6 +209,33 @@ TOOLS: dict[str, tuple[str, Callable[[Case], bool], str]] = {
 }
 
 
+def swings_of_a_library() -> Iterator[str]:
+    """What ``audit`` finds in the columns of smartmoneyconcepts as published, a line a function."""
+    if importlib.util.find_spec("smartmoneyconcepts") is None:
+        yield "smartmoneyconcepts is not installed: pip install smartmoneyconcepts"
+        return
+    with contextlib.redirect_stdout(io.StringIO()):
+        from smartmoneyconcepts import smc
+
+    def swings(frame: pd.DataFrame) -> pd.DataFrame:
+        return smc.swing_highs_lows(frame, swing_length=10)
+
+    functions = {
+        "swing_highs_lows": swings,
+        "fvg": smc.fvg,
+        "bos_choch": lambda frame: smc.bos_choch(frame, swings(frame)),
+        "ob": lambda frame: smc.ob(frame, swings(frame)),
+        "liquidity": lambda frame: smc.liquidity(frame, swings(frame)),
+    }
+    yield "| function | columns | found | rows ahead at most |"
+    yield "|---|---|---|---|"
+    for name, function in functions.items():
+        found = audit(function, candles(1500)).findings
+        for kind, some in found[found["kind"].isin(["look-ahead", "repaint"])].groupby("kind"):
+            far = f"{some['ahead'].max():,.0f}" if kind == "look-ahead" else "to the end"
+            yield f"| `{name}` | {', '.join(some['column'])} | {kind} | {far} |"
+
+
 def interval(hits: int, of: int) -> str:
     """Wilson's 95 % interval of a share, as text."""
     z = 1.96
@@ -247,7 +275,9 @@ def judge(tool: str, told: bool) -> str:
 def main() -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
-    chosen = sys.argv[1:] or list(TOOLS)
+    chosen = [name for name in sys.argv[1:] if name != "smc"] if sys.argv[1:] else list(TOOLS)
+    if not sys.argv[1:] or "smc" in sys.argv[1:]:
+        print(*swings_of_a_library(), "", sep="\n", flush=True)
     print("| tool | look-ahead, repaint convicted | history, unstable convicted | honest ones accused | failed | s |")
     print("|---|---|---|---|---|---|")
     for tool in chosen:
