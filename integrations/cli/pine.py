@@ -48,7 +48,7 @@ def pine(
         from ..evidence.report import make_report
         from ..market.messages import iso
 
-        report = make_report(read_bars(file, settings, bar), settings, seeds=None)
+        report = make_report(read_bars(file, settings, bar), settings, seeds=0)
         drawn = {"zones": report.zones, "levels": report.levels, "as_of": iso(report.bars["time"][-1])}
     script = to_pine(
         settings, form, symbol=symbol, open_interest=open_interest, timeframes=tuple(timeframe or ()), **drawn

@@ -4,7 +4,7 @@ Forced flow that the ledger implies is linear in the leverage weights, so the en
 what was observed is taken to be Poisson with mean ``background + sum(w_k * flow_k)``. Weights that fit best and are not
 negative follow from the EM iteration ``w_k *= sum(flow_k * y / mean) / sum(flow_k)`` (Shepp and Vardi 1982; Richardson
 1972, Lucy 1974), long and short hours together. On the simplex, because only a flow's size against its own past is ever
-used; the factor that was divided out, observed USD a USD implied, is told.
+used; the factor that was divided out, observed USD a USD implied, is ``MixFit.scale``.
 
 The margin rate is learned with the weights: of those given the one under which what was observed is likeliest, in the
 whole, in every resample of days and before every span. A span is predicted from what came before it, less the rows
@@ -113,8 +113,8 @@ def fit_mix(
     nothing was liquidated, not that nobody looked. Raises ValueError for fewer than 50 such rows a span or to predict
     one from, for a leverage whose liquidations price never reached, and where nothing was liquidated, or what was does
     not rise with any leverage's flow. In a resample that never reached a leverage its share may be anything, and counts
-    as 0 for the lower end of its interval and as 1 for the upper one. Signals that ``params`` switches on are part of
-    every leverage's flow, so that with them one that was never reached is not noticed.
+    as 0 for the lower end of its interval and as 1 for the upper one. Extra sources that ``params`` switches on are
+    part of every leverage's flow, so that with them one that was never reached is not noticed.
 
     The intervals are those of a percentile bootstrap of days. They hold the truth about nine times in ten, not 19 in 20
     (a slow test in tests/evidence/test_leverage_mix.py prints how often), so take them for 90 % intervals.
@@ -149,12 +149,12 @@ def fit_mix(
     if not whole.weights[:-1].sum() > 0.0:
         raise ValueError("what was observed rises with the forced flow of no leverage, so that there is nothing to mix")
 
-    told = []
+    predicted = []
     for part, past in parts:
         step("spans")
         mix = _likeliest(flows, observed, past)
         expected = _expected(flows[mix.rate][:, part], mix.weights)
-        told.append(
+        predicted.append(
             Span(
                 start=int(bars["time"][part[0]]),
                 stop=int(bars["time"][part[-1]]),
@@ -189,7 +189,7 @@ def fit_mix(
         rows=len(rows),
         deviance=whole.deviance,
         chosen={rate: sum(mix.rate == rate for mix in drawn) / resamples for rate in rates},
-        spans=tuple(told),
+        spans=tuple(predicted),
     )
 
 
@@ -306,11 +306,11 @@ def _poisson(flows: np.ndarray, observed: np.ndarray, counts: np.ndarray, iterat
     for _ in range(iterations):
         expected = np.maximum(flows @ weights, TINY)
         weights = weights * ((counts * observed / expected) @ flows) * share
-    return weights
+    return np.asarray(weights)
 
 
 def _expected(flows: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return np.maximum(flows @ weights[:-1] + weights[-1], TINY)
+    return np.asarray(np.maximum(flows @ weights[:-1] + weights[-1], TINY))
 
 
 def _deviance(observed: np.ndarray, expected: np.ndarray, counts: np.ndarray | float) -> float:
@@ -322,7 +322,7 @@ def _on_simplex(weights: np.ndarray) -> np.ndarray:
     """The leverages' weights as shares of one, in four decimals that still add up to one."""
     shares = np.round(weights[:-1] / weights[:-1].sum(), 4)
     shares[np.argmax(shares)] += 1.0 - shares.sum()
-    return np.round(shares, 4)
+    return np.asarray(np.round(shares, 4))
 
 
 def _correlations(estimated: np.ndarray, observed: np.ndarray) -> tuple[float, float]:

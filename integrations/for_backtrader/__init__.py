@@ -84,6 +84,8 @@ def remake(package: ModuleType, library: str, **names: object) -> ModuleType:
     name = f"{package.__name__.rpartition('.')[0]}.for_{library}"
     if name not in sys.modules:
         spec = spec_from_file_location(name, package.__file__, submodule_search_locations=list(package.__path__))
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{package.__file__} cannot be executed anew", name=name)
         remade = module_from_spec(spec)
         taken = ModuleType(f"{name}.library")
         vars(taken).update(names)

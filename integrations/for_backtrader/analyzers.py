@@ -12,8 +12,7 @@ from liquidator_core import Params, new_signals, step, zones_of
 from liquidator_core.layout import SHORT
 from liquidator_core.zones import marks_of
 
-from ..evidence.placebo import placebo_marks
-from ..tables.checked import bars_with_marks, marks_params
+from ..evidence.placebo import Placebos
 from .engine import ZONE_PARAMS, Follower, faded_zone, ms_of, params_of, refuse_unknown
 from .feeds import lean_feed
 from .library import bt
@@ -98,10 +97,13 @@ class ZoneReport(bt.Analyzer):
         zones, elsewhere = _fates(follower, bars, self._trades)
         follower.finish()
         broker = strategy.broker
-        # in a thread: backtrader takes what is made for a part of the strategy that it finds up the stack
-        with ThreadPoolExecutor(max_workers=1) as apart:
-            placebos = list(apart.map(partial(_placebo, strategy, bars, params), range(self.p.placebo_runs)))
-        self.rets = {
+        placebos: list[dict[str, Any]] = []
+        if self.p.placebo_runs:
+            run = partial(_placebo, strategy, Placebos(bars, params))
+            # in a thread: backtrader takes what is made for a part of the strategy that it finds up the stack
+            with ThreadPoolExecutor(max_workers=1) as apart:
+                placebos += apart.map(run, range(self.p.placebo_runs))
+        self.rets: dict[str, Any] = {
             "zones": zones,
             "elsewhere": elsewhere,
             "real": _sums(zones, broker.getvalue() / broker.startingcash - 1.0),
@@ -115,17 +117,17 @@ class ZoneReport(bt.Analyzer):
     def summary(self) -> str:
         """The sums of the real zones and of each placebo run, as a table of text."""
         names = ("zones", "touches", "holds", "broken", "trades", "return")
-        rows = [("", *names)]
+        rows: list[tuple[str, ...]] = [("", *names)]
         runs = {"real": self.rets["real"]}
         runs |= {f"placebo, seed {seed}": run for seed, run in enumerate(self.rets["placebo"])}
         for label, run in runs.items():
             rows.append((label, *(str(run[name]) for name in names[:-1]), f"{run['total_return']:+.1%}"))
-        return "\n".join(f"{label:<16}" + "".join(f"{cell:>9}" for cell in cells) for label, *cells in rows)
+        return "\n".join(f"{row[0]:<16}" + "".join(f"{cell:>9}" for cell in row[1:]) for row in rows)
 
 
-def _placebo(strategy: bt.Strategy, bars: np.ndarray, params: Params, seed: int) -> dict[str, Any]:
+def _placebo(strategy: bt.Strategy, placebos: Placebos, seed: int) -> dict[str, Any]:
     """The sums of a run of the same strategy, in the same settings, on fake marks."""
-    fakes, params = bars_with_marks(bars, placebo_marks(bars, params, seed)), marks_params(params)
+    fakes, params = placebos.bars_of(seed), placebos.params
     cerebro = bt.Cerebro(**strategy.env.p._getkwargs() | {"stdstats": False, "writer": False})
     data = strategy.data
     shown = {"timeframe": data._timeframe, "compression": data._compression, "tz": data._tz, "calendar": data._calendar}
@@ -135,13 +137,14 @@ def _placebo(strategy: bt.Strategy, bars: np.ndarray, params: Params, seed: int)
     broker.comminfo.update(strategy.broker.comminfo)
     cerebro.setbroker(broker)
     sizer = strategy.getsizer()
-    cerebro.addsizer(type(sizer), **_told(sizer.p, params))
-    cerebro.addstrategy(type(strategy), **_told(strategy.p, params))
+    cerebro.addsizer(type(sizer), **_with_params(sizer.p, params))
+    cerebro.addstrategy(type(strategy), **_with_params(strategy.p, params))
     cerebro.addanalyzer(ZoneReport, _name="report", placebo_runs=0, zone_params=params)
-    return cerebro.run()[0].analyzers.report.rets["real"]
+    sums: dict[str, Any] = cerebro.run()[0].analyzers.report.rets["real"]
+    return sums
 
 
-def _told(given: Any, params: Params) -> dict[str, Any]:
+def _with_params(given: Any, params: Params) -> dict[str, Any]:
     """An object's parameters as keyword arguments, those of zones replaced by ``params``."""
     values = dict(given._getkwargs())
     if "zone_params" in values:
@@ -194,7 +197,7 @@ def _written(
     """What is said of zones, from all that was seen of them, in order, and of the marks whose break ended one."""
     ids, first = np.unique(seen["zone_id"], return_index=True)
     last = len(seen) - 1 - np.unique(seen["zone_id"][::-1], return_index=True)[1]
-    fates = {}
+    fates: dict[int, dict[str, Any]] = {}
     for at in np.argsort(first):
         zone = seen[last[at]]
         fates[int(ids[at])] = {
@@ -209,7 +212,7 @@ def _written(
         }
     for mark in broken:
         fates[_id(mark)] |= {"touches": int(mark["touches"]), "holds": int(mark["holds"]), "broken": 1}
-    elsewhere = {"trades": 0, "profit": 0.0}
+    elsewhere: dict[str, Any] = {"trades": 0, "profit": 0.0}
     for zone_id, profit in traded:
         fate = fates.get(zone_id, elsewhere)
         fate["trades"] += 1

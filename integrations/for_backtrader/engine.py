@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import struct
 import warnings
@@ -12,6 +11,8 @@ from typing import Any
 import numpy as np
 
 from liquidator_core import BAR, Params, fold, new_signals, new_state, step
+from liquidator_core._suggest import suggestion
+from liquidator_core.bars import mend_noise
 from liquidator_core.state import copy_state
 
 _LOG = logging.getLogger("liquidator")
@@ -21,17 +22,18 @@ EPOCH = 719_163  # 1970-01-01 in backtrader's days
 NAN = float("nan")
 BLOCK = 4096  # bars that are copied at a time when a whole feed is read: these and their signals stay in the cache
 
+FIELDS = BAR.names or ()
 #: Lines of a feed that hold a BAR field under another name.
 RENAMED = {"open_interest": "openinterest"}
 STANDARD = ("open", "high", "low", "close", "volume", "open_interest")
 #: BAR fields beyond those of every feed; backtrader's resampling and replaying lose them.
-EXTRA = tuple(name for name in BAR.names if name not in ("time", *STANDARD))
+EXTRA = tuple(name for name in FIELDS if name not in ("time", *STANDARD))
 
 #: What an indicator takes as parameters: a Params whole, or any of its fields.
 ZONE_PARAMS = (("zone_params", None), *((spec.name, None) for spec in fields(Params)))
 
 FORMATS = {"i": "q", "f": "d"}
-_BAR = struct.Struct("=" + "".join(FORMATS[BAR[name].kind] for name in BAR.names))
+_BAR = struct.Struct("=" + "".join(FORMATS[BAR[name].kind] for name in FIELDS))
 
 
 def days_of(time: np.ndarray) -> np.ndarray:
@@ -53,8 +55,7 @@ def refuse_unknown(owner: Any, unknown: dict[str, Any]) -> None:
     """Raise TypeError for keyword arguments that are no parameters of ``owner``, with the nearest name."""
     known = owner.params._getkeys()
     for name in unknown:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f": did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
+        hint = suggestion(name, known) or f"; known are {', '.join(known)}"
         raise TypeError(f"{type(owner).__name__} has no parameter {name!r}{hint}")
 
 
@@ -78,9 +79,15 @@ def inputs_of(data: Any, reader: str) -> list[Any]:
                 f"without {name}: {hint}"
             )
     rebuilt = getattr(data, "resampling", 0) or getattr(data, "replaying", 0)
-    names = [name for name in BAR.names[1:] if name in STANDARD or not rebuilt]
+    names = [name for name in FIELDS[1:] if name in STANDARD or not rebuilt]
     lines = {name: getattr(data.lines, RENAMED.get(name, name), None) for name in names}
-    return [data.lines.datetime, *(lines.get(name) for name in BAR.names[1:])]
+    return [data.lines.datetime, *(lines.get(name) for name in FIELDS[1:])]
+
+
+def _mended(bars: np.ndarray) -> np.ndarray:
+    """The same (n,) BAR, its highs and lows freed from noise in place."""
+    bars["high"], bars["low"] = mend_noise(*(bars[name] for name in ("open", "high", "low", "close")))
+    return bars
 
 
 def faded_zone(zones: np.ndarray, signal: np.ndarray) -> np.ndarray:
@@ -92,7 +99,8 @@ def faded_zone(zones: np.ndarray, signal: np.ndarray) -> np.ndarray:
     found = zones[(zones["low"] == low) & (zones["high"] == high)]
     if not len(found):
         found = zones[(zones["low"] <= high) & (zones["high"] >= low)]
-    return found[np.argsort(-found["usd"])[:1]]
+    faded: np.ndarray = found[np.argsort(-found["usd"])[:1]]
+    return faded
 
 
 def _loses_bars(data: Any) -> bool:
@@ -125,7 +133,7 @@ class Engine:
 
     def _look_in(self) -> None:
         """The arrays as bytes, which are copied faster."""
-        self._bytes = memoryview(self.rows.view("u1"))
+        self._bytes = self.rows.view("u1").data
         self._copies = self.base.view("u1"), self.state.view("u1")
 
     def __getstate__(self) -> dict[str, Any]:
@@ -216,20 +224,22 @@ class Follower:
         return True
 
     def _read(self, ago: int) -> bytes:
-        time, *values = [NAN if line is None else line[ago] for line in self.inputs]
-        return _BAR.pack(ms_of(time), *values)
+        time, open_, high, low, close, *rest = [NAN if line is None else line[ago] for line in self.inputs]
+        if not (low <= open_ <= high and low <= close <= high):
+            high, low = mend_noise(open_, high, low, close)
+        return _BAR.pack(ms_of(time), open_, high, low, close, *rest)
 
     def read(self, first: int, last: int) -> np.ndarray:
         """Bars ``first`` up to ``last``, counted from the feed's first one, as (n,) BAR. A copy; no state changes."""
         bars = np.zeros(last - first, BAR)
-        for name, line in zip(BAR.names, self.inputs, strict=True):
+        for name, line in zip(FIELDS, self.inputs, strict=True):
             if line is None:
                 bars[name] = np.nan
                 continue
             # no view outlives this: while there is one, backtrader's array cannot grow
             values = np.frombuffer(line.array, offset=8 * first, count=last - first) if last > first else 0.0
             bars[name] = np.rint(np.nan_to_num(values - EPOCH) * DAY_MS) if name == "time" else values
-        return bars
+        return _mended(bars)
 
     def last(self, count: int) -> np.ndarray:
         """The last bars up to now, at most ``count``, as (n,) BAR. A copy; no state changes."""
@@ -241,10 +251,10 @@ class Follower:
                 "indicator asked for"
             )
         bars = np.zeros(count, BAR)
-        for name, line in zip(BAR.names, self.inputs, strict=True):
+        for name, line in zip(FIELDS, self.inputs, strict=True):
             values = np.full(count, np.nan) if line is None else np.array(line.get(size=count), np.float64)
             bars[name] = np.rint(np.nan_to_num(values - EPOCH) * DAY_MS) if name == "time" else values
-        return bars
+        return _mended(bars)
 
     def fold(self, end: int) -> Any:
         """Feed the state the first ``end`` bars of a preloaded feed; yields (number of the first, signals) of blocks.

@@ -15,7 +15,7 @@ from liquidator_core import BAR
 
 from ..market.candles import bars_from_frame
 from ..market.files import read_candles_or_trades
-from .engine import DAY_MS, EXTRA, RENAMED, days_of, refuse_unknown
+from .engine import DAY_MS, EXTRA, FIELDS, RENAMED, days_of, refuse_unknown
 from .library import bt
 
 __all__ = ["CandleFeed", "lean_feed"]
@@ -59,11 +59,11 @@ class _BarFeed(bt.feed.DataBase):
         self.p.compression = self.p.compression or 1
 
     def __len__(self) -> int:
-        return self.line.lencount  # cerebro asks at every bar; backtrader's own way takes three calls
+        return int(self.line.lencount)  # cerebro asks at every bar; backtrader's own way takes three calls
 
     def start(self) -> None:
         super().start()
-        columns = {RENAMED.get(name, name): self._bars[name] for name in BAR.names[1:]}
+        columns = {RENAMED.get(name, name): self._bars[name] for name in FIELDS[1:]}
         columns["datetime"] = days_of(self._bars["time"] + self._delay_ms)
         self._columns = [(getattr(self.lines, name), columns[name]) for name in self.getlinealiases()]
         self._row, self._end = 0, len(self._bars)

@@ -12,6 +12,7 @@ import numpy as np
 from liquidator_core import SIGNAL, ZONE, fold, new_signals, zones_of
 from liquidator_core.alignment import alignment
 
+from ..charts.palette import RESISTANCE, SUPPORT
 from .engine import FORMATS, ZONE_PARAMS, Follower, params_of, refuse_unknown
 from .feeds import known_after_ms
 from .library import bt
@@ -27,11 +28,12 @@ __all__ = [
 ]
 
 NAN = float("nan")
+FIELDS = SIGNAL.names or ()
 
 
-def _dashes(colour: str) -> dict[str, Any]:
+def _dashes(colour: str, marker: str = "_") -> dict[str, Any]:
     """How a line that jumps is drawn: a dash a bar, none between them."""
-    return {"color": colour, "ls": "", "marker": "_", "markersize": 4.0}
+    return {"color": colour, "ls": "", "marker": marker, "markersize": 4.0}
 
 
 def _band(name: str, colour: str) -> dict[str, dict[str, Any]]:
@@ -40,7 +42,7 @@ def _band(name: str, colour: str) -> dict[str, dict[str, Any]]:
     return {
         name: _dashes(colour),
         # the underscores keep the edges out of the legend
-        f"{name}_low": {"_name": f"_{name}_low", "_fill_lt": (f"{name}_high", (colour, 0.25)), **unseen},
+        f"{name}_low": {"_name": f"_{name}_low", "_fill_lt": (f"{name}_high", (colour, 0.3)), **unseen},
         f"{name}_high": {"_plotskip": True},
     }
 
@@ -107,12 +109,12 @@ class LiquidationIndicator(bt.Indicator):
         aliases = self.getlinealiases()
         if not aliases:
             raise TypeError(f"{name} has no lines: subclass it with some fields of SIGNAL")
-        wrong = [alias for alias in aliases if self.renamed.get(alias, alias) not in SIGNAL.names]
+        wrong = [alias for alias in aliases if self.renamed.get(alias, alias) not in FIELDS]
         if wrong:
-            raise TypeError(f"{name}: lines must be fields of SIGNAL ({', '.join(SIGNAL.names)}), got {wrong[0]!r}")
+            raise TypeError(f"{name}: lines must be fields of SIGNAL ({', '.join(FIELDS)}), got {wrong[0]!r}")
         self._follower = Follower(self.data, self._params, name)
         outputs = {self.renamed.get(alias, alias): getattr(self.lines, alias) for alias in aliases}
-        self._outputs = [(field, outputs[field]) for field in SIGNAL.names if field in outputs]
+        self._outputs = [(field, outputs[field]) for field in FIELDS if field in outputs]
         self._lines = [line for _, line in self._outputs]
         self._ticking = self.data.lines[0]
         self._format = _format(tuple(field for field, _ in self._outputs))
@@ -132,7 +134,8 @@ class LiquidationIndicator(bt.Indicator):
     def next(self) -> None:
         follower = self._follower
         if follower.take():
-            for line, value in zip(self._lines, struct.unpack_from(self._format, follower.engine.out), strict=True):
+            out: Any = follower.engine.out
+            for line, value in zip(self._lines, struct.unpack_from(self._format, out), strict=True):
                 line[0] = value
 
     def preonce(self, start: int, end: int) -> None:
@@ -152,7 +155,7 @@ class LiquidationIndicator(bt.Indicator):
     # backtrader's own ways to these three take several calls a line, two of them at every bar
 
     def __len__(self) -> int:
-        return self.line.lencount
+        return int(self.line.lencount)
 
     def advance(self, size: int = 1) -> None:
         """Move on to the feed's bar, which once() has written."""
@@ -185,7 +188,7 @@ class LiquidationIndicator(bt.Indicator):
 
 def _format(names: tuple[str, ...]) -> str:
     """How ``struct`` reads these fields, in the order of SIGNAL, from an array of it."""
-    parts = (FORMATS[SIGNAL[name].kind] if name in names else "8x" for name in SIGNAL.names)
+    parts = (FORMATS[SIGNAL[name].kind] if name in names else "8x" for name in FIELDS)
     return "=" + "".join(parts)
 
 
@@ -202,10 +205,10 @@ class LiquidationZones(LiquidationIndicator):
     """
 
     alias = ("LiqZones",)
-    lines = ("support", "support_low", "support_high", "resistance", "resistance_low", "resistance_high", "fade")
+    lines: Any = ("support", "support_low", "support_high", "resistance", "resistance_low", "resistance_high", "fade")
     plotlines: ClassVar[dict[str, Any]] = {
-        **_band("support", "green"),
-        **_band("resistance", "red"),
+        **_band("support", SUPPORT),
+        **_band("resistance", RESISTANCE),
         "fade": {"_plotskip": True},
     }
 
@@ -227,9 +230,9 @@ class LiquidationLevels(LiquidationIndicator):
     alias = ("LiqLevels",)
     lines = ("level_below", "level_below_usd", "level_above", "level_above_usd")
     plotlines: ClassVar[dict[str, Any]] = {
-        "level_below": _dashes("darkorange"),
+        "level_below": _dashes(SUPPORT, "."),
         "level_below_usd": {"_plotskip": True},
-        "level_above": _dashes("purple"),
+        "level_above": _dashes(RESISTANCE, "."),
         "level_above_usd": {"_plotskip": True},
     }
 
@@ -246,8 +249,8 @@ class ForcedFlow(LiquidationIndicator):
     lines = ("long_flow_usd", "short_flow_usd")
     plotinfo: ClassVar[dict[str, Any]] = {"subplot": True, "plotlinelabels": True}
     plotlines: ClassVar[dict[str, Any]] = {
-        "long_flow_usd": {"_method": "bar", "color": "red", "width": 1.0},
-        "short_flow_usd": {"_method": "bar", "color": "green", "width": 1.0},
+        "long_flow_usd": {"_method": "bar", "color": SUPPORT, "width": 1.0},
+        "short_flow_usd": {"_method": "bar", "color": RESISTANCE, "width": 1.0},
     }
 
 
@@ -275,7 +278,7 @@ class ZoneDiagnostics(LiquidationIndicator):
     Params, inputs, warm-up and errors: see ``LiquidationIndicator``. Not drawn.
     """
 
-    lines = SIGNAL.names
+    lines = FIELDS
     plotinfo: ClassVar[dict[str, Any]] = {"plot": False}
 
 
@@ -303,7 +306,7 @@ class ZoneAlignment(bt.Indicator):
     """
 
     _mindatas = 2
-    lines = ("support_alignment", "resistance_alignment")
+    lines: Any = ("support_alignment", "resistance_alignment")
     params = ZONE_PARAMS
     plotinfo: ClassVar[dict[str, Any]] = {"subplot": True, "plotyhlines": [0, 50, 100]}
 
@@ -318,8 +321,8 @@ class ZoneAlignment(bt.Indicator):
         readers = [f"ZoneAlignment of {data._name or f'data{at}'}" for at, data in enumerate(self.datas)]
         followers = [Follower(data, self._params, reader) for data, reader in zip(self.datas, readers, strict=True)]
         self._first, *self._others = followers
-        late = {reader: known_after_ms(data) for data, reader in zip(self.datas, readers, strict=True)}
-        late = {reader: after for reader, after in late.items() if after is not None}
+        waits = {reader: known_after_ms(data) for data, reader in zip(self.datas, readers, strict=True)}
+        late = {reader: after for reader, after in waits.items() if after is not None}
         if len(set(late.values())) > 1:
             worst = max(late, key=late.__getitem__)
             raise ValueError(

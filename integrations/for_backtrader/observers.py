@@ -8,6 +8,7 @@ import numpy as np
 
 from liquidator_core import zones_of
 
+from ..charts.palette import RESISTANCE, SUPPORT
 from .engine import ZONE_PARAMS, Follower, params_of, refuse_unknown
 from .indicators import cut_band
 from .library import bt
@@ -16,7 +17,7 @@ __all__ = ["ZoneMap"]
 
 DEPTH = 3
 _UNTAGGED = {"_plotvalue": False, "_plotvaluetag": False}
-_SIDES = {"below": "green", "above": "red"}
+_SIDES = {"below": SUPPORT, "above": RESISTANCE}
 _BANDS = tuple(f"{side}_{place}" for side in _SIDES for place in range(1, DEPTH + 1))
 
 
@@ -43,7 +44,7 @@ class ZoneMap(bt.Observer):
     Params: as for ``LiquidationIndicator``. Watches the first feed. Cost: a step and a list of zones a bar.
     """
 
-    lines = tuple(f"{band}_{edge}" for band in _BANDS for edge in ("low", "high"))
+    lines: Any = tuple(f"{band}_{edge}" for band in _BANDS for edge in ("low", "high"))
     params = ZONE_PARAMS
     plotinfo: ClassVar[dict[str, Any]] = {
         "plot": True,

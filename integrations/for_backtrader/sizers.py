@@ -40,13 +40,14 @@ class QualitySizer(bt.Sizer):
         if not self.p.share >= 0.0:
             raise ValueError(f"share must not be below 0, got {self.p.share!r}")
         self._params = params_of(self.p)
-        self._told = False
+        self._has_warned = False
 
     def _getsizing(self, comminfo: Any, cash: float, data: Any, isbuy: bool) -> float:
         quality = self._quality(data, 1 if isbuy else -1)
         if not quality > 0.0:
             return 0.0
-        return self.p.share * quality / 100.0 * self.broker.getvalue() / (data.close[0] * comminfo.p.mult)
+        size = self.p.share * quality / 100.0 * self.broker.getvalue() / (data.close[0] * comminfo.p.mult)
+        return float(size)
 
     def _quality(self, data: Any, side: int) -> float:
         """Quality of the zone to trade; NaN if there is none."""
@@ -54,8 +55,8 @@ class QualitySizer(bt.Sizer):
         bars = follower.last(self._params.memory)
         state, record, out = follower.engine.state, follower.engine.params, new_signals(len(bars))
         fold(state, record, bars, out)
-        if not self._told:
-            self._told = True
+        if not self._has_warned:
+            self._has_warned = True
             follower.finish()
         last = out[-1]
         if last["fade"] == side and len(faded := faded_zone(zones_of(state, record), last)):

@@ -92,13 +92,13 @@ def add_targets(
     """
     params = Params() if params is None else params
     market = market_of(dataframe, metadata)
-    held = outcome_column(feed_candles(dataframe, market), params, on_bad, market)
+    outcomes = outcome_column(feed_candles(dataframe, market), params, on_bad, market)
     check_length(dataframe, params, on_bad, market)
     if classes:
-        outcome = np.full(len(held), None, object)
-        outcome[held == 1.0] = "hold"
-        outcome[held == 0.0] = "break"
-        column = {"&s-lz_outcome": outcome}
+        words = np.full(len(outcomes), None, object)
+        words[outcomes == 1.0] = "hold"
+        words[outcomes == 0.0] = "break"
+        column = {"&s-lz_outcome": words}
     else:
-        column = {"&-lz_hold": held}
+        column = {"&-lz_hold": outcomes}
     return joined_columns(dataframe, pd.DataFrame(column, index=dataframe.index), metadata)

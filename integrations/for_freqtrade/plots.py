@@ -8,29 +8,30 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .columns import RESISTANCE_COLOUR, SUPPORT_COLOUR, Frame
+from ..charts.palette import RESISTANCE, SUPPORT, faded
+from .columns import Frame
 
 
 def plot_config(prefix: str = "lz_") -> dict[str, Any]:
     """A ``plot_config``: the nearest zones as bands, levels as lines, forced flow and quality below."""
     main: dict[str, Any] = {}
-    for kind, colour in (("support", SUPPORT_COLOUR), ("resistance", RESISTANCE_COLOUR)):
+    for kind, colour in (("support", SUPPORT), ("resistance", RESISTANCE)):
         main[f"{prefix}{kind}_low"] = {
-            "color": f"rgba({colour}, 0.5)",
+            "color": faded(colour, 0.5),
             "fill_to": f"{prefix}{kind}_high",
             "fill_label": kind,
-            "fill_color": f"rgba({colour}, 0.2)",
+            "fill_color": faded(colour, 0.2),
         }
-        main[f"{prefix}{kind}_high"] = {"color": f"rgba({colour}, 0.5)"}
-    main[f"{prefix}level_below"] = {"color": f"rgb({SUPPORT_COLOUR})"}
-    main[f"{prefix}level_above"] = {"color": f"rgb({RESISTANCE_COLOUR})"}
+        main[f"{prefix}{kind}_high"] = {"color": faded(colour, 0.5)}
+    main[f"{prefix}level_below"] = {"color": SUPPORT}
+    main[f"{prefix}level_above"] = {"color": RESISTANCE}
     flow = {
-        f"{prefix}long_flow_usd": {"color": f"rgb({RESISTANCE_COLOUR})", "type": "bar"},
-        f"{prefix}short_flow_usd": {"color": f"rgb({SUPPORT_COLOUR})", "type": "bar"},
+        f"{prefix}long_flow_usd": {"color": SUPPORT, "type": "bar"},
+        f"{prefix}short_flow_usd": {"color": RESISTANCE, "type": "bar"},
     }
     quality = {
-        f"{prefix}support_quality": {"color": f"rgb({SUPPORT_COLOUR})"},
-        f"{prefix}resistance_quality": {"color": f"rgb({RESISTANCE_COLOUR})"},
+        f"{prefix}support_quality": {"color": SUPPORT},
+        f"{prefix}resistance_quality": {"color": RESISTANCE},
     }
     return {"main_plot": main, "subplots": {"forced flow": flow, "quality": quality}}
 
@@ -49,7 +50,7 @@ def plot_annotations(
     if len(frame) == 0:
         return []
     found: list[dict[str, Any]] = []
-    for kind, colour in (("support", SUPPORT_COLOUR), ("resistance", RESISTANCE_COLOUR)):
+    for kind, colour in (("support", SUPPORT), ("resistance", RESISTANCE)):
         low, high = (frame[f"{prefix}{kind}_{edge}"].to_numpy() for edge in ("low", "high"))
         first = np.flatnonzero(np.r_[True, (low[1:] != low[:-1]) | (high[1:] != high[:-1])])
         last = np.r_[first[1:], len(low)] - 1
@@ -63,10 +64,10 @@ def plot_annotations(
                         "end": times[min(end + 1, len(times) - 1)],
                         "y_start": float(low[begin]),
                         "y_end": float(high[begin]),
-                        "color": f"rgba({colour}, 0.2)",
+                        "color": faded(colour, 0.2),
                     }
                 )
-    for name, colour in (("level_below", SUPPORT_COLOUR), ("level_above", RESISTANCE_COLOUR)):
+    for name, colour in (("level_below", SUPPORT), ("level_above", RESISTANCE)):
         price = float(frame[prefix + name].iloc[-1])
         if price == price:
             found.append(
@@ -77,7 +78,7 @@ def plot_annotations(
                     "end": times[-1],
                     "y_start": price,
                     "y_end": price,
-                    "color": f"rgb({colour})",
+                    "color": colour,
                     "line_style": "dashed",
                 }
             )

@@ -121,7 +121,8 @@ class Seen:
             old = near[np.isin(near["id"], ids[twice])]
             fresh[twice] = _firsts(np.r_[old["time"], times[twice]], np.r_[old["id"], ids[twice]])[len(old) :]
         self._add(times[fresh], ids[fresh])
-        return fresh | (ids == NO_ID)
+        new: np.ndarray = fresh | (ids == NO_ID)
+        return new
 
     def settle(self) -> None:
         """Let what came one by one join the rest."""

@@ -23,21 +23,26 @@ import functools
 import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from liquidator_core import BAR, Params
+from liquidator_core.bars import mend_noise
 
+from .columns import plain
 from .messages import describe_row, fail_row, moment, naming
 from .names import CANDLE_NAMES, CANDLE_TIMES, CCXT_COLUMNS, KLINE_COLUMNS, normal_name
-from .times import check_ms, check_order, ms_from_numbers
+from .times import TEXT_ALLOWED, check_ms, check_order, ms_from_numbers, ms_from_text
 
 _LOG = logging.getLogger("liquidator")
 Candles: TypeAlias = Any  # see the module's text
 OnBad: TypeAlias = Literal["raise", "skip"]
 Columns: TypeAlias = dict[str, np.ndarray]  # BAR fields, each (n,)
+Rule: TypeAlias = tuple[str, Callable[[Columns], np.ndarray], str]  # field, which rows are right, what is allowed
 Rows: TypeAlias = np.ndarray | Columns  # checked candles: (n,) BAR, or the fields that are known
 _PRICES = ("open", "high", "low", "close")
 _REQUIRED = (*_PRICES, "volume")
@@ -46,21 +51,21 @@ for _field in BAR.names or ():
     _UNKNOWN[_field] = 0 if _field == "time" else np.nan
 
 
-def _is_price(field: str) -> tuple[str, Callable[[Columns], np.ndarray], str]:
+def _is_price(field: str) -> Rule:
     return field, lambda c: (c[field] > 0.0) & (c[field] < np.inf), "a finite number above 0"
 
 
-def _is_amount(field: str) -> tuple[str, Callable[[Columns], np.ndarray], str]:
+def _is_amount(field: str) -> Rule:
     return field, lambda c: ~((c[field] < 0.0) | (c[field] == np.inf)), "a finite number not below 0, or NaN (unknown)"
 
 
-def _is_inside(field: str) -> tuple[str, Callable[[Columns], np.ndarray], str]:
+def _is_inside(field: str) -> Rule:
     allowed = "from the low, {low:.12g}, to the high, {high:.12g}"
     return field, lambda c: (c[field] >= c["low"]) & (c[field] <= c["high"]), allowed
 
 
 # (field, which rows are right, what is allowed): in the order in which a row is explained.
-_RULES: tuple[tuple[str, Callable[[Columns], np.ndarray], str], ...] = (
+_RULES: tuple[Rule, ...] = (
     *map(_is_price, _PRICES),
     ("high", lambda c: c["high"] >= c["low"], "at least the low, {low:.12g}"),
     *map(_is_inside, ("open", "close")),
@@ -81,7 +86,8 @@ def bars_from_frame(candles: Candles, on_bad: OnBad = "raise", market: str = "")
               every window, and nothing else); how many and the first are logged as a warning of logger "liquidator"
     market    put before what is raised or logged, such as "BTC/USDT 5m"
 
-    Allowed: finite prices above 0 with low <= open, close <= high; volume, taker buy volume (at most the volume, give
+    Allowed: finite prices above 0 with low <= open, close <= high (a price beyond them by less than 1e-9 of itself, the
+    noise of adjusted prices, becomes the high or the low); volume, taker buy volume (at most the volume, give
     or take a millionth), open interest, forced and large flow not below 0; all but prices may be NaN (unknown); times
     that rise from row to row. Columns that are left out are NaN.
 
@@ -133,14 +139,17 @@ def _checked_bars(bars: np.ndarray, on_bad: OnBad, market: str) -> np.ndarray:
 
 
 def _check_rows(columns: Columns, names: Mapping[str, str], on_bad: OnBad, market: str) -> Columns:
-    """Check every row; returns the columns that ``skip`` replaces (none if there is no bad row)."""
+    """Check every row; returns the columns that differ for it: without noise, without the prices of skipped rows."""
     check_order(columns["time"], repeats=False)
     rules = [rule for rule in _RULES if rule[0] in columns]
-    good = np.ones(len(columns["time"]), np.bool_)
-    for _, is_right, _ in rules:
-        good &= is_right(columns)
+    good = _good_rows(columns, rules)
     if good.all():
         return {}
+    high, low = mend_noise(*(columns[field] for field in _PRICES))
+    columns = columns | {"high": high, "low": low}
+    good = _good_rows(columns, rules)
+    if good.all():
+        return {"high": high, "low": low}
     rows = np.flatnonzero(~good)
     first = int(rows[0])
     row = {field: values[first : first + 1] for field, values in columns.items()}
@@ -153,6 +162,13 @@ def _check_rows(columns: Columns, names: Mapping[str, str], on_bad: OnBad, marke
     where = f"{market}: " if market else ""
     _LOG.warning("%s%d of %d candles skipped: %s", where, len(rows), len(good), text)
     return {field: np.where(good, columns[field], np.nan) for field in _PRICES}
+
+
+def _good_rows(columns: Columns, rules: Sequence[Rule]) -> np.ndarray:
+    good = np.ones(len(columns["time"]), np.bool_)
+    for _, is_right, _ in rules:
+        good &= is_right(columns)
+    return good
 
 
 _FEEDS = {
@@ -179,10 +195,12 @@ def _warn_once(text: str) -> None:
 
 def _as_frame(candles: Candles) -> pd.DataFrame:
     """Any accepted form but BAR as a frame with one level of column names."""
-    if hasattr(candles, "to_pandas"):
+    if not isinstance(candles, (pd.DataFrame, pd.Series)) and hasattr(candles, "__arrow_c_stream__"):
+        candles = _plain_table(pa.table(candles)).to_pandas()
+    elif hasattr(candles, "to_pandas"):
         candles = candles.to_pandas()
     elif isinstance(candles, Mapping):
-        candles = pd.DataFrame(candles)
+        candles = _frame_of_columns(candles)
     elif isinstance(candles, (list, tuple)):
         candles = _frame_of_rows(candles)
     elif isinstance(candles, np.ndarray) and candles.ndim == 2:
@@ -196,6 +214,38 @@ def _as_frame(candles: Candles) -> pd.DataFrame:
         if list(candles.columns) == list(range(len(names))):
             return candles.set_axis(list(names), axis=1)
     return candles if candles.columns.nlevels == 1 else _one_symbol(candles)
+
+
+def _plain_table(table: pa.Table) -> pa.Table:
+    """A table without the kinds of columns that pandas or the way to it do not know."""
+    for index, field in enumerate(table.schema):
+        if not _has_pandas_kind(field.type):
+            table = table.set_column(index, field.name, plain(table.column(index)))
+    return table
+
+
+def _has_pandas_kind(kind: pa.DataType) -> bool:
+    tests = (pa.types.is_dictionary, pa.types.is_run_end_encoded, pa.types.is_string_view, pa.types.is_float16)
+    return not (isinstance(kind, pa.BaseExtensionType) or any(test(kind) for test in tests))
+
+
+def _frame_of_columns(columns: Mapping[Any, Any]) -> pd.DataFrame:
+    """A mapping of columns as a frame: values go by their place, not by the labels of an index."""
+    lengths = {}
+    for name, values in columns.items():
+        if isinstance(values, (str, bytes, Mapping)) or np.ndim(values) != 1:
+            raise ValueError(f"column {str(name)!r}: found {values!r:.80}, allowed as many values as there are candles")
+        lengths[str(name)] = len(values)
+    if len({*lengths.values()}) > 1:
+        found = ", ".join(f"{name!r} {length}" for name, length in lengths.items())
+        raise ValueError(f"columns must be of one length, found {found}")
+    series = [values for values in columns.values() if isinstance(values, pd.Series)]
+    if any(not one.index.equals(series[0].index) for one in series):
+        columns = {
+            name: values.reset_index(drop=True) if isinstance(values, pd.Series) else values
+            for name, values in columns.items()
+        }
+    return pd.DataFrame(columns)
 
 
 def _frame_of_rows(rows: Sequence[Any]) -> pd.DataFrame:
@@ -296,8 +346,11 @@ def column_ms(column: pd.Series) -> np.ndarray:
         row = int(missing.argmax())
         fail_row(row, None, "time", column.iloc[row], "a time in every row", int(missing.sum()) - 1)
     if _is_text(column):
-        numbers = pd.to_numeric(column, errors="coerce")
-        column = numbers if numbers.notna().all() else _parsed(column)
+        kind = pd.api.types.infer_dtype(column)
+        if kind == "string":
+            return ms_from_text(pa.array(column.to_numpy(object), pa.string()))
+        is_number = kind in ("integer", "floating", "mixed-integer-float", "decimal")
+        column = column.astype(np.float64 if kind != "integer" else np.int64) if is_number else _datetimes(column)
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         instants = pd.to_datetime(column, utc=True).dt.tz_localize(None).to_numpy()
         time: np.ndarray = instants.astype("M8[ms]").astype(np.int64)
@@ -305,16 +358,17 @@ def column_ms(column: pd.Series) -> np.ndarray:
         return time
     if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
         raise TypeError(f"time must be datetimes, numbers or ISO text, got a column of {column.dtype}")
-    whole = pd.api.types.is_integer_dtype(column.dtype)
-    return ms_from_numbers(column.to_numpy(np.int64 if whole else np.float64))
+    numpy_type = getattr(column.dtype, "numpy_dtype", column.dtype)  # of the nullable types
+    return ms_from_numbers(column.to_numpy(numpy_type if numpy_type.kind in "iuf" else np.float64))
 
 
-def _parsed(column: pd.Series) -> pd.Series:
-    parsed = pd.to_datetime(column, utc=True, format="ISO8601", errors="coerce")
-    bad = parsed.isna().to_numpy()
+def _datetimes(column: pd.Series) -> pd.Series:
+    """A column of objects that are dates or datetimes."""
+    parsed = pd.to_datetime(column, utc=True, errors="coerce")
+    bad = parsed.isna().to_numpy() | column.map(lambda value: not isinstance(value, (date, np.datetime64))).to_numpy()
     if bad.any():
         row = int(bad.argmax())
-        fail_row(row, None, "time", column.iloc[row], "a datetime, a number or ISO 8601 text", int(bad.sum()) - 1)
+        fail_row(row, None, "time", column.iloc[row], TEXT_ALLOWED, int(bad.sum()) - 1)
     return parsed
 
 

@@ -251,7 +251,7 @@ def reader_of(names: Sequence[str], venue: str) -> Reader:
 
     def read(trade: Mapping[str, Any]) -> One:
         time = trade[time_name]
-        if type(time) is not int or not 100_000_000_000 <= time < 100_000_000_000_000:
+        if type(time) is not int or not 1_000_000_000_000 <= time < 9_000_000_000_000:
             time = ms_of(time)
         price = _number(trade[price_name], "price")
         size = _number(trade[size_name], "size")

@@ -149,7 +149,7 @@ def _kind(prices: np.ndarray, close: float) -> pd.Categorical:
 
 
 def zone_rows_to_frame(rows: Sequence[Mapping[str, Any]], more: Mapping[str, Any] | None = None) -> pd.DataFrame:
-    """Rows of ``zone_table.COLUMNS`` as a frame of these columns and types, whatever the number of rows.
+    """Rows of ``zone_schema.COLUMNS`` as a frame of these columns and types, whatever the number of rows.
 
     more   further columns, name -> (kind, what it is), as in ``COLUMNS``
     """
@@ -170,7 +170,8 @@ def zone_rows_to_frame(rows: Sequence[Mapping[str, Any]], more: Mapping[str, Any
 
 def zone_dicts(zones: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of a frame of zones as plain mappings."""
-    return zones.to_dict("records")
+    rows: list[dict[str, Any]] = zones.to_dict("records")
+    return rows
 
 
 def check_zones(zones: Any) -> pd.DataFrame:

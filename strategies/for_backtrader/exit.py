@@ -24,7 +24,7 @@ class ZoneExit(ZoneFade):
 
     def __init__(self, **unknown: Any) -> None:
         super().__init__(**unknown)
-        self.target_order: bt.Order | None = None
+        self.target_order: Any = None  # the bt.Order that takes profit
 
     def is_over(self) -> bool:
         """Whether the target was filled in part, which leaves a stop that is too large."""

@@ -21,10 +21,11 @@ from liquidator_core.layout import LONG, SHORT
 from liquidator_core.levels import levels_of
 from liquidator_core.timeframes import to_timeframe
 from liquidator_core.zones import zones_of
+from liquidator_integrations.charts.palette import RESISTANCE, SUPPORT
 from liquidator_integrations.for_tradingview import to_pine
 from liquidator_integrations.for_tradingview.scripts import loop_steps
 from liquidator_integrations.for_tradingview.text import FORMS, HISTORY, MOST_BOXES
-from liquidator_integrations.frames import levels_frame, zones_frame
+from liquidator_integrations.frames import bars_from_frame, levels_frame, zones_frame
 
 EVENTS = ("touch", "broke", "fade", "join")
 CHART_KINDS = tuple(kind for kind in KINDS if kind not in ("observed", "observed_zero", "unpriced"))
@@ -185,6 +186,20 @@ def test_made_bars_with_everything_that_is_wrong(name):
     made = random_bars(600, seed=3, kinds=CHART_KINDS, price=1.234e-5)
     ran = run_pine(to_pine(PARAMS[name]), made)
     assert_equals_engine(ran, engine(made, PARAMS[name])[0], warm_rows(made, PARAMS[name]))
+
+
+def test_noise_is_mended_as_in_frames():
+    made = random_bars(300, seed=5, kinds=("quiet", "up", "down", "rally", "crash"))
+    made["high"][::3] = np.maximum(made["open"], made["close"])[::3] * (1.0 - 2.0**-53)
+    made["low"][1::3] = np.minimum(made["open"], made["close"])[1::3] * (1.0 + 2.0**-52)
+    mended = bars_from_frame(made)
+    assert (mended["high"] > made["high"]).sum() > 50
+    assert (mended["low"] < made["low"]).sum() > 50
+    assert_equals_engine(
+        run_pine(to_pine(PARAMS["small"]), made),
+        engine(mended, PARAMS["small"])[0],
+        warm_rows(mended, PARAMS["small"]),
+    )
 
 
 def knowing(source: str, bars: np.ndarray) -> str:
@@ -573,8 +588,15 @@ def test_export_takes_less_than_fifty_ms(bars):
         assert min(timeit.repeat(lambda arguments=arguments: to_pine(**arguments), number=1, repeat=5)) < 0.05
 
 
-def test_long_zones_and_short_zones_have_colours_of_their_own(bars, live):
+def test_what_lies_below_the_close_is_blue_and_what_lies_above_orange(bars, live):
     _, state = engine(bars, Params())
-    sides = {zone["low"]: zone["side"] for zone in zones_of(state, Params())}
-    for box in live.boxes:
-        assert box["border_color"].startswith("#26a69a" if sides[box["bottom"]] == LONG else "#ef5350")
+    zones = zones_of(state, Params())
+    snapshot = to_pine(form="snapshot", zones=zones, levels=levels_of(state, Params()))
+    above = {zone["low"]: zone["price"] > bars["close"][-1] for zone in zones}
+    assert set(above.values()) == {False, True}
+    for ran in (live, run_pine(snapshot, bars)):
+        assert len(ran.boxes) == len(zones)
+        for box in ran.boxes:
+            assert box["border_color"].startswith(RESISTANCE if above[box["bottom"]] else SUPPORT)
+        for line in ran.lines:
+            assert line["color"].startswith(RESISTANCE if line["y1"] > bars["close"][-1] else SUPPORT)

@@ -322,7 +322,7 @@ class TestTrades:
             (
                 columns(time=["2023-01-01", "noon"]),
                 ValueError,
-                "row 1, time: found 'noon', allowed a number or ISO 8601",
+                "row 1, time: found 'noon', allowed a datetime, a number or ISO 8601 text",
             ),
             (
                 columns(time=["2023-01-01", "2023-01-01T00:00:00Z"]),

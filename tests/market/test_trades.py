@@ -45,7 +45,7 @@ def test_a_venues_trade_is_read_alike_in_bulk_and_one_by_one(name):
         return
     made = Liquidator()
     for trade, row in ((bought, first), (sold, second)):
-        one, _ = made._read_one(trade, venue)
+        one, _ = made._reader.read(trade, venue)
         assert (one.time, one.price, one.size, one.side) == tuple(row)
         if ids is not None:
             assert one.id == ids[0]
@@ -535,7 +535,6 @@ def test_bad_calls(call, error, says):
     [
         (lambda: Liquidator("BTC", ml_enabled=True), "hold and break probabilities"),
         (lambda: Liquidator("BTC", enable_ml=True), "hold and break probabilities"),
-        (lambda: Liquidator.from_exchange("BTC-USD", exchange="binance", hours=24), "fetching from an exchange"),
         (lambda: Liquidator(mode="streaming").start_stream(exchange="hyperliquid"), "streaming from an exchange"),
         *(
             (lambda name=name: getattr(Liquidator(), name)("x"), "hold and break probabilities")
