@@ -50,12 +50,10 @@ def read_frame(path: Path) -> pd.DataFrame:
     import pandas as pd
 
     from ..market.candles import bars_from_frame
-    from ..market.files import read_candles_or_trades
+    from ..market.files import read_table
     from ..market.names import CANDLE_TIMES, normal_name
 
-    kind, table = read_candles_or_trades(path)
-    if kind != "candles":
-        raise ValueError(f"{path}: holds trades, an audit needs candles")
+    table = read_table(path)
     bars, frame = bars_from_frame(table), table.to_pandas()
     if len(bars) != len(frame):
         raise ValueError(f"{path}: found {len(frame) - len(bars):,} rows that are no closed candle, allowed none")

@@ -314,10 +314,8 @@ class _Case:
             found = self.evidence.get(name, Evidence())
             repaints = found.repaints(self.rows, self._first_known(name)) if found else False
             if found:
-                row = found.row
-                find(
-                    name, "repaint" if repaints else "look-ahead", row, self.rows - 1 - row if repaints else found.reach
-                )
+                ahead = self.rows - 1 - found.row if repaints else found.reach
+                find(name, "repaint" if repaints else "look-ahead", found.row, ahead)
             if name in self.unstable or repaints or name not in self.whole.names:
                 continue
             needed, row = histories.of(name, found.reach if found else 0)

@@ -161,7 +161,7 @@ def clocks_in(text: str) -> list[str]:
                 found.append(str(node.module))
             found += [name.name for name in node.names if name.name in CLOCK_NAMES]
         elif isinstance(node, ast.Attribute) and getattr(node.value, "id", "") in CLOCK_MODULES:
-            found.append(f"{node.value.id}.{node.attr}")
+            found.append(ast.unparse(node))
         elif isinstance(node, ast.Attribute) and getattr(node.value, "attr", "") == "random":  # np.random
             found.append(f"random.{node.attr}")
         elif isinstance(node, ast.Call):
@@ -226,8 +226,8 @@ def check_scale(
     if differs.mean() > (0.05 if ties else 0.0):
         raise AssertionError(f"{int(differs.sum())} rows do not scale by {price}, {volume}")
     begins = 0
-    last = -np.inf
-    for row in np.flatnonzero(differs):
+    last: float = -np.inf
+    for row in np.flatnonzero(differs).tolist():
         begins += row > last + (subject.memory(params) or 0)
         last = row
     if begins > ties * len(rows):
@@ -247,11 +247,11 @@ def scaled(rows: np.ndarray, units: Mapping[str, str], price: float, volume: flo
 def agree(left: np.ndarray, right: np.ndarray, tolerance: float) -> np.ndarray:
     """Equal, or both unknown, or floats within a relative tolerance."""
     if left.dtype.kind != "f":
-        return left == right
+        return np.asarray(left == right)
     both_unknown = np.isnan(left) & np.isnan(right)
     with np.errstate(invalid="ignore"):  # of two infinities, which are equal or not
         near = np.abs(left - right) <= tolerance * np.maximum(np.abs(left), np.abs(right))
-    return both_unknown | (left == right) | near
+    return np.asarray(both_unknown | (left == right) | near)
 
 
 def check_laws(subject: Subject, params: Any, rows: np.ndarray, folder: Path) -> None:

@@ -34,11 +34,11 @@ def cuts_of(candles: pd.DataFrame, whole: Values, count: int, first: int, rng: n
     turns = [iter(kind) for kind in kinds]
     while turns and len(chosen) < count:
         for turn in list(turns):
-            cut = next((cut for cut in turn if first <= cut < rows and cut not in chosen), None)
-            if cut is None:
+            found = next((cut for cut in turn if first <= cut < rows and cut not in chosen), None)
+            if found is None:
                 turns.remove(turn)
             elif len(chosen) < count:
-                chosen[cut] = None
+                chosen[found] = None
     return list(chosen)[:count]
 
 

@@ -140,7 +140,7 @@ def _statements_of(node: ast.AST) -> Iterator[ast.stmt]:
 def _described(statement: Any, function: str) -> Iterator[_Statement]:
     """A statement; and before it, the columns that it names one by one, in a dict or as keywords."""
     for node in ast.walk(statement):
-        pairs: list[tuple[str, ast.AST]] = []
+        pairs: list[tuple[str, ast.expr]] = []
         if isinstance(node, ast.Call):
             pairs = [(str(one.arg), one.value) for one in node.keywords if one.arg and _last(node.func) == "assign"]
         elif isinstance(node, ast.Dict):

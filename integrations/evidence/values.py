@@ -36,11 +36,12 @@ class Values:
         return int(self.numbers.shape[1])
 
     def codes_of(self, place: int) -> np.ndarray:
-        found = self.codes.get(self.names[place])
-        return np.where(np.isnan(self.numbers[place]), UNKNOWN, _NUMBER) if found is None else found
+        if self.names[place] in self.codes:
+            return self.codes[self.names[place]]
+        return np.where(np.isnan(self.numbers[place]), UNKNOWN, _NUMBER)
 
     def known(self, place: int) -> np.ndarray:
-        return self.codes_of(place) != UNKNOWN
+        return np.asarray(self.codes_of(place) != UNKNOWN)
 
     def to_parts(self) -> list[bytes]:
         """Bytes that ``from_parts`` takes: a JSON head and the arrays."""
@@ -146,8 +147,8 @@ def _first_change(column: pd.Series, was: pd.Series) -> int | None:
 def _raw(column: pd.Series) -> bytes | None:
     """The bytes of a column of numbers or times, if it is a plain one."""
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiubmM":
-        return column.to_numpy().tobytes()
-    return column.array.asi8.tobytes() if isinstance(column.dtype, pd.DatetimeTZDtype) else None
+        return bytes(column.to_numpy().tobytes())
+    return bytes(column.array.asi8.tobytes()) if isinstance(column.dtype, pd.DatetimeTZDtype) else None
 
 
 def _encoded(column: pd.Series) -> tuple[np.ndarray, np.ndarray | None]:
@@ -195,7 +196,12 @@ def _text(value: Any) -> str:
     kind = type(value).__name__
     if isinstance(value, np.ndarray):
         return f"{kind} {value.tolist()!r}"
-    return kind if type(value).__repr__ is object.__repr__ else f"{kind} {value!r}"
+    return kind if _writes_its_address(value) else f"{kind} {value!r}"
+
+
+def _writes_its_address(value: Any) -> bool:
+    writer: Any = type(value).__repr__
+    return bool(writer is object.__repr__)
 
 
 def _digest(text: bytes) -> int:

@@ -46,7 +46,7 @@ class Audit:
     @property
     def ok(self) -> bool:
         """Whether nothing was found."""
-        return self.findings.empty
+        return len(self.findings) == 0
 
     def to_json(self) -> str:
         """Everything as one JSON object; an ``ahead`` without meaning is null."""

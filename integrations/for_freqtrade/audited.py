@@ -56,9 +56,9 @@ def strategy_columns(
     to_timeframe(bars_from_frame(candles)[:2], timeframe, step_ms)  # compiled here, once, and not in each process
 
     def columns(made_of: type[IStrategy], frame: pd.DataFrame) -> pd.DataFrame:
-        made = made_of.__new__(made_of)
+        made: Any = object.__new__(made_of)
         made.timeframe = timeframe
-        made.__init__({**config})  # type: ignore[misc]
+        made.__init__({**config})
         made.dp = _Provider(config, pair, frame.copy(), step_ms, others)
         made.ft_bot_start()
         metadata = {"pair": pair}
@@ -115,7 +115,7 @@ class _Provider(DataProvider):
             raise ValueError(f"it asked for candles of {pair}, of which {given}: name a file of them in pairs")
         time = bars_from_frame(self._candles.iloc[[0, -1]])["time"]
         known = (found["time"] >= time[0]) & (found["time"] + _step_ms(found) <= time[1] + self._step_ms)
-        return found[known]
+        return np.asarray(found[known])
 
 
 def _plain(pair: str) -> str:
