@@ -19,6 +19,10 @@ def new_state(params: Params | np.ndarray) -> np.ndarray:
 
     Its size depends on the longest window only, rounded up to one of a few, and never on the history: about 220 kB
     with default Params. For several symbols keep several, or one array and slices ``states[i : i + 1]``.
+
+    >>> state = new_state(Params())
+    >>> state.shape, int(state["rows"][0])
+    ((1,), 0)
     """
     record = record_of(params)
     longest = max(int(record[name][0]) for name in ("zone_bars", "flow_bars", "atr_bars"))
@@ -42,7 +46,11 @@ def new_state(params: Params | np.ndarray) -> np.ndarray:
 
 
 def new_signals(length: int) -> np.ndarray:
-    """A (length,) SIGNAL array to write into."""
+    """A (length,) SIGNAL array to write into.
+
+    >>> new_signals(2)["fade"].tolist()
+    [0, 0]
+    """
     return np.zeros(length, SIGNAL)
 
 
@@ -54,9 +62,15 @@ def copy_state(state: np.ndarray) -> np.ndarray:
 
 
 def save_state(state: np.ndarray, path: str | os.PathLike[str]) -> None:
-    """Write a state as a ``.npy`` file that describes itself, with the SHA-256 of all of it behind.
+    """A state to a ``.npy`` file that describes itself, with the SHA-256 of all of it behind.
 
     A file of that name is replaced whole or not at all.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_state(new_state(Params()), f"{folder}/btc.npy")
+    ...     load_state(f"{folder}/btc.npy", Params()).shape
+    (1,)
     """
     if _known_dtype(state) is None or state.shape != (1,):
         found = f"an array of shape {state.shape}" if isinstance(state, np.ndarray) else type(state).__name__
@@ -69,11 +83,19 @@ def save_state(state: np.ndarray, path: str | os.PathLike[str]) -> None:
 
 
 def load_state(path: str | os.PathLike[str], params: Params | np.ndarray | None = None) -> np.ndarray:
-    """Read what ``save_state`` wrote; with ``params``, check that the state was made for them.
+    """The (1,) state in a file that ``save_state`` wrote; with ``params``, checked to be made for them.
 
     Raises ValueError, and nothing else, for a file that was cut short or changed, of another schema, made for other
     Params, or whose places and counters are none that the engine could go on from. Nothing in a file is run. Cost: that
     of the file's length.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_state(new_state(Params()), f"{folder}/btc.npy")
+    ...     load_state(f"{folder}/btc.npy", Params(zone_bars=96))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: ...btc.npy: the state was made for other Params
     """
     with open(path, "rb") as file:
         content = file.read()

@@ -44,6 +44,7 @@ LIBRARIES = {
         "exchanges",
         "charts",
         "evidence",
+        "integrations/for_backtrader/audited.py",
         "for_freqtrade",
         "liquidator",
         "strategies",
@@ -54,6 +55,9 @@ LIBRARIES = {
     "freqtrade": {"integrations/for_freqtrade/library.py", "strategies/for_freqtrade"},
     "talib": {"strategies/for_freqtrade"},
     "plotly": {"integrations/charts/html.py"},
+    "ccxt": {"integrations/exchanges/client.py"},
+    "tenacity": {"integrations/exchanges/client.py"},
+    "filelock": {"store"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

@@ -7,7 +7,7 @@ Time is event time alone: the same data gives the same answer on any day, in any
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
@@ -15,9 +15,11 @@ import numpy as np
 from liquidator_core import Params, levels_of
 
 from ..market.candles import Candles, bars_from_frame
+from ..market.coins import Identity, coin_of
 from ..market.columns import Events
 from ..market.messages import moment
-from ..market.venues import coin_of
+from ..market.sources import Convention
+from ..market.venues import known_venue
 from ..tables.zones import check_zones, levels_to_frame, zone_dicts
 from . import cascade, saving
 from .events import Callback, EventCallbacks
@@ -33,12 +35,18 @@ if TYPE_CHECKING:
     from ..charts.html import Figure
 
 Zone = dict[str, Any]  # a row of ``zone_schema.COLUMNS``
+_CORE_NAMES = {"price_mean": "price", "entry_low": "low", "entry_high": "high", "total_usd": "usd"} | {
+    "quality_score": "quality",
+    "first_ts": "birth",
+    "dominant_side": "side",
+}
 
 
 class Liquidator(Incoming):
     """Liquidation zones and levels of one coin from its public data.
 
-    coin                its name; a column ``coin`` must agree
+    coin                its name: all that names another coin or market of one is refused; None: the first market's,
+                        which it keeps. So it is with the currency, where all dollars are one
     pct_merge           widest zone of several events, as a share of its price; None: ``params.max_width_atr`` decides
     zone_vol_mult       half-width of an event's band in ATR; None: ``params.zone_atr``
     window_minutes      how long an event counts; None: ``params.zone_bars`` bars
@@ -57,11 +65,16 @@ class Liquidator(Incoming):
 
     Raises ValueError or TypeError for a value that is not allowed. Memory: batch 32 bytes a trade kept, 32 more if it
     has an id, and 136 a bar; streaming some tens of MB, however long it runs, and the trades of the open bar.
+
+    >>> btc = Liquidator("BTC", bar="1h")
+    >>> btc.update_candles(candles)
+    >>> btc.compute_zones()["kind"].head(2).tolist()
+    ['resistance', 'support']
     """
 
     def __init__(
         self,
-        coin: str = "BTC",
+        coin: str | None = None,
         pct_merge: float | None = None,
         zone_vol_mult: float | None = None,
         window_minutes: float | None = None,
@@ -98,24 +111,51 @@ class Liquidator(Incoming):
         self.timeframes = settings.timeframes
         self.params = settings.params
         self._last: tuple[Any, pd.DataFrame] | None = None  # the last frame and what it was made from
+        self.coverage: pd.DataFrame | None = None  # of what ``from_exchange`` fetched
+        self.gaps: pd.DataFrame | None = None
 
     def __repr__(self) -> str:
         bars = self._history.rows
         last = f", last {moment(int(bars.rows['time'][-1]))}" if len(bars.rows) else ""
-        return f"<Liquidator {self.coin} {self.mode}, {bars.end} bars of {self.bar}{last}>"
+        return f"<Liquidator {self.coin or '(no coin yet)'} {self.mode}, {bars.end} bars of {self.bar}{last}>"
 
     @classmethod
-    def from_exchange(cls, symbol: str, exchange: str, raw_data: Events | None = None, **kwargs: Any) -> Liquidator:
-        """A Liquidator of a venue's trades as its API returned them (``raw_data``); ``kwargs`` as for the class.
+    def from_exchange(
+        cls,
+        symbol: str,
+        exchange: Any = "binance",
+        raw_data: Events | None = None,
+        *,
+        hours: float = 24,
+        data: Literal["candles", "trades"] = "candles",
+        until: Any = None,
+        market: str | None = None,
+        store: str | os.PathLike[str] | None = None,
+        progress: Callable[[str, int, int], object] | None = None,
+        **settings: Any,
+    ) -> Liquidator:
+        """A Liquidator of a market's last hours, fetched from its exchange; ``coverage`` and ``gaps`` say what came.
 
-        Fetching them is not in this version: without ``raw_data`` it raises NotImplementedError.
+        raw_data   a venue's trades as its API returned them: then nothing is fetched
+        hours      before ``until``, which is now if it is None
+        data       candles: of ``bar``, with open interest and funding where there are any; trades: all of them, after
+                   the number of requests that they take is printed on standard error
+        settings   as for the class
+
+        The others, and errors, as for ``exchanges.fetch``. Cost: candles a few requests a day, trades a request a page.
         """
-        if raw_data is None:
-            not_yet(
-                "fetching from an exchange", "fetch the trades yourself (ccxt's fetch_trades) and pass them as raw_data"
-            )
-        made = cls(coin_of(symbol), **kwargs)
-        made.ingest_trades(raw_data, venue=exchange)
+        made = cls(coin_of(symbol), **settings)
+        made._identity = made._identity.joined(symbol)
+        if raw_data is not None:
+            known_venue(exchange)
+            made.ingest_trades(raw_data, venue=exchange)
+            return made
+        from ..exchanges.recent import fetch_recent, give
+
+        wanted = {"hours": hours, "data": data, "until": until, "market": market, "store": store, "progress": progress}
+        history = fetch_recent(symbol, exchange, timeframe=made.bar, **wanted)
+        made = cls(coin_of(history.symbol), **settings)  # PEPE may be traded a thousand at a time, as 1000PEPE
+        give(history, made)
         return made
 
     # Bars and zones ---------------------------------------------------------------------------------------------------
@@ -154,9 +194,9 @@ class Liquidator(Incoming):
             self._last = key, zones_frame(context, use_atr, least)
         return self._last[1].copy()
 
-    def update_incremental(self, new_trades: Events, venue: str = "") -> pd.DataFrame:
+    def update_incremental(self, new_trades: Events, venue: str = "", *, convention: Convention = None) -> pd.DataFrame:
         """``ingest_trades``, then ``compute_zones``."""
-        self.ingest_trades(new_trades, venue)
+        self.ingest_trades(new_trades, venue, convention=convention)
         return self.compute_zones()
 
     def compute_multi_timeframe_zones(
@@ -302,11 +342,14 @@ class Liquidator(Incoming):
         script = self._pine(zones) if export else None
         if script is not None and not show and save_path is None:
             return script
+        from ..charts.html import figure, write_html
         from ..charts.html import show as show_chart
-        from ..charts.html import write_html, zones_figure
+        from ..charts.scene import make_scene
 
         bars = self.bars(self.timeframe) if candles is None else bars_from_frame(candles, self.on_bad)
-        made = zones_figure(bars, zones, self.levels(), f"{self.coin} {self.timeframe}: liquidation zones")
+        scene = make_scene(bars, self._settings.params_of(self.timeframe, self.window_minutes))
+        title = f"{self.coin or ''} {self.timeframe}: liquidation zones"
+        made = figure(scene, title, max(1, len(bars)), zones.rename(columns=_CORE_NAMES))
         if save_path is not None:
             write_html(made, save_path)
         if show:
@@ -318,10 +361,11 @@ class Liquidator(Incoming):
 
         params = self._settings.params_of(self.timeframe, self.window_minutes)
         if len(zones) == 0:
-            return to_pine(params, symbol=self.coin)
-        names = {"entry_low": "low", "entry_high": "high", "total_usd": "usd", "quality_score": "quality"}
+            return to_pine(params, symbol=self.coin or "")
         as_of = f"{zones.attrs['as_of']} UTC" if zones.attrs.get("as_of") is not None else ""
-        return to_pine(params, "snapshot", zones.rename(columns=names), self.levels(), symbol=self.coin, as_of=as_of)
+        return to_pine(
+            params, "snapshot", zones.rename(columns=_CORE_NAMES), self.levels(), symbol=self.coin or "", as_of=as_of
+        )
 
     # Later -----------------------------------------------------------------------------------------------------------
 
@@ -343,6 +387,7 @@ class Liquidator(Incoming):
         """Write everything but callbacks to one file, whole or not at all; ``load`` goes on to the same results."""
         settings = {name: getattr(self, name) for name in SETTINGS}
         about = {"settings": settings, "params": self.params.to_dict(), "skipped": self.skipped}
+        about |= {"not_trades": self.not_trades, "quote": self._identity.quote}
         saving.write_file(path, about, self._frames)
 
     @classmethod
@@ -353,6 +398,7 @@ class Liquidator(Incoming):
         """
         about, arrays = saving.read_file(path)
         made = cls(**about["settings"], params=Params.from_dict(about["params"]))
-        made.skipped = about["skipped"]
+        made.skipped, made.not_trades = about["skipped"], about["not_trades"]
+        made._identity = Identity(made.coin, about["quote"])
         saving.restore(made._frames, made._settings.step, about, arrays)
         return made

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -11,6 +10,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from liquidator_core import Params
+from liquidator_core._suggest import suggestion
 from liquidator_core.layout import SIZES
 from liquidator_core.timeframes import TIMEFRAMES, timeframe_ms
 from liquidator_core.zones import QUALITY_EDGES, QUALITY_LABELS
@@ -34,7 +34,7 @@ class Settings:
 
     def __init__(
         self,
-        coin: str,
+        coin: str | None,
         pct_merge: float | None,
         zone_vol_mult: float | None,
         window_minutes: float | None,
@@ -55,7 +55,7 @@ class Settings:
             raise ValueError(f"lateness_ms must be a whole number from 0 to 3,600,000, got {lateness_ms!r}")
         if not isinstance(params, Params | None):
             raise TypeError(f"params must be Params or None, got {type(params).__name__}")
-        if not isinstance(coin, str) or not coin:
+        if coin is not None and (not isinstance(coin, str) or not coin):
             raise ValueError(f"coin must be a name, got {coin!r}")
         self.coin = coin
         self.on_bad = on_bad
@@ -97,13 +97,13 @@ class Settings:
         window = above("window_minutes", window_minutes)
         if window is None:
             return self.params
-        bars = math.ceil(window * 60_000 / timeframe_ms(timeframe))
+        bars = window * 60_000 / timeframe_ms(timeframe)
         if bars > SIZES[-1]:
             raise ValueError(
                 f"window_minutes must make at most {SIZES[-1]} bars of {timeframe}, got {window_minutes!r}: "
                 "for more choose a longer timeframe"
             )
-        return dataclasses.replace(self.params, zone_bars=bars)
+        return dataclasses.replace(self.params, zone_bars=math.ceil(bars))
 
 
 def least_quality(name: str | None) -> float:
@@ -119,9 +119,7 @@ def not_yet(what: str, instead: str) -> NoReturn:
 
 def one_of(name: str, value: str, allowed: Sequence[str]) -> str:
     if value not in allowed:
-        near = difflib.get_close_matches(str(value), allowed, n=1)
-        hint = f": did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}{hint}")
+        raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {value!r}{suggestion(value, allowed)}")
     return value
 
 

@@ -11,7 +11,7 @@ Candles (called ``candles`` below) are one of:
   (without a zone: UTC), ISO text, or numbers in s, ms, us or ns (told by magnitude, see ``files``). What several of
   these say must agree. Frames of freqtrade, ccxt, backtrader, yfinance (one symbol) and Binance klines are such frames;
 - ccxt's rows ``[ms, open, high, low, close, volume]`` or Binance's klines of twelve, as a list or a 2-D array;
-- a mapping of columns, a list of mappings, or a table with ``to_pandas`` (pyarrow, polars);
+- a mapping of columns, all of one length, a list of mappings, or a table of Arrow (pyarrow, polars, duckdb);
 - a (n,) BAR array, whose times must be ms.
 
 Numbers may be of any numeric, nullable, pyarrow-backed or categorical type, or text that is a number. Unknown is NaN.
@@ -23,17 +23,21 @@ import functools
 import logging
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from liquidator_core import BAR, Params
 from liquidator_core.bars import mend_noise
 
+from .candle_columns import base_volume, candle_names, is_open, time_places, volume_places
+from .columns import plain
 from .messages import describe_row, fail_row, moment, naming
-from .names import CANDLE_NAMES, CANDLE_TIMES, CCXT_COLUMNS, KLINE_COLUMNS, normal_name
-from .times import check_ms, check_order, ms_from_numbers
+from .names import CANDLE_NAMES, CANDLE_TIMES, CCXT_COLUMNS, CLOSED_NAMES, KLINE_COLUMNS, normal_name
+from .times import TEXT_ALLOWED, check_ms, check_order, ms_from_numbers, ms_from_text
 
 _LOG = logging.getLogger("liquidator")
 Candles: TypeAlias = Any  # see the module's text
@@ -42,7 +46,6 @@ Columns: TypeAlias = dict[str, np.ndarray]  # BAR fields, each (n,)
 Rule: TypeAlias = tuple[str, Callable[[Columns], np.ndarray], str]  # field, which rows are right, what is allowed
 Rows: TypeAlias = np.ndarray | Columns  # checked candles: (n,) BAR, or the fields that are known
 _PRICES = ("open", "high", "low", "close")
-_REQUIRED = (*_PRICES, "volume")
 _UNKNOWN = np.zeros(1, BAR)
 for _field in BAR.names or ():
     _UNKNOWN[_field] = 0 if _field == "time" else np.nan
@@ -76,7 +79,7 @@ _RULES: tuple[Rule, ...] = (
 
 
 def bars_from_frame(candles: Candles, on_bad: OnBad = "raise", market: str = "") -> np.ndarray:
-    """Translate candles into a (n,) BAR array, checked once.
+    """Candles of any kind as a (n,) BAR array, checked once.
 
     candles   see the module's text; not changed
     on_bad    "raise", or "skip": a row with a bad value gets NaN prices, which the core skips (it takes its place in
@@ -84,20 +87,33 @@ def bars_from_frame(candles: Candles, on_bad: OnBad = "raise", market: str = "")
     market    put before what is raised or logged, such as "BTC/USDT 5m"
 
     Allowed: finite prices above 0 with low <= open, close <= high (a price beyond them by less than 1e-9 of itself, the
-    noise of adjusted prices, becomes the high or the low); volume, taker buy volume (at most the volume, give
-    or take a millionth), open interest, forced and large flow not below 0; all but prices may be NaN (unknown); times
-    that rise from row to row. Columns that are left out are NaN.
+    noise of adjusted prices, becomes the high or the low); volume, taker buy volume (at most the volume, give or take a
+    millionth), open interest, forced and large flow not below 0; all but prices may be NaN (unknown), and all four
+    prices together, for candles without trades, which are counted and logged; times that rise from row to row. Columns
+    that are left out are NaN.
+
+    Rows that say that they are open yet (``closed`` or ``confirm`` is false) are left out, and candles that all come
+    newest first are turned round, which is logged. Days and times of day in two columns, date and time, are joined. The
+    volume is the one in base units where names or, of several, prices tell it; a quote volume beside it that is not the
+    volume times a price of the candle, in more than one row of a hundred, is an error: contracts were counted.
 
     Returns (n,) BAR; of a BAR array without a bad row the same memory. Raises ValueError or TypeError that names
     row, field, what was found and what is allowed; for no rows, missing or doubled columns, columns that are no numbers
     and times that are missing, go back or repeat also with ``on_bad="skip"``.
     Cost: one copy and some thirty passes, about 2 ms a 100,000 rows of floats.
+
+    >>> bars_from_frame(candles).dtype.names[:6]
+    ('time', 'open', 'high', 'low', 'close', 'volume')
     """
-    return bars_of(checked_candles(candles, on_bad, market))
+    return bars_of(checked_candles(candles, on_bad, market, as_they_came=True))
 
 
-def checked_candles(candles: Candles, on_bad: OnBad, market: str) -> Rows:
-    """What bars are made of, every row of it checked; arguments and errors as for ``bars_from_frame``."""
+def checked_candles(candles: Candles, on_bad: OnBad, market: str, as_they_came: bool = False) -> Rows:
+    """What bars are made of, every row of it checked; arguments and errors as for ``bars_from_frame``.
+
+    Candles ``as_they_came`` from a venue or a file may be newest first and hold such as are open yet. Others may not,
+    since what is made of them has their rows.
+    """
     if on_bad not in ("raise", "skip"):
         raise ValueError(f"on_bad must be 'raise' or 'skip', got {on_bad!r}")
     with naming(market):
@@ -106,8 +122,29 @@ def checked_candles(candles: Candles, on_bad: OnBad, market: str) -> Rows:
         frame = _as_frame(candles)
         if len(frame) == 0:
             raise ValueError("no candles: the frame is empty (0 rows)")
+        closed = _closed(frame, as_they_came)
+        frame = frame if closed.all() else frame[closed]
         columns, names = _columns_of(frame)
+        time = columns["time"]
+        if as_they_came and len(time) > 1 and (time[1:] < time[:-1]).all():
+            _LOG.warning("%scandles are newest first: turned round", f"{market}: " if market else "")
+            columns = {field: values[::-1] for field, values in columns.items()}
         return columns | _check_rows(columns, names, on_bad, market)
+
+
+def _closed(frame: pd.DataFrame, as_they_came: bool) -> np.ndarray:
+    """(n,) bool: the rows that do not say that they are open yet. Raises ValueError for these, or where all are."""
+    closed = np.ones(len(frame), np.bool_)
+    for index, name in enumerate(candle_names(frame.columns)):
+        # "confirm" and the like may be anything in a frame of indicators
+        if name in CLOSED_NAMES if as_they_came else name in CLOSED_NAMES[:5]:
+            closed &= ~is_open(str(frame.columns[index]), frame.iloc[:, index].tolist())
+    if not as_they_came and not closed.all():
+        row = int(np.argmin(closed))
+        raise ValueError(f"row {row}: found a candle that is open yet, allowed closed ones: leave it out")
+    if not closed.any():
+        raise ValueError(f"no candles: all {len(frame)} say that they are open yet")
+    return closed
 
 
 def bars_of(rows: Rows, first: int = 0, last: int | None = None) -> np.ndarray:
@@ -144,7 +181,11 @@ def _check_rows(columns: Columns, names: Mapping[str, str], on_bad: OnBad, marke
         return {}
     high, low = mend_noise(*(columns[field] for field in _PRICES))
     columns = columns | {"high": high, "low": low}
-    good = _good_rows(columns, rules)
+    empty = np.logical_and.reduce([np.isnan(columns[field]) for field in _PRICES])
+    where = f"{market}: " if market else ""
+    if empty.any() and not empty.all():
+        _LOG.warning("%s%d of %d candles hold nothing but a time: skipped", where, empty.sum(), len(empty))
+    good = _good_rows(columns, rules) | (empty & ~empty.all())
     if good.all():
         return {"high": high, "low": low}
     rows = np.flatnonzero(~good)
@@ -156,7 +197,6 @@ def _check_rows(columns: Columns, names: Mapping[str, str], on_bad: OnBad, marke
     text = describe_row(first, int(row["time"][0]), label, row[field][0], allowed, len(rows) - 1)
     if on_bad == "raise":
         raise ValueError(text)
-    where = f"{market}: " if market else ""
     _LOG.warning("%s%d of %d candles skipped: %s", where, len(rows), len(good), text)
     return {field: np.where(good, columns[field], np.nan) for field in _PRICES}
 
@@ -176,7 +216,10 @@ _FEEDS = {
 
 
 def warn_of_idle_switches(rows: Rows, params: Params, market: str = "") -> None:
-    """Warn (UserWarning, once a process) of Params that ask for fields which no bar has."""
+    """A UserWarning, once a process, for each switch of Params that asks for fields which no bar has.
+
+    >>> warn_of_idle_switches(bars, Params())
+    """
     known = rows if isinstance(rows, dict) else rows.dtype.names or ()
     for switch, fields in _FEEDS.items():
         if getattr(params, switch) and all(field not in known or np.isnan(rows[field]).all() for field in fields):
@@ -192,10 +235,12 @@ def _warn_once(text: str) -> None:
 
 def _as_frame(candles: Candles) -> pd.DataFrame:
     """Any accepted form but BAR as a frame with one level of column names."""
-    if hasattr(candles, "to_pandas"):
+    if not isinstance(candles, (pd.DataFrame, pd.Series)) and hasattr(candles, "__arrow_c_stream__"):
+        candles = _plain_table(pa.table(candles)).to_pandas()
+    elif hasattr(candles, "to_pandas"):
         candles = candles.to_pandas()
     elif isinstance(candles, Mapping):
-        candles = pd.DataFrame(candles)
+        candles = _frame_of_columns(candles)
     elif isinstance(candles, (list, tuple)):
         candles = _frame_of_rows(candles)
     elif isinstance(candles, np.ndarray) and candles.ndim == 2:
@@ -209,6 +254,38 @@ def _as_frame(candles: Candles) -> pd.DataFrame:
         if list(candles.columns) == list(range(len(names))):
             return candles.set_axis(list(names), axis=1)
     return candles if candles.columns.nlevels == 1 else _one_symbol(candles)
+
+
+def _plain_table(table: pa.Table) -> pa.Table:
+    """A table without the kinds of columns that pandas or the way to it do not know."""
+    for index, field in enumerate(table.schema):
+        if not _has_pandas_kind(field.type):
+            table = table.set_column(index, field.name, plain(table.column(index)))
+    return table
+
+
+def _has_pandas_kind(kind: pa.DataType) -> bool:
+    tests = (pa.types.is_dictionary, pa.types.is_run_end_encoded, pa.types.is_string_view, pa.types.is_float16)
+    return not (isinstance(kind, pa.BaseExtensionType) or any(test(kind) for test in tests))
+
+
+def _frame_of_columns(columns: Mapping[Any, Any]) -> pd.DataFrame:
+    """A mapping of columns as a frame: values go by their place, not by the labels of an index."""
+    lengths = {}
+    for name, values in columns.items():
+        if isinstance(values, (str, bytes, Mapping)) or np.ndim(values) != 1:
+            raise ValueError(f"column {str(name)!r}: found {values!r:.80}, allowed as many values as there are candles")
+        lengths[str(name)] = len(values)
+    if len({*lengths.values()}) > 1:
+        found = ", ".join(f"{name!r} {length}" for name, length in lengths.items())
+        raise ValueError(f"columns must be of one length, found {found}")
+    series = [values for values in columns.values() if isinstance(values, pd.Series)]
+    if any(not one.index.equals(series[0].index) for one in series):
+        columns = {
+            name: values.reset_index(drop=True) if isinstance(values, pd.Series) else values
+            for name, values in columns.items()
+        }
+    return pd.DataFrame(columns)
 
 
 def _frame_of_rows(rows: Sequence[Any]) -> pd.DataFrame:
@@ -238,17 +315,24 @@ def _one_symbol(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _columns_of(frame: pd.DataFrame) -> tuple[Columns, dict[str, str]]:
     """(the BAR fields that a frame holds, the name of each one's column)."""
-    normal = [normal_name(name) for name in frame.columns]
-    times = [index for index, name in enumerate(normal) if name in CANDLE_TIMES]
+    normal = candle_names(frame.columns)
+    times = time_places(normal, _has_time_index(frame))
     _check_names(frame, normal, times)
     places = {
-        field: index for field, names in CANDLE_NAMES.items() for index, name in enumerate(normal) if name in names
+        field: index
+        for field, names in CANDLE_NAMES.items()
+        for index, name in enumerate(normal)
+        if name in names and field != "volume"
     }
-    columns = {"time": _time_of(frame, times)}
-    names = {field: str(frame.columns[index]) for field, index in places.items()}
-    for field, index in places.items():
-        columns[field] = number_values(frame.iloc[:, index], names[field])
-    return columns, names
+
+    @functools.cache
+    def values(place: int) -> np.ndarray:
+        return number_values(frame.iloc[:, place], str(frame.columns[place]))
+
+    columns = {"time": _time_of(frame, normal, times)}
+    columns |= {field: values(place) for field, place in places.items()}
+    places["volume"], columns["volume"] = base_volume(list(map(str, frame.columns)), normal, values, columns)
+    return columns, {field: str(frame.columns[index]) for field, index in places.items()}
 
 
 def _has_time_index(frame: pd.DataFrame) -> bool:
@@ -257,7 +341,8 @@ def _has_time_index(frame: pd.DataFrame) -> bool:
 
 def _check_names(frame: pd.DataFrame, normal: list[str], times: list[int]) -> None:
     found = ", ".join(map(repr, frame.columns)) or "none"
-    missing = [field for field in _REQUIRED if not {*CANDLE_NAMES[field]} & {*normal}]
+    missing = [field for field in _PRICES if not {*CANDLE_NAMES[field]} & {*normal}]
+    missing += [] if volume_places(normal) else ["volume"]
     accepted = [f"{field} ({', '.join(CANDLE_NAMES[field])})" for field in missing]
     if not times and not _has_time_index(frame):
         missing.insert(0, "time")
@@ -273,7 +358,11 @@ def _check_names(frame: pd.DataFrame, normal: list[str], times: list[int]) -> No
             raise ValueError(f"columns {' and '.join(same)} both mean {field}: keep one; found columns {found}")
 
 
-def _time_of(frame: pd.DataFrame, times: list[int]) -> np.ndarray:
+def _time_of(frame: pd.DataFrame, normal: list[str], times: list[int]) -> np.ndarray:
+    if {"date", "time"} <= {normal[index] for index in times}:
+        day, clock = (frame.iloc[:, normal.index(name)] for name in ("date", "time"))
+        if (joined := _joined(day, clock)) is not None:
+            return column_ms(joined)
     sources = {f"column {str(frame.columns[index])!r}": frame.iloc[:, index] for index in times}
     if _has_time_index(frame):
         sources["the index"] = frame.index.to_series()
@@ -290,6 +379,22 @@ def _time_of(frame: pd.DataFrame, times: list[int]) -> np.ndarray:
     return time
 
 
+def _joined(day: pd.Series, clock: pd.Series) -> pd.Series | None:
+    """The times of two columns, of days and of the time on them; None unless all of ``clock`` is that."""
+    clock = _plain(clock)
+    if pd.api.types.is_integer_dtype(clock.dtype) and clock.min() >= 0 and clock.max() < 240_000:
+        clock = clock.astype(str).str.zfill(4 if clock.max() < 2400 else 6)  # HHMM or HHMMSS
+    else:
+        clock = clock.astype(str).str.strip()
+    parts = clock.str.extract(r"^(\d\d?):?(\d\d):?(\d\d)?(\.\d+)?$")
+    if parts[1].isna().any():
+        return None
+    if pd.api.types.is_datetime64_any_dtype(day.dtype):
+        day = day.dt.strftime("%Y-%m-%d")
+    day = _plain(day).astype(str).str.strip().str.replace(r"^(\d{4})(\d\d)(\d\d)$", r"\1-\2-\3", regex=True)
+    return day + " " + parts[0].str.zfill(2) + ":" + parts[1] + ":" + parts[2].fillna("00") + parts[3].fillna("")
+
+
 def _plain(column: pd.Series) -> pd.Series:
     """A column with its categories, if it has them, as values."""
     if isinstance(column.dtype, pd.CategoricalDtype):
@@ -302,15 +407,22 @@ def _is_text(column: pd.Series) -> bool:
 
 
 def column_ms(column: pd.Series) -> np.ndarray:
-    """A column of datetimes, numbers (s, ms, us or ns) or text as (n,) int64 ms; missing ones raise."""
+    """A column of datetimes, numbers (s, ms, us or ns) or text as (n,) int64 ms; missing ones raise.
+
+    >>> column_ms(pd.Series(["2020-01-01T00:00:00Z"])).tolist()
+    [1577836800000]
+    """
     column = _plain(column)
     missing = column.isna().to_numpy()
     if missing.any():
         row = int(missing.argmax())
         fail_row(row, None, "time", column.iloc[row], "a time in every row", int(missing.sum()) - 1)
     if _is_text(column):
-        numbers = pd.to_numeric(column, errors="coerce")
-        column = numbers if numbers.notna().all() else _parsed(column)
+        kind = pd.api.types.infer_dtype(column)
+        if kind == "string":
+            return ms_from_text(pa.array(column.to_numpy(object), pa.string()))
+        is_number = kind in ("integer", "floating", "mixed-integer-float", "decimal")
+        column = column.astype(np.float64 if kind != "integer" else np.int64) if is_number else _datetimes(column)
     if pd.api.types.is_datetime64_any_dtype(column.dtype):
         instants = pd.to_datetime(column, utc=True).dt.tz_localize(None).to_numpy()
         time: np.ndarray = instants.astype("M8[ms]").astype(np.int64)
@@ -318,16 +430,17 @@ def column_ms(column: pd.Series) -> np.ndarray:
         return time
     if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
         raise TypeError(f"time must be datetimes, numbers or ISO text, got a column of {column.dtype}")
-    whole = pd.api.types.is_integer_dtype(column.dtype)
-    return ms_from_numbers(column.to_numpy(np.int64 if whole else np.float64))
+    numpy_type = getattr(column.dtype, "numpy_dtype", column.dtype)  # of the nullable types
+    return ms_from_numbers(column.to_numpy(numpy_type if numpy_type.kind in "iuf" else np.float64))
 
 
-def _parsed(column: pd.Series) -> pd.Series:
-    parsed = pd.to_datetime(column, utc=True, format="ISO8601", errors="coerce")
-    bad = parsed.isna().to_numpy()
+def _datetimes(column: pd.Series) -> pd.Series:
+    """A column of objects that are dates or datetimes."""
+    parsed = pd.to_datetime(column, utc=True, errors="coerce")
+    bad = parsed.isna().to_numpy() | column.map(lambda value: not isinstance(value, (date, np.datetime64))).to_numpy()
     if bad.any():
         row = int(bad.argmax())
-        fail_row(row, None, "time", column.iloc[row], "a datetime, a number or ISO 8601 text", int(bad.sum()) - 1)
+        fail_row(row, None, "time", column.iloc[row], TEXT_ALLOWED, int(bad.sum()) - 1)
     return parsed
 
 
