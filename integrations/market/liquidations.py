@@ -82,7 +82,7 @@ def read_liquidations(
     found = find_names(names, LIQUIDATION_NAMES)
     groups: list[tuple[Named, np.ndarray | None]] = [(named, None)]
     if not venue and "venue" in found:
-        groups = venues_in(column(found["venue"]), found["venue"], every=False)
+        groups = venues_in(column(found["venue"]), found["venue"], every=False) or groups
     parts, places = [], []
     for whose, rows in groups:
         how = _Events(names, column, rows, whose, convention, normalised)
