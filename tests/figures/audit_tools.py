@@ -145,9 +145,14 @@ def analysis(case: Case) -> Iterator[dict[str, Any]]:
         userdir = Path(folder)
         write_data(userdir)
         strategy_file(case, userdir / "strategies")
-        path = config("spot", exchange, userdir)
+        mode = "futures" if getattr(case.target, "can_short", False) else "spot"
+        path = config(mode, exchange, userdir)
         words = {"timerange": "-".join(RUNS_AT), "timeframe": "1h", "startup_candle": [100, 400, 800]}
-        words |= {"minimum_trade_amount": 5, "targeted_trade_amount": 10, "pairs": ["BTC/USDT"]}
+        words |= {
+            "minimum_trade_amount": 5,
+            "targeted_trade_amount": 5,
+            "pairs": ["BTC/USDT:USDT" if mode == "futures" else "BTC/USDT"],
+        }
         words |= {"lookahead_analysis_exportfilename": str(userdir / "found.csv")}
         yield setup_utils_configuration(
             arguments(path, "Judged", userdir / "strategies", **words), RunMode.UTIL_NO_EXCHANGE
@@ -181,19 +186,19 @@ def by_recursive_analysis(case: Case) -> bool:
     handler = logging.Handler()
     handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
     logger = logging.getLogger("freqtrade.optimize.analysis.recursive")
-    logging.disable(logging.NOTSET)
-    logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
-    try:
-        with analysis(case) as settings:
-            settings = RecursiveAnalysisSubFunctions.calculate_config_overrides(settings)
-            strategy = StrategyResolver.search_all_objects(settings, False)[0]
+    with analysis(case) as settings:
+        settings = RecursiveAnalysisSubFunctions.calculate_config_overrides(settings)
+        strategy = StrategyResolver.search_all_objects(settings, False)[0]
+        logging.disable(logging.NOTSET)
+        logger.setLevel(logging.INFO)
+        logger.addHandler(handler)  # only now: settings make logging anew
+        try:
             with get_progress_tracker() as progress:
                 found = RecursiveAnalysisSubFunctions.initialize_single_recursive_analysis(settings, strategy, progress)
-            found.exchange.close()
-    finally:
-        logger.removeHandler(handler)
-        logging.disable(logging.CRITICAL)
+        finally:
+            logger.removeHandler(handler)
+            logging.disable(logging.CRITICAL)
+        found.exchange.close()
     named = {line.rpartition(" ")[2] for line in told if line.startswith("=> found lookahead")}
     named |= {name for name, by in found.dict_recursive.items() if not abs(by.get(800, 0.0)) <= 1e-6}
     return bool(named & columns_judged(case)) if case.kind else bool(named - {"date"})
