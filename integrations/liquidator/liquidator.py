@@ -339,7 +339,7 @@ class Liquidator(Incoming):
         from ..charts.scene import make_scene
 
         bars = self.bars(self.timeframe) if candles is None else bars_from_frame(candles, self.on_bad)
-        scene = make_scene(bars, self._params_for(self.timeframe, self.window_minutes))
+        scene = make_scene(bars, self._settings.params_of(self.timeframe, self.window_minutes))
         title = f"{self.coin or ''} {self.timeframe}: liquidation zones"
         made = figure(scene, title, max(1, len(bars)), zones.rename(columns=_CORE_NAMES))
         if save_path is not None:

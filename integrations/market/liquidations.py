@@ -79,6 +79,8 @@ def read_liquidations(
     if not names:
         return Observed(np.zeros(0, LIQUIDATION), identity)
     names = filled(names, column, (*LIQUIDATION_NAMES["usd"], *BASE_SIZES, "contractsize", "contract_size"))
+    if {"p", "ap"} <= set(names):  # Binance: that of the order, and that at which it was filled
+        names = [name for name in names if name != "p"]
     found = find_names(names, LIQUIDATION_NAMES)
     groups: list[tuple[Named, np.ndarray | None]] = [(named, None)]
     if not venue and "venue" in found:
@@ -140,22 +142,27 @@ class _Events:
         return self.column(needed_name(self.found, self.names, LIQUIDATION_NAMES, target))
 
     def _usd(self, price: np.ndarray, markets: tuple[list[str], np.ndarray]) -> np.ndarray:
+        worth: np.ndarray
         if "usd" in self.found:
             return number_column(self._of("usd"), "usd")
         base = next((name for name in self.names if normal_name(name) in BASE_SIZES), None)
         if base is not None:
-            return number_column(self.column(base), "size") * price
+            worth = number_column(self.column(base), "size") * price
+            return worth
         size = number_column(self._of("size"), "size")
         if self.coins:
-            return size * price
+            worth = size * price
+            return worth
         words, codes = markets
         contract = next((name for name in self.names if normal_name(name) in ("contractsize", "contract_size")), None)
         if contract is not None:  # ccxt
             size = size * number_column(self.column(contract), contract)
             inverse = np.array([market_of(word).kind == "inverse" for word in words])
-            return size * np.where(inverse[codes], 1.0, price)
+            worth = size * np.where(inverse[codes], 1.0, price)
+            return worth
         quote = np.array([counts_quote(self.named, self.names, self.found["size"], word) for word in words])
-        return size * np.where(quote[codes], 1.0, price)
+        worth = size * np.where(quote[codes], 1.0, price)
+        return worth
 
     def _flags(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """(which rows are liquidations, in which of them it was the maker's order that was forced)."""
@@ -229,7 +236,7 @@ def read_rates(data: Events, identity: Identity | None = None) -> Rates:
             identity = joined(identity, found[target], markets_in(column(found[target])))
     time = time_column(column(needed_name(found, names, RATE_NAMES, "time")))
     order = np.argsort(time, kind="stable")
-    series = {}
+    series: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name in ("funding_rate", "open_interest"):
         if name not in found:
             continue
