@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from .market.bars import read_bars
     from .market.sample import sample_bars
     from .tables.indicators import compute_atr, compute_vwap
+    from .targets import audit
 
-__all__ = ["Liquidator", "compute_atr", "compute_vwap", "read_bars", "sample_bars"]
+__all__ = ["Liquidator", "audit", "compute_atr", "compute_vwap", "read_bars", "sample_bars"]
 
 _PLACES = {
     "Liquidator": "liquidator",
+    "audit": "targets",
     "compute_atr": "tables.indicators",
     "compute_vwap": "tables.indicators",
     "read_bars": "market.bars",

@@ -14,6 +14,7 @@ import numpy as np
 
 from liquidator_core._atomic import replacing
 
+from ..tables.zones import zone_runs
 from .palette import FALLING, KIND_COLOURS, RESISTANCE, RISING, SIDE_COLOURS, SUPPORT, faded
 from .scene import Scene
 
@@ -149,14 +150,12 @@ def _add_band(fig: go.Figure, time: np.ndarray, signals: np.ndarray, kind: str, 
     low, high = signals[f"{kind}_low"], signals[f"{kind}_high"]
     if len(time) == 0:
         return
-    change = np.flatnonzero((low[1:] != low[:-1]) | (high[1:] != high[:-1])) + 1
     x: list[Any] = []
     y: list[Any] = []
-    for first, end in zip(np.r_[0, change], np.r_[change, len(time)], strict=True):
-        if low[first] == low[first]:
-            left, right = time[first].item(), (time[end - 1] + _step(time)).item()
-            x += [left, right, right, left, left, None]
-            y += [low[first], low[first], high[first], high[first], low[first], None]
+    for first, end in zone_runs(low, high):
+        left, right = time[first].item(), (time[end - 1] + _step(time)).item()
+        x += [left, right, right, left, left, None]
+        y += [low[first], low[first], high[first], high[first], low[first], None]
     fig.add_trace(
         go.Scatter(
             x=x,

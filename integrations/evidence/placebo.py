@@ -27,6 +27,10 @@ def placebo_marks(
     Returns columns time, row, side, price, usd, by (row, side). ``attrs["real"]`` counts the marks,
     ``attrs["dropped"]`` those without a fake, by reason. Arguments and errors as for ``signal_columns``. Cost: that
     of ``marks_frame``; for several seeds see ``Placebos``.
+
+    >>> fakes = placebo_marks(candles, seed=1)
+    >>> len(fakes), fakes.attrs["real"]
+    (113, 116)
     """
     return Placebos(candles, params, on_bad).marks(seed)
 

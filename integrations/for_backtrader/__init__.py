@@ -70,6 +70,10 @@ def for_module(library: ModuleType) -> ModuleType:
 
     The classes are made from the same source, and once: a second call returns the same module, which is called
     ``liquidator_integrations.for_<library>``. A process that unpickles them has to call this first.
+
+    >>> import backtrader
+    >>> for_module(backtrader).__name__
+    'liquidator_integrations.for_backtrader'
     """
     if not isinstance(library, ModuleType) or not all(hasattr(library, name) for name in ("Indicator", "Strategy")):
         raise TypeError(f"library must be backtrader or a module that works like it, got {library!r}")
@@ -80,6 +84,11 @@ def remake(package: ModuleType, library: str, **names: object) -> ModuleType:
     """A package of this kind executed anew beside it, as ``for_<library>``, its ``library`` made of ``names``.
 
     The modules of such a package take whatever depends on backtrader from their module ``library`` alone.
+
+    >>> import backtrader, sys
+    >>> package = sys.modules["liquidator_integrations.for_backtrader"]
+    >>> remake(package, "backtrader", bt=backtrader) is package
+    True
     """
     name = f"{package.__name__.rpartition('.')[0]}.for_{library}"
     if name not in sys.modules:

@@ -23,11 +23,7 @@ _COUNTS = ("touches", "holds", "broken", "trades", "profit")
 
 
 class ZoneReport(bt.Analyzer):
-    """What became of each zone and what the strategy earned there, beside the same strategy on placebo marks.
-
-    cerebro.addanalyzer(ZoneReport, placebo_runs=5)
-    report = cerebro.run()[0].analyzers.zonereport
-    print(report.summary())
+    """The fate of each zone and what the strategy earned there, beside the same strategy on placebo marks.
 
     A placebo run gives the strategy fake marks, of the same side, USD, distance and width in ATR as the real ones, but
     born when nothing happened (``frames.placebo_marks``): what the zones add over chance is the difference.
@@ -54,6 +50,14 @@ class ZoneReport(bt.Analyzer):
     broker and the sizer are taken over; timers, writers and analyzers that were added to cerebro are not. Raises
     TypeError and ValueError where this is not so, and for ``exactbars=1``, which keeps too few bars. Warns as
     ``LiquidationIndicator`` does. Cost: for each run a step and a list of zones a bar.
+
+    >>> cerebro = bt.Cerebro()
+    >>> feed = cerebro.adddata(CandleFeed(dataname=bars))
+    >>> _ = cerebro.addstrategy(bt.Strategy)
+    >>> cerebro.addanalyzer(ZoneReport, placebo_runs=0)
+    >>> analysis = cerebro.run()[0].analyzers.zonereport.get_analysis()
+    >>> len(analysis["zones"]) == analysis["real"]["zones"]
+    True
     """
 
     params = (("placebo_runs", 5), ("zone_params", None))

@@ -50,7 +50,8 @@ class Liquidator(Incoming):
     pct_merge           widest zone of several events, as a share of its price; None: ``params.max_width_atr`` decides
     zone_vol_mult       half-width of an event's band in ATR; None: ``params.zone_atr``
     window_minutes      how long an event counts; None: ``params.zone_bars`` bars
-    liq_size_threshold  USD that a trade must have to count as large, beside the relative rule; None: any
+    liq_size_threshold  USD from which a trade that is large beside those before it adds to forced flow
+                        (``params.use_large_trades`` and ``large_usd``); None: ``params`` decide
     mode                ``batch``: bars are made anew when older data arrive. ``streaming``: a closed bar never changes,
                         callbacks fire, memory is bounded
     cutoff_hours        batch: for how long trades are kept beside the bars they made, in event time; None: for ever
@@ -64,6 +65,11 @@ class Liquidator(Incoming):
 
     Raises ValueError or TypeError for a value that is not allowed. Memory: batch 32 bytes a trade kept, 32 more if it
     has an id, and 136 a bar; streaming some tens of MB, however long it runs, and the trades of the open bar.
+
+    >>> btc = Liquidator("BTC", bar="1h")
+    >>> btc.update_candles(candles)
+    >>> btc.compute_zones()["kind"].head(2).tolist()
+    ['resistance', 'support']
     """
 
     def __init__(
@@ -144,10 +150,12 @@ class Liquidator(Incoming):
             known_venue(exchange)
             made.ingest_trades(raw_data, venue=exchange)
             return made
-        from ..exchanges.recent import load_recent
+        from ..exchanges.recent import fetch_recent, give
 
         wanted = {"hours": hours, "data": data, "until": until, "market": market, "store": store, "progress": progress}
-        load_recent(made, symbol, exchange, **wanted)
+        history = fetch_recent(symbol, exchange, timeframe=made.bar, **wanted)
+        made = cls(coin_of(history.symbol), **settings)  # PEPE may be traded a thousand at a time, as 1000PEPE
+        give(history, made)
         return made
 
     # Bars and zones ---------------------------------------------------------------------------------------------------

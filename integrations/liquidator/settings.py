@@ -73,7 +73,7 @@ class Settings:
         if zone_vol_mult is not None:
             changes["zone_atr"] = zone_vol_mult
         if liq_size_threshold is not None:
-            changes["large_usd"] = liq_size_threshold
+            changes |= {"use_large_trades": True, "large_usd": liq_size_threshold}
         self.params = dataclasses.replace(params or Params(), **changes)
         self.params_of(self.timeframe, window_minutes)
 

@@ -84,7 +84,7 @@ def read_liquidations(
     found = find_names(names, LIQUIDATION_NAMES)
     groups: list[tuple[Named, np.ndarray | None]] = [(named, None)]
     if not venue and "venue" in found:
-        groups = venues_in(column(found["venue"]), found["venue"], every=False)
+        groups = venues_in(column(found["venue"]), found["venue"], every=False) or groups
     parts, places = [], []
     for whose, rows in groups:
         how = _Events(names, column, rows, whose, convention, normalised)
@@ -142,27 +142,22 @@ class _Events:
         return self.column(needed_name(self.found, self.names, LIQUIDATION_NAMES, target))
 
     def _usd(self, price: np.ndarray, markets: tuple[list[str], np.ndarray]) -> np.ndarray:
-        worth: np.ndarray
         if "usd" in self.found:
             return number_column(self._of("usd"), "usd")
         base = next((name for name in self.names if normal_name(name) in BASE_SIZES), None)
         if base is not None:
-            worth = number_column(self.column(base), "size") * price
-            return worth
+            return np.asarray(number_column(self.column(base), "size") * price)
         size = number_column(self._of("size"), "size")
         if self.coins:
-            worth = size * price
-            return worth
+            return np.asarray(size * price)
         words, codes = markets
         contract = next((name for name in self.names if normal_name(name) in ("contractsize", "contract_size")), None)
         if contract is not None:  # ccxt
             size = size * number_column(self.column(contract), contract)
             inverse = np.array([market_of(word).kind == "inverse" for word in words])
-            worth = size * np.where(inverse[codes], 1.0, price)
-            return worth
+            return np.asarray(size * np.where(inverse[codes], 1.0, price))
         quote = np.array([counts_quote(self.named, self.names, self.found["size"], word) for word in words])
-        worth = size * np.where(quote[codes], 1.0, price)
-        return worth
+        return np.asarray(size * np.where(quote[codes], 1.0, price))
 
     def _flags(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """(which rows are liquidations, in which of them it was the maker's order that was forced)."""

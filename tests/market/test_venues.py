@@ -167,7 +167,8 @@ COUNTED = [
     ("binance-futures", "btcusdt", COINS), ("krakenfutures", "BTC/USD:USD", COINS), ("krakenfutures", "", REFUSED),
     ("krakenfutures", "PF_XBTUSD", COINS), ("cryptofacilities", "PI_XBTUSD", DOLLARS),
     ("krakenfutures", "BTC/USD:BTC", DOLLARS), ("KRAKEN_FUTURES", "BTC-USD-PERP", REFUSED),
-    ("deribit", "BTC-PERPETUAL", DOLLARS), ("deribit", "BTC_USDC-PERPETUAL", COINS), ("deribit", "BTC-27DEC26", DOLLARS),
+    ("deribit", "BTC-PERPETUAL", DOLLARS), ("deribit", "BTC_USDC-PERPETUAL", COINS),
+    ("deribit", "BTC-27DEC26", DOLLARS),
     ("deribit", "BTC-27DEC26-90000-C", REFUSED), ("DERIBIT", "BTC-USD-PERP", DOLLARS), ("deribit", "", REFUSED),
     ("bybit", "BTCUSD", DOLLARS), ("bybit", "BTCUSDZ26", DOLLARS), ("bybit", "BTC/USD:BTC", DOLLARS),
     ("BYBIT", "BTC-USD-PERP", DOLLARS), ("bybit", "BTCUSDT", COINS), ("bybit", "BTCPERP", COINS),
@@ -187,19 +188,17 @@ COUNTED = [
 def test_what_a_size_counts_is_one_answer_on_every_road(venue, market, counted):
     rows = [{**GOOD, "time": T + at, "side": "buy"} | ({"symbol": market} if market else {}) for at in (0, 1)]
     got = []
-    for form in (rows, pd.DataFrame(rows), pa.Table.from_pylist(rows), [dict(row, venue=venue) for row in rows]):
-        named = "" if isinstance(form, list) and venue and "venue" in form[0] else venue
-        for read in (
-            lambda: read_trades(form, None, named).parts[0].trades,
-            lambda: trades_from_table(form, venue=named),
-        ):
-            try:
-                got.append(read()["size"].tolist())
-            except ValueError as error:
-                assert str(error).startswith("venue") is False
-                got.append(REFUSED)
-        if not venue:
-            break
+    forms = [(form, venue) for form in (rows, pd.DataFrame(rows), pa.Table.from_pylist(rows))]
+    forms += [([{**row, "venue": venue} for row in rows], "")] if venue else []
+    for form, argument in forms:
+        try:
+            trades = read_trades(form, None, argument).parts[0].trades
+            assert trades_from_table(form, venue=argument).tobytes() == trades.tobytes()
+            got.append(trades["size"].tolist())
+        except ValueError:
+            got.append(REFUSED)
+            with pytest.raises(ValueError, match=r"contracts|derivative|option|missing column for market"):
+                trades_from_table(form, venue=argument)
     made = Liquidator(bar="1m")
     try:
         for row in rows:
@@ -262,23 +261,24 @@ def test_whose_side_it_is(shape, venue, convention, sign, tmp_path):
     row = {**(shape or {"time": T}), "side": "sell", "price": 50.0, size: 2.0}
     argument = venue if "exchange" not in shape else ""
     row |= {"exchange": venue} if "exchange" in shape else {}
-    rows = [row, {**row, "id": 2} if "id" in row else row]
+    rows = [row, {**row, "id": type(row["id"])(2)} if "id" in row else row]
     for form in (rows, pd.DataFrame(rows)):
         trades = read_trades(form, None, argument, convention).parts[0].trades
         assert trades["side"].tolist() == [sign, sign]
         assert trades_from_table(form, True, argument, convention)["side"].tolist() == [sign, sign]
     made = Liquidator()
     made.push(row, argument, convention=convention)
-    made.update_incremental([dict(row, id=5)] if "id" in row else [row], argument, convention=convention)
+    made.ingest_trades([{**row, "id": "5"}] if "id" in row else [row], argument, convention=convention)
     assert [one[3] for one in made._history._pushed] == [sign, sign]
+    made.update_incremental(rows, argument, convention=convention)
     if "info" in row:
         return
-    later = [{**row, **{key: row[key] + (60_000 * at if key == "time" else 60 * at if row[key] < 1e10 else
-              60_000 * at if row[key] < 1e14 else 60_000_000 * at) for key in ("time", "timestamp") if key in row},
-              **({"id": at} if "id" in row else {})} for at in range(3)]  # fmt: skip
+    time = "time" if "time" in row else "timestamp"
+    minute = 60 if row[time] < 1e10 else 60_000 if row[time] < 1e14 else 60_000_000
+    later = [{**row, time: row[time] + minute * at} | ({"id": at} if "id" in row else {}) for at in range(3)]
     pd.DataFrame(later).to_csv(tmp_path / "a.csv", index=False)
     bars = read_bars(tmp_path / "a.csv", venue=argument, convention=convention)
-    assert bars["taker_buy"].tolist() == ([2.0] * len(bars) if sign > 0 else [0.0] * len(bars))
+    assert bars["taker_buy"].tolist() == [2.0 if sign > 0 else 0.0] * len(bars)
     assert len(bars) >= 2
 
 
@@ -297,7 +297,8 @@ LIQUIDATED = [
     ({}, "binance", None, LONG), ({}, "okx", None, LONG), ({}, "huobi-dm-swap", None, LONG), ({}, "bybit", None, SHORT),
     ({}, "bybit", "venue", SHORT), ({}, "bybit", "taker", LONG), ({}, "gate", None, None), ({}, "gate", "venue", None),
     ({}, "gate", "taker", LONG), ({}, "GATEIO_FUTURES", None, None), ({}, "bitfinex", None, None),
-    ({}, "bitfinex-derivatives", "taker", LONG), (TARDIS, "bybit", None, LONG), (TARDIS, "bitfinex-derivatives", None, LONG),
+    ({}, "bitfinex-derivatives", "taker", LONG), (TARDIS, "bybit", None, LONG),
+    (TARDIS, "bitfinex-derivatives", None, LONG),
     (TARDIS, "bybit", "venue", SHORT), (AGGR, "BYBIT", None, LONG), (CRYPTOFEED, "BYBIT", None, None),
     (CRYPTOFEED, "BYBIT", "taker", LONG), (CRYPTOFEED, "BINANCE_FUTURES", None, LONG), ({}, "", None, LONG),
 ]  # fmt: skip
@@ -357,7 +358,23 @@ def test_a_table_of_this_project_s_own_has_the_taker_s_sides_and_coins(tmp_path)
         assert read_liquidations(own, None, lambda name: 0).events["usd"].tolist() == [100.0, 100.0]
 
 
+CANDLE = pd.DataFrame(dict.fromkeys(("open", "high", "low", "close", "volume"), [1.0]))
+CANDLE["time"] = T // 60_000 * 60_000
 OTHERS = ["ETHUSDT", "ETH/USDT:USDT", "eth-usd", "1000BTC", "WBTC", "kBTC", "ETH"]
+
+
+ENVELOPES = [
+    ("okx", {"arg": {"channel": "trades", "instId": "ETH-USDT"}, "data": [GOOD]}),
+    ("htx", {"ch": "market.ethusdt.trade.detail", "tick": {"data": [{**GOOD, "ts": T}]}}),
+    ("binance", {"stream": "ethusdt@aggTrade", "data": {"p": "50", "q": "2", "T": T, "m": True}}),
+    ("kucoin", {"topic": "/market/match:ETH-USDT", "data": GOOD}),
+    ("kraken", {"error": [], "result": {"XETHZUSD": [["50", "2", T / 1000, "b", "l", "", 7]], "last": "1"}}),
+    ("kraken", [0, [["50", "2", T / 1000, "b", "l", ""]], "trade", "ETH/USD"]),
+    ("bitstamp", {"channel": "live_trades_ethusd", "data": {**GOOD, "type": 0}}),
+    ("phemex", {"symbol": "ETHUSDT", "trades_p": [[T * 10**6, "Buy", "50", "2"]]}),
+    ("deribit", {"params": {"channel": "trades.ETH-PERPETUAL.raw", "data": [{**GOOD, "direction": "buy"}]}}),
+    ("", {"s": "ETHUSDT", "p": "50", "q": "2", "T": T, "m": True}),
+]  # fmt: skip
 
 
 class TestCoin:
@@ -380,11 +397,7 @@ class TestCoin:
                 lambda made=made: made.ingest_trades([not_mine]),
                 lambda made=made: made.ingest_liquidations([{**not_mine, "side": "long"}]),
                 lambda made=made: made.ingest_funding_rates([{"time": T, "funding_rate": 0.1, name: other}]),
-                lambda made=made: made.update_candles(
-                    pd.DataFrame(
-                        {"time": [T // 60_000 * 60_000], **dict.fromkeys(("open", "high", "low", "close"), 1.0)}
-                    ).assign(volume=1.0, **{name: other})
-                ),
+                lambda made=made: made.update_candles(CANDLE.assign(**{name: other})),
             ):
                 with pytest.raises(ValueError, match=says):
                     call()
@@ -443,19 +456,6 @@ class TestCoin:
             with pytest.raises(ValueError, match=f"found '{name}'"):
                 again.push({**GOOD, "symbol": name})
 
-    ENVELOPES = [
-        ("okx", {"arg": {"channel": "trades", "instId": "ETH-USDT"}, "data": [{"px": "50", "sz": "2", "side": "buy", "ts": T}]}),
-        ("htx", {"ch": "market.ethusdt.trade.detail", "tick": {"data": [{**GOOD, "ts": T}]}}),
-        ("binance", {"stream": "ethusdt@aggTrade", "data": {"p": "50", "q": "2", "T": T, "m": True}}),
-        ("kucoin", {"topic": "/market/match:ETH-USDT", "data": GOOD}),
-        ("kraken", {"error": [], "result": {"XETHZUSD": [["50", "2", T / 1000, "b", "l", "", 7]], "last": "1"}}),
-        ("kraken", [0, [["50", "2", T / 1000, "b", "l", ""]], "trade", "ETH/USD"]),
-        ("bitstamp", {"channel": "live_trades_ethusd", "data": {**GOOD, "type": 0}}),
-        ("phemex", {"symbol": "ETHUSDT", "trades_p": [[T * 10**6, "Buy", "50", "2"]]}),
-        ("deribit", {"params": {"channel": "trades.ETH-PERPETUAL.raw", "data": [{**GOOD, "direction": "buy"}]}}),
-        ("", {"s": "ETHUSDT", "p": "50", "q": "2", "T": T, "m": True}),
-    ]  # fmt: skip
-
     @pytest.mark.parametrize(("venue", "message"), ENVELOPES)
     def test_a_market_that_the_envelope_names(self, venue, message):
         for form in (message, [message]) if isinstance(message, dict) else (message,):
@@ -489,8 +489,8 @@ FLAGGED = [
 class TestFlags:
     @pytest.mark.parametrize(("name", "value"), FLAGGED)
     def test_rows_that_are_no_trades_are_left_out_and_counted(self, name, value, tmp_path, caplog):
-        other = None if name == "block_trade_id" else value not in (True, 1, "True")
-        kept = str(other) if isinstance(value, str) and other is not None else other
+        kept = None if name == "block_trade_id" else {"false": "true", "True": "False"}.get(value)
+        kept = kept if isinstance(value, str) else type(value)(not value)
         rows = [{**GOOD, "time": T + 60_000 * at, "id": at % 2, name: value if at % 2 else kept} for at in range(4)]
         rows[0]["id"] = 1  # of one match with the row after it
         for form in (rows, pd.DataFrame(rows), pd.DataFrame(rows).to_dict("list")):
@@ -531,17 +531,18 @@ class TestFlags:
         assert got == ([LONG] if who is None else [who, LONG])
 
 
+ROWS = [
+    ("", [{**GOOD, "id": 1}, {**GOOD, "id": 1}, {**GOOD, "time": T + 60_000, "id": 2}]),
+    ("coinbase", [{**GOOD, "trade_id": at, "time": T + 60_000 * at, "side": "sell"} for at in range(3)]),
+    ("bybit", [{**GOOD, "symbol": "BTCUSD", "time": T + 60_000 * at} for at in range(3)]),
+    ("okx", [{"instId": "BTC-USDT-SWAP", **GOOD, "time": T + 60_000 * at} for at in range(3)]),
+    ("", [{**GOOD, "time": T + 60_000 * at, "id": -at} for at in range(3)]),
+    ("", [{**GOOD, "price": 50.0 + at, "id": at} for at in (2, 0, 1)] + [{**GOOD, "time": T + 60_000, "id": 9}]),
+]
+
+
 class TestOneReader:
     """The same rows through a file, a table, a push and freqtrade's readers: the same trades, or the same refusal."""
-
-    ROWS = [
-        ("", [{**GOOD, "id": 1}, {**GOOD, "id": 1}, {**GOOD, "time": T + 60_000, "id": 2}]),
-        ("coinbase", [{**GOOD, "trade_id": at, "time": T + 60_000 * at, "side": "sell"} for at in range(3)]),
-        ("bybit", [{**GOOD, "symbol": "BTCUSD", "time": T + 60_000 * at} for at in range(3)]),
-        ("okx", [{"instId": "BTC-USDT-SWAP", **GOOD, "time": T + 60_000 * at} for at in range(3)]),
-        ("", [{**GOOD, "time": T + 60_000 * at, "id": -at} for at in range(3)]),
-        ("", [{**GOOD, "price": 50.0 + at, "id": at} for at in (2, 0, 1)] + [{**GOOD, "time": T + 60_000, "id": 9}]),
-    ]
 
     @pytest.mark.parametrize(("venue", "rows"), ROWS)
     def test_alike(self, venue, rows, tmp_path):
