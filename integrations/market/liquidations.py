@@ -79,6 +79,8 @@ def read_liquidations(
     if not names:
         return Observed(np.zeros(0, LIQUIDATION), identity)
     names = filled(names, column, (*LIQUIDATION_NAMES["usd"], *BASE_SIZES, "contractsize", "contract_size"))
+    if {"p", "ap"} <= set(names):  # Binance: that of the order, and that at which it was filled
+        names = [name for name in names if name != "p"]
     found = find_names(names, LIQUIDATION_NAMES)
     groups: list[tuple[Named, np.ndarray | None]] = [(named, None)]
     if not venue and "venue" in found:
@@ -155,7 +157,7 @@ class _Events:
             inverse = np.array([market_of(word).kind == "inverse" for word in words])
             return np.asarray(size * np.where(inverse[codes], 1.0, price))
         quote = np.array([counts_quote(self.named, self.names, self.found["size"], word) for word in words])
-        return size * np.where(quote[codes], 1.0, price)
+        return np.asarray(size * np.where(quote[codes], 1.0, price))
 
     def _flags(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """(which rows are liquidations, in which of them it was the maker's order that was forced)."""
