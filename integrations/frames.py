@@ -280,7 +280,7 @@ def _columns_of(frame: pd.DataFrame) -> tuple[Columns, dict[str, str]]:
     columns = {"time": _time_of(frame, times)}
     names = {field: str(frame.columns[index]) for field, index in places.items()}
     for field, index in places.items():
-        columns[field] = _numbers(frame.iloc[:, index], names[field])
+        columns[field] = number_column(frame.iloc[:, index], names[field])
     return columns, names
 
 
@@ -364,7 +364,7 @@ def _parsed(column: pd.Series) -> pd.Series:
     return parsed
 
 
-def _numbers(column: pd.Series, name: str) -> np.ndarray:
+def number_column(column: pd.Series, name: str) -> np.ndarray:
     """A column of numbers, of whatever type, as float64 with NaN for what is missing."""
     column = _plain(column)
     if _is_text(column):
@@ -770,7 +770,7 @@ def _price_column(candles: pd.DataFrame, name: str) -> np.ndarray:
         raise TypeError(f"candles must be a pandas frame, got {type(candles).__name__}")
     if name not in candles.columns:
         raise ValueError(f"missing column {name!r}: found {', '.join(map(repr, candles.columns)) or 'none'}")
-    return _numbers(candles[name], name)
+    return number_column(candles[name], name)
 
 
 # The yardstick ----------------------------------------------------------------------------------------------------
@@ -879,7 +879,7 @@ def _marks_of_frame(marks: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.nda
     if missing:
         raise ValueError(f"marks lack {', '.join(missing)}: found columns {', '.join(map(repr, marks.columns))}")
     side = marks["side"].astype(object).map({"long": LONG, "short": SHORT}).to_numpy(np.float64, na_value=np.nan)
-    price, usd = _numbers(marks["price"], "price"), _numbers(marks["usd"], "usd")
+    price, usd = number_column(marks["price"], "price"), number_column(marks["usd"], "usd")
     _check_marks("side", marks["side"], np.isfinite(side), "'long' or 'short'")
     for name, values in (("price", price), ("usd", usd)):
         _check_marks(name, values, (values > 0.0) & (values < np.inf), "a finite number above 0")

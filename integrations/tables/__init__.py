@@ -1,0 +1,1 @@
+"""Tables: what the engine says of a series of candles, as frames."""

@@ -1,0 +1,92 @@
+"""Observed liquidations as a table: USD of longs and of shorts that were closed by force, a row a stretch of time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from ..files import CANDLE_TIMES, LIQUIDATION_NAMES, check_order, fail_row, normal_name
+from ..frames import column_ms, number_column
+
+__all__ = ["Feed", "read_feed"]
+
+HOUR = 3_600_000
+
+
+class Feed(NamedTuple):
+    """What was observed; a row covers the time from its own to ``step`` later."""
+
+    time: np.ndarray  # (m,) ms
+    usd: np.ndarray  # (2, m) of longs and of shorts; nan = not known
+    step: int  # ms, the shortest from row to row
+
+    def between(self, start: np.ndarray, hours: int) -> np.ndarray:
+        """(2, n) USD of the ``hours`` from each ``start`` (ms) on; nan unless every row of them is there.
+
+        Raises ValueError if rows do not fit into so many hours.
+        """
+        if hours * HOUR % self.step:
+            raise ValueError(
+                f"observed has a row every {self.step / HOUR:g} hours, which do not add up to a horizon of {hours}h: "
+                "a horizon is one or more whole rows"
+            )
+        first = np.searchsorted(self.time, start)
+        total = np.zeros((2, len(start)))
+        for part in range(hours * HOUR // self.step):
+            at = np.minimum(first + part, len(self.time) - 1)
+            total += np.where(self.time[at] == start + part * self.step, self.usd[:, at], np.nan)
+        return total
+
+
+def read_feed(observed: Any) -> Feed:
+    """Read liquidated USD: columns ``time``, ``long_usd`` and ``short_usd`` of a frame, or of a mapping of columns.
+
+    A row covers the time up to the next one at the soonest: hours, or the four hours of some vendors. A row with zeros
+    says that nothing was liquidated, a row that is missing or NaN that nobody looked. Names and units of time are as in
+    candles; ``longUsd`` and ``liq_long_usd`` are known too.
+
+    Raises TypeError for what is no table, and ValueError naming the row and what is allowed for USD below 0 or infinite
+    and times that are missing, go back or repeat; and naming the columns found for one that is missing.
+
+    >>> feed = read_feed({"time": [1_700_000_000, 1_700_003_600], "long_usd": [5e4, 0.0], "short_usd": [0.0, 1e4]})
+    >>> feed.step, feed.usd.tolist()
+    (3600000, [[50000.0, 0.0], [0.0, 10000.0]])
+    """
+    if isinstance(observed, Mapping):
+        observed = pd.DataFrame(observed)
+    if not isinstance(observed, pd.DataFrame):
+        raise TypeError(
+            f"observed must be a frame with columns time, long_usd and short_usd, got {type(observed).__name__}"
+        )
+    if len(observed) == 0:
+        raise ValueError("observed: the frame is empty (0 rows)")
+    time = column_ms(_column(observed, "time", CANDLE_TIMES))
+    check_order(time, repeats=False)
+    sides = []
+    for field, names in LIQUIDATION_NAMES.items():
+        column = _column(observed, names[1], names)
+        values = number_column(column, str(column.name))
+        wrong = np.flatnonzero((values < 0.0) | np.isinf(values))
+        if len(wrong):
+            row = int(wrong[0])
+            allowed = "a finite number not below 0, or NaN (unknown)"
+            fail_row(row, int(time[row]), f"observed {field}", values[row], allowed, len(wrong) - 1)
+        sides.append(values)
+    return Feed(time, np.stack(sides), int(np.diff(time).min()) if len(time) > 1 else HOUR)
+
+
+def _column(frame: pd.DataFrame, field: str, names: tuple[str, ...]) -> pd.Series:
+    """The column of one of these names; for the time also the index, if it holds times."""
+    places = [place for place, name in enumerate(frame.columns) if normal_name(name) in names]
+    if len(places) > 1:
+        both = " and ".join(repr(frame.columns[place]) for place in places)
+        raise ValueError(f"observed: columns {both} both mean {field}: keep one")
+    if places:
+        return frame.iloc[:, places[0]]
+    if names is CANDLE_TIMES and isinstance(frame.index, pd.DatetimeIndex):
+        return frame.index.to_series()
+    found = ", ".join(map(repr, frame.columns)) or "none"
+    raise ValueError(f"observed: missing column for {field}: found columns {found}; accepted: {', '.join(names)}")
