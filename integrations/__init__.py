@@ -9,10 +9,12 @@ if __name__ != "liquidator_integrations":  # from a checkout: a second copy of e
 if TYPE_CHECKING:
     from .frames import compute_atr, compute_vwap
     from .liquidator import Liquidator
+    from .tables.risk import liquidation_at_risk, risk_columns, risk_memory
 
-__all__ = ["Liquidator", "compute_atr", "compute_vwap"]
+__all__ = ["Liquidator", "compute_atr", "compute_vwap", "liquidation_at_risk", "risk_columns", "risk_memory"]
 
 _PLACES = {"Liquidator": "liquidator", "compute_atr": "frames", "compute_vwap": "frames"}
+_PLACES |= dict.fromkeys(("liquidation_at_risk", "risk_columns", "risk_memory"), "tables.risk")
 
 
 def __getattr__(name: str) -> Any:

@@ -40,6 +40,8 @@ from .ingest import (
     reader_of,
     rows_of,
 )
+from .tables import risk
+from .tables.observed import feed_of_bars
 from .zone_table import SIDES, Context, ending_of, zone_rows
 
 if TYPE_CHECKING:
@@ -487,6 +489,14 @@ class Liquidator:
         """Where forced closes lie ahead, as of the last bar, upwards by price; see ``frames.levels_to_frame``."""
         engine = self._engine(self.timeframe).advance(self._rows(self.timeframe))
         return frames.levels_to_frame(levels_of(engine.state, engine.record), float(engine.state["close"][0]))
+
+    def at_risk(self, **asked: Any) -> pd.DataFrame:
+        """USD that are liquidated if price goes somewhere, as of the last hour: ``tables.risk.liquidation_at_risk``.
+
+        asked   ``horizon``, ``moves``, ``feed``, ``market``; what was observed of liquidations is the feed, if anything
+        """
+        bars = self._rows("1h").rows
+        return risk.liquidation_at_risk(bars, observed=feed_of_bars(bars), params=self.params, **asked)
 
     def levels_grid(self, bars: int = 240) -> pd.DataFrame:
         """The ledger ahead of price as a grid for heatmaps: USD by price (index) and bar (columns, their opening).

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..files import CANDLE_TIMES, LIQUIDATION_NAMES, check_order, fail_row, normal_name
+from ..files import CANDLE_TIMES, LIQUIDATION_NAMES, check_order, fail_row, moment, normal_name
 from ..frames import column_ms, number_column
 
-__all__ = ["Feed", "read_feed"]
+__all__ = ["Feed", "feed_of_bars", "read_feed"]
 
 HOUR = 3_600_000
+MINUTE = 60_000
 
 
 class Feed(NamedTuple):
@@ -21,7 +22,7 @@ class Feed(NamedTuple):
 
     time: np.ndarray  # (m,) ms
     usd: np.ndarray  # (2, m) of longs and of shorts; nan = not known
-    step: int  # ms, the shortest from row to row
+    step: int  # ms, the longest that every two rows are a multiple of apart
 
     def between(self, start: np.ndarray, hours: int) -> np.ndarray:
         """(2, n) USD of the ``hours`` from each ``start`` (ms) on; nan unless every row of them is there.
@@ -44,7 +45,8 @@ class Feed(NamedTuple):
 def read_feed(observed: Any) -> Feed:
     """Read liquidated USD: columns ``time``, ``long_usd`` and ``short_usd`` of a frame, or of a mapping of columns.
 
-    A row covers the time up to the next one at the soonest: hours, or the four hours of some vendors. A row with zeros
+    Rows are hours, or the four hours of some vendors, or anything that adds up to the horizon; how long is told by what
+    they are apart. A row with zeros
     says that nothing was liquidated, a row that is missing or NaN that nobody looked. Names and units of time are as in
     candles; ``longUsd`` and ``liq_long_usd`` are known too.
 
@@ -75,7 +77,19 @@ def read_feed(observed: Any) -> Feed:
             allowed = "a finite number not below 0, or NaN (unknown)"
             fail_row(row, int(time[row]), f"observed {field}", values[row], allowed, len(wrong) - 1)
         sides.append(values)
-    return Feed(time, np.stack(sides), int(np.diff(time).min()) if len(time) > 1 else HOUR)
+    step = int(np.gcd.reduce(np.diff(time))) if len(time) > 2 else HOUR
+    if step % MINUTE:
+        row = int((np.diff(time) % MINUTE != 0).argmax()) + 1
+        allowed = "whole minutes after the row before: sum what was liquidated over hours"
+        fail_row(row, None, "observed time", moment(time[row]), allowed)
+    return Feed(time, np.stack(sides), step)
+
+
+def feed_of_bars(bars: np.ndarray) -> pd.DataFrame | None:
+    """What (n,) BAR observed, as ``read_feed`` takes it: the bars that a feed covers; None without any."""
+    seen = bars[~(np.isnan(bars["liq_long_usd"]) & np.isnan(bars["liq_short_usd"]))]
+    columns = {"time": seen["time"], "long_usd": seen["liq_long_usd"], "short_usd": seen["liq_short_usd"]}
+    return pd.DataFrame(columns) if len(seen) else None
 
 
 def _column(frame: pd.DataFrame, field: str, names: tuple[str, ...]) -> pd.Series:

@@ -29,9 +29,9 @@ from liquidator_core.step import average_true_ranges
 from liquidator_core.timeframes import to_timeframe
 from liquidator_core.windows import trailing_means
 
-from ..frames import Candles, bars_from_frame, number_column
+from ..frames import Candles, OnBad, bars_from_frame, number_column
 from .observed import HOUR, read_feed
-from .risk_law import HORIZONS, Law, expected_usd, prior_of
+from .risk_law import FLOOR_USD, HORIZONS, Law, expected_usd, prior_of
 from .risk_scale import SIDES, SOURCES, TAUGHT, Scale, learn, moves_ahead, prior
 
 __all__ = ["liquidation_at_risk", "risk_columns", "risk_memory"]
@@ -41,6 +41,8 @@ MOVES = tuple(step / 200 for step in range(-10, 11) if step)  # -5 % to 5 %
 LEAST, MOST = 5e-324, np.inf  # prices by which every long, every short is reached
 
 _LOG = logging.getLogger("liquidator")
+_SIDE = pd.CategoricalDtype(list(SIDES))
+_SOURCE = pd.CategoricalDtype(list(SOURCES))
 
 
 def risk_memory(params: Params | None = None, observed: Any = None) -> int:
@@ -62,6 +64,7 @@ def risk_columns(
     params: Params | None = None,
     feed: str = "binance",
     market: str = "perpetual",
+    on_bad: OnBad = "raise",
 ) -> pd.DataFrame:
     """The scale of liquidation at risk and the ledger near price, of every candle; nothing in a row is from later.
 
@@ -72,6 +75,7 @@ def risk_columns(
     reached    a frame of ``low`` and ``high``, quote, a row a candle: how far price is supposed to go; NaN: not asked
     feed       whose dollars: "binance" (throttled, as vendors report it) or "three_venues"
     market     what the candles are of: "perpetual" or "spot"
+    on_bad     as for ``bars_from_frame``
 
     Returns a new frame of the candles' length and index: ``scale_*`` (a, as in use), ``weight_*`` (g), ``source_*``
     ("prior", "mixed", from 60 moves on "learned"; "none" while cold), ``ledger_*_usd_1pct`` and ``ledger_*_usd_2atr``
@@ -84,7 +88,7 @@ def risk_columns(
     were), a feed whose rows do not add up to the horizon or that is in coins, and as ``bars_from_frame``. Cost: at most
     three folds, with ``observed`` four.
     """
-    hours = _hours(candles, horizon, params, feed, market)
+    hours = _hours(candles, horizon, params, feed, market, on_bad)
     asked = None if reached is None else _reached_of(reached, hours.candles)
     scale, usd, _ = _folded(hours, observed, asked if hours.of_candle is None else None, near=True)
     columns: dict[str, Any] = {}
@@ -92,7 +96,7 @@ def risk_columns(
         columns |= {f"{name}_{side}": hours.spread(values[:, which]) for which, side in enumerate(SIDES)}
     for which, side in enumerate(SIDES):
         codes = np.nan_to_num(hours.spread(scale.source[:, which].astype(np.float64)))
-        columns[f"source_{side}"] = pd.Categorical.from_codes(codes.astype(np.int64), list(SOURCES))
+        columns[f"source_{side}"] = pd.Categorical.from_codes(codes.astype(np.int64), dtype=_SOURCE)
     cold = np.isnan(scale.a[:, 0])
     usd[cold] = np.nan
     for which, side in enumerate(SIDES):
@@ -130,6 +134,7 @@ def liquidation_at_risk(
     params: Params | None = None,
     feed: str = "binance",
     market: str = "perpetual",
+    on_bad: OnBad = "raise",
 ) -> pd.DataFrame:
     """USD that are liquidated if price goes so far within the horizon, as of the last full hour: a row a move.
 
@@ -144,13 +149,14 @@ def liquidation_at_risk(
     ``attrs``: ``as_of`` (ISO text), ``close``, ``turnover_usd``, ``horizon``, ``feed``, ``market``, ``told`` (what did
     not go as asked), and for ``long`` and ``short`` a mapping: ``source``, ``weight``, ``n`` (moves of the trailing 30
     days), ``moves`` (all that the feed covers), ``coverage`` (share of them inside the band that stood before), and the
-    ``gain`` over what knows the move alone (its line fitted on the first half of the moves; one minus the ratio of mean
-    squared errors of logs on the second half, NaN below 40 moves).
+    ``gain`` over a rival that knows the move alone (a line in logarithms, ``rival``, fitted on the first half of the
+    moves; one minus the ratio of mean squared errors on the second half; NaN below 40 moves). ``rival_usd``: what that
+    says of each move.
 
     Raises as ``risk_columns``, and ValueError for a move that is 0, not finite or not above -1. Cost: the fold of
     ``risk_memory`` hours, with a feed of all; then less than a millisecond.
     """
-    hours = _hours(candles, horizon, params, feed, market)
+    hours = _hours(candles, horizon, params, feed, market, on_bad)
     wanted = _checked_moves(moves)
     if observed is None:
         hours = hours.last(risk_memory(params))
@@ -165,7 +171,7 @@ def _curve(hours: _Hours, scale: Scale, state: np.ndarray, moves: np.ndarray) ->
     turnover = float(hours.turnover[-1]) if warm else np.nan
     sides = np.where(moves < 0.0, LONG, SHORT)
     prices = close * (1.0 + moves)
-    reached = exposure(state, hours.params, np.array([[*prices, LEAST], [*prices, MOST]]))
+    reached = exposure(state, hours.record, np.array([[*prices, LEAST], [*prices, MOST]]))
     usd, of_side = reached[sides, np.arange(len(moves))], reached[sides, -1]
     a = scale.a[-1, sides] if warm else np.full(len(moves), np.nan)
     b = np.array([law.b for law in hours.laws])[sides]
@@ -175,7 +181,7 @@ def _curve(hours: _Hours, scale: Scale, state: np.ndarray, moves: np.ndarray) ->
         {
             "move": moves,
             "price": prices,
-            "side": pd.Categorical.from_codes(sides, list(SIDES)),
+            "side": pd.Categorical.from_codes(sides, dtype=_SIDE),
             "ledger_usd": given[1],
             "expected_usd": expected_usd(*given, a, b),
             "low_usd": expected_usd(*given, a + low, b),
@@ -196,6 +202,8 @@ def _curve(hours: _Hours, scale: Scale, state: np.ndarray, moves: np.ndarray) ->
         source = SOURCES[int(scale.source[-1, which])] if warm else "none"
         weight = float(scale.weight[-1, which]) if warm else np.nan
         frame.attrs[side] = {"source": source, "weight": weight, **scale.evidence[side]}
+    start, slope = np.array([scale.evidence[side]["rival"] for side in SIDES])[sides].T
+    frame.attrs["rival_usd"] = np.maximum(0.0, turnover * np.exp(start) * np.abs(moves) ** slope - FLOOR_USD).tolist()
     return frame
 
 
@@ -218,9 +226,9 @@ def _folded(hours: _Hours, observed: Any, asked: np.ndarray | None, near: bool) 
         prices.append(ahead)
     if asked is not None:
         prices.append(asked)
-    state = new_state(hours.params)
+    state = new_state(hours.record)
     columns = np.stack(prices, axis=2) if prices else np.empty((count, 2, 0))
-    usd = exposures(state, hours.params, bars, np.arange(count), columns)
+    usd = exposures(state, hours.record, bars, np.arange(count), columns)
     if feed is None:
         return prior(hours.laws, count, cold), usd, state
     taught = usd[:, :, 2 if near else 0]
@@ -255,6 +263,11 @@ class _Hours:
     params: Params
 
     @cached_property
+    def record(self) -> np.ndarray:
+        """The Params as kernels read them."""
+        return self.params.to_record()
+
+    @cached_property
     def turnover(self) -> np.ndarray:
         """(h,) USD an hour, the mean of the trailing week."""
         usd = self.bars["close"] * self.bars["volume"]
@@ -270,7 +283,7 @@ class _Hours:
         """(n, 2) USD of the ledger at each candle's hour until prices asked, (n, 2): another fold of the hours."""
         assert self.of_candle is not None
         rows = np.maximum(self.of_candle, 0)
-        usd = exposures(new_state(self.params), self.params, self.bars, rows, asked[:, :, None])[:, :, 0]
+        usd = exposures(new_state(self.record), self.record, self.bars, rows, asked[:, :, None])[:, :, 0]
         usd[self.of_candle < 0] = np.nan
         return usd
 
@@ -279,15 +292,15 @@ class _Hours:
         return replace(self, bars=self.bars[-count:], of_candle=None, candles=count)
 
 
-def _hours(candles: Candles, horizon: str, params: Params | None, feed: str, market: str) -> _Hours:
+def _hours(candles: Candles, horizon: str, params: Params | None, feed: str, market: str, on_bad: OnBad) -> _Hours:
     laws = prior_of(feed, market, horizon)
     params = params or Params()
-    bars = bars_from_frame(candles)
+    bars = bars_from_frame(candles, on_bad)
     _check_market(bars, market)
     step = int(np.diff(bars["time"]).min()) if len(bars) > 1 else HOUR
-    if step > HOUR:
+    if step > HOUR and len(bars) > 2:  # two may have a hole between them
         raise ValueError(f"candles are {step / HOUR:g} hours apart, allowed are hours or less: the law holds for hours")
-    if step == HOUR:
+    if step >= HOUR:
         return _Hours(bars, None, len(bars), laws, horizon, feed, market, params)
     hours = to_timeframe(bars, "1h")
     of_candle = np.searchsorted(hours["time"] + HOUR, bars["time"] + step, side="right") - 1

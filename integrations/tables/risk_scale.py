@@ -57,7 +57,8 @@ def prior(laws: tuple[Law, Law], hours: int, cold: int) -> Scale:
     for values in (a, band, weight):
         values[:cold] = np.nan
     count = np.zeros((hours, 2), np.int64)
-    return Scale(a, band, weight, count, {side: _evidence(0, np.zeros(0, bool), np.nan) for side in SIDES}, [])
+    unknown = {"n": 0, "moves": 0, "coverage": np.nan, "gain": np.nan, "rival": (np.nan, np.nan)}
+    return Scale(a, band, weight, count, {side: dict(unknown) for side in SIDES}, [])
 
 
 def moves_ahead(bars: np.ndarray, feed: Feed, hours: int) -> tuple[np.ndarray, np.ndarray]:
@@ -131,29 +132,41 @@ def learn(
         seen = ~np.isnan(residual) & ~np.isnan(shift[:, 0])
         ends = (shift + scale.band[:, which])[seen]
         inside = (residual[seen] >= ends[:, 0]) & (residual[seen] <= ends[:, 1])
-        gain = _gain(residual[seen] - shift[seen, 0], answer[seen], away[seen])
-        scale.evidence[side] = _evidence(int(scale.count[-1, which]) if len(bars) else 0, inside, gain)
+        rival = _Rival.of(answer[seen], away[seen])
+        scale.evidence[side] = {
+            "n": int(count[-1]) if len(bars) > cold else 0,
+            "moves": len(inside),
+            "coverage": float(inside.mean()) if len(inside) else np.nan,
+            "gain": rival.beaten_by(residual[seen] - shift[seen, 0]),
+            "rival": rival.line,
+        }
         if len(bars) > cold:
             scale.told.extend(_remarks(side, int(count[-1]), float(quantiles[-1, 1]), bool(unlike[-1]), market))
     return scale
 
 
-def _evidence(count: int, inside: np.ndarray, gain: float) -> dict[str, Any]:
-    coverage = float(inside.mean()) if len(inside) else float("nan")
-    return {"n": count, "moves": len(inside), "coverage": coverage, "gain": gain}
+@dataclass(frozen=True)
+class _Rival:
+    """What knows the move alone: a line in its logarithm, fitted on the first half of the moves."""
 
+    answer: np.ndarray
+    away: np.ndarray
+    line: tuple[float, float]  # where it is 0, slope; nan below 40 moves
 
-def _gain(errors: np.ndarray, answer: np.ndarray, away: np.ndarray) -> float:
-    """One minus the ratio of mean squared errors on the second half: the law's, over those of a line in the logarithm
-    of the move alone that was fitted on the first half.
-    """
-    if len(errors) < LEAST_MOVES:
-        return float("nan")
-    half = len(errors) // 2
-    line = np.column_stack([np.ones(len(away)), np.log(away)])
-    fitted = np.linalg.lstsq(line[:half], answer[:half], rcond=None)[0]
-    rival = answer[half:] - line[half:] @ fitted
-    return float(1.0 - np.mean(errors[half:] ** 2) / np.mean(rival**2))
+    @classmethod
+    def of(cls, answer: np.ndarray, away: np.ndarray) -> _Rival:
+        half = len(answer) // 2
+        if len(answer) < LEAST_MOVES:
+            return cls(answer, away, (np.nan, np.nan))
+        known = np.column_stack([np.ones(half), np.log(away[:half])])
+        start, slope = np.linalg.lstsq(known, answer[:half], rcond=None)[0].tolist()
+        return cls(answer, away, (start, slope))
+
+    def beaten_by(self, errors: np.ndarray) -> float:
+        """One minus the ratio of mean squared errors on the second half: those given over its own."""
+        half = len(errors) // 2
+        own = self.answer[half:] - self.line[0] - self.line[1] * np.log(self.away[half:])
+        return float(1.0 - np.mean(errors[half:] ** 2) / np.mean(own**2)) if len(errors) >= LEAST_MOVES else np.nan
 
 
 def _check_usd(
