@@ -1,8 +1,9 @@
 """The ready strategies on the last months of the embedded sample, each beside itself on placebo marks."""
 
 import backtrader as bt
+
+from liquidator_integrations import sample_bars
 from liquidator_integrations.for_backtrader import CandleFeed, ZoneReport
-from liquidator_integrations.report import sample_bars
 from liquidator_strategies.for_backtrader import ZoneExit, ZoneFade, ZoneJoin, ZoneScale
 
 for strategy in (ZoneFade, ZoneJoin, ZoneScale, ZoneExit):

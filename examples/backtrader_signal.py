@@ -1,9 +1,10 @@
 """Zones traded without a line of strategy: a signal, a sizer, and bands on the chart."""
 
 import backtrader as bt
-from liquidator_integrations.for_backtrader import CandleFeed, LiquidationSignal, QualitySizer, ZoneMap
-from liquidator_integrations.report import sample_bars
 from matplotlib import pyplot
+
+from liquidator_integrations import sample_bars
+from liquidator_integrations.for_backtrader import CandleFeed, LiquidationSignal, QualitySizer, ZoneMap
 
 pyplot.switch_backend("Agg")  # no screen is needed
 

@@ -1,7 +1,7 @@
 """Zones, levels and signals of the embedded sample, in fifteen lines."""
 
+from liquidator_integrations import sample_bars
 from liquidator_integrations.frames import levels_frame, signal_columns, zones_frame
-from liquidator_integrations.report import sample_bars
 
 candles = sample_bars()  # or your own: a freqtrade frame, ccxt rows, a yfinance or Binance frame
 columns = signal_columns(candles)  # one row a candle, never repainted

@@ -3,9 +3,8 @@
 import tempfile
 from pathlib import Path
 
-from liquidator_integrations.report import sample_bars
-
 from liquidator_core import Params, load_state, new_signals, new_state, save_state, step, warm_up
+from liquidator_integrations import sample_bars
 
 warm_up()  # load the compiled kernels before the first bar arrives
 params = Params().to_record()

@@ -1,4 +1,4 @@
-"""Adapters between the core and the tools of traders; each third-party library is imported in exactly one of them."""
+"""Adapters between the core and the tools of traders: a room for each stage of a bar's journey."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -7,14 +7,33 @@ if __name__ != "liquidator_integrations":  # from a checkout: a second copy of e
     raise ImportError("import liquidator_integrations, not integrations")
 
 if TYPE_CHECKING:
-    from .frames import compute_atr, compute_vwap
     from .liquidator import Liquidator
+    from .market.bars import read_bars
+    from .market.sample import sample_bars
+    from .tables.indicators import compute_atr, compute_vwap
     from .tables.risk import liquidation_at_risk, risk_columns, risk_memory
 
-__all__ = ["Liquidator", "compute_atr", "compute_vwap", "liquidation_at_risk", "risk_columns", "risk_memory"]
+__all__ = [
+    "Liquidator",
+    "compute_atr",
+    "compute_vwap",
+    "liquidation_at_risk",
+    "read_bars",
+    "risk_columns",
+    "risk_memory",
+    "sample_bars",
+]
 
-_PLACES = {"Liquidator": "liquidator", "compute_atr": "frames", "compute_vwap": "frames"}
-_PLACES |= dict.fromkeys(("liquidation_at_risk", "risk_columns", "risk_memory"), "tables.risk")
+_PLACES = {
+    "Liquidator": "liquidator",
+    "compute_atr": "tables.indicators",
+    "compute_vwap": "tables.indicators",
+    "liquidation_at_risk": "tables.risk",
+    "read_bars": "market.bars",
+    "risk_columns": "tables.risk",
+    "risk_memory": "tables.risk",
+    "sample_bars": "market.sample",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -11,9 +11,7 @@
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from .layout import BAR, LEVEL, SIGNAL, TRADE, VERSION, ZONE
@@ -21,8 +19,8 @@ from .params import Params
 from .state import load_state, new_signals, new_state, save_state
 
 if TYPE_CHECKING:
+    from .calls import fold, step, warm_up
     from .levels import levels_of
-    from .step import fold, step, warm_up
     from .zones import zones_of
 
 __version__ = VERSION
@@ -45,7 +43,7 @@ __all__ = [
     "zones_of",
 ]
 
-_KERNELS = {"step": "step", "fold": "step", "warm_up": "step", "zones_of": "zones", "levels_of": "levels"}
+_KERNELS = {"step": "calls", "fold": "calls", "warm_up": "calls", "zones_of": "zones", "levels_of": "levels"}
 
 
 def __getattr__(name: str) -> Any:
@@ -53,16 +51,6 @@ def __getattr__(name: str) -> Any:
     if name not in _KERNELS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f".{_KERNELS[name]}", __name__), name)
-
-
-class _Package(ModuleType):
-    """Keeps ``step`` the function: importing the submodule of that name would otherwise put the module in its place."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value.step if name == "step" and isinstance(value, ModuleType) else value)
-
-
-sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

@@ -14,10 +14,11 @@ import numpy as np
 
 from . import ledger
 from ._jit import kernel, kernel_views, rare_kernel
+from .advance import take_places, trade_positions
+from .bars import is_good
 from .layout import BINS_PER_LOG, BLOCK, LONG, SHORT, Record
 from .params import Params
 from .state import attach_state
-from .step import is_good, take_places, trade_positions
 
 
 @kernel

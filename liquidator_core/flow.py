@@ -11,8 +11,8 @@ Where a feed reports liquidations, they are the flow. Otherwise it is estimated,
 Prices are weighted by USD. The first two are in USD of positions that the ledger implies, the others in USD that was
 traded, an observed flow in USD that was liquidated; nothing is brought to one scale, because an event is a flow that is
 large against its own past (and against turnover: ``event_share``). So a feed that begins, ends or fails in mid-stream
-changes the scale for ``flow_bars`` rows. ``tests/ingredients.py`` prints what each adds to the rank correlation with
-observed liquidations: 2 much, cascades, drops and funding nothing worth having; large trades could not be judged.
+changes the scale for ``flow_bars`` rows. ``tests/figures/ingredients.py`` prints what each adds to the rank correlation
+with observed liquidations: 2 much, cascades, drops and funding nothing worth having; large trades could not be judged.
 """
 
 from __future__ import annotations

@@ -14,27 +14,12 @@ import math
 
 import numpy as np
 
-from ._jit import kernel, kernel_views, rare_kernel
+from ._jit import kernel, rare_kernel
+from .bars import average_true_range
 from .layout import Record
-from .params import Params
-from .rings import window_sum
 from .zones import nearest_zones
 
 OPEN, HELD, BROKE, AMBIGUOUS, UNRESOLVED = range(5)  # what ``verdict`` says of a trial
-
-
-@kernel
-def average_true_range(s: Record, p: Record, row: int) -> float:
-    """Plain mean of the true ranges of the good rows among the last ``atr_bars``, ``row`` included; nan if short."""
-    if row + 1 < p.atr_bars or s.ranges_missing == p.atr_bars:
-        return math.nan
-    if s.ranges_missing == 0:
-        return float(window_sum(s.true_range, s.range_at + 1, p.atr_bars) / p.atr_bars)
-    total = 0.0
-    for at in range(s.range_at + 1, s.range_at + 1 + p.atr_bars):
-        if s.true_range[at] == s.true_range[at]:
-            total += s.true_range[at]
-    return float(total / (p.atr_bars - s.ranges_missing))
 
 
 @kernel
@@ -250,44 +235,3 @@ def leave_mark(s: Record, p: Record, row: int, time: int, side: int, usd: float,
         index -= 1
     s.whole[index] = slot
     s.whole_count += 1
-
-
-@kernel
-def _fade_outcomes(
-    params: np.ndarray, bars: np.ndarray, good: np.ndarray, signals: np.ndarray, outcomes: np.ndarray
-) -> None:
-    p = params[0]
-    for row in range(len(bars)):
-        outcomes[row] = math.nan
-        o = signals[row]
-        if o.fade == 0:
-            continue
-        age = 0
-        for later in range(row, len(bars)):
-            if not good[later]:
-                continue
-            found = verdict(p, o.fade, o.fade_low, o.fade_high, o.atr, age, bars[later])
-            if found == OPEN:
-                age += 1
-                continue
-            if found == HELD:
-                outcomes[row] = 1.0
-            elif found == BROKE:
-                outcomes[row] = 0.0
-            break
-
-
-def fade_outcomes(bars: np.ndarray, good: np.ndarray, signals: np.ndarray, params: Params) -> np.ndarray:
-    """Whether the zone of each fade held (1.0) or broke (0.0), as a trial of the zone's edges from that row on.
-
-    bars      (n,) BAR      read only
-    good      (n,) bool     whether a row has usable prices, as from ``step.average_true_ranges``; others are skipped
-    signals   (n,) SIGNAL   read only; what ``fold`` made of these bars
-
-    Returns (n,) float64: NaN without a fade, and where the trial was ambiguous, unresolved, or is still open. Rows look
-    ahead by up to ``outcome_bars``. Cost: O(rows + fades * outcome_bars).
-    """
-    outcomes = np.zeros(len(bars))
-    record, bars, signals = kernel_views(params.to_record(), bars, signals)
-    _fade_outcomes(record, bars, good, signals, outcomes)
-    return outcomes

@@ -59,7 +59,8 @@ class Params:
     ``margin_rate`` must be below ``1 / leverage + margin_amount`` for each leverage.
 
     On a dense tape, where most trades are small, ``large_mult`` 10 calls much of it large and should be higher: 4.3 %
-    of the trades and a third of the turnover on three days of one venue, 0.4 % and 4 % at 100 (tests/ingredients.py).
+    of the trades and a third of the turnover on three days of one venue, 0.4 % and 4 % at 100
+    (tests/figures/ingredients.py).
 
     >>> Params().memory
     480

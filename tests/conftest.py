@@ -8,11 +8,9 @@ import hypothesis
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from places import SAMPLE
 
 from liquidator_core import BAR
-
-ROOT = Path(__file__).resolve().parent.parent
-SAMPLE = ROOT / "integrations" / "data" / "btcusdt_1h.parquet"
 
 hypothesis.settings.register_profile("laws", derandomize=True, deadline=None, database=None, max_examples=120)
 hypothesis.settings.load_profile("laws")

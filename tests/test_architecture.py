@@ -1,88 +1,167 @@
-"""The shape of the project: what may import what, what may read a clock, what lies at the top."""
+"""The shape of the project: rooms and who may import whom, which library belongs where, what lies at the top."""
 
 from __future__ import annotations
 
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LAYERS = {"liquidator_core": 0, "integrations": 1, "strategies": 2}
-IMPORT_NAMES = {
+FOLDERS = {
     "liquidator_core": "liquidator_core",
     "liquidator_integrations": "integrations",
     "liquidator_strategies": "strategies",
 }
-# third-party library: the files that may import it
-ALLOWED = {
-    "numpy": {"liquidator_core/*", "integrations/*", "integrations/*/*", "strategies/*/*"},
+# A room imports from rooms of rows above its own and from itself; those of one row know nothing of each other.
+ROWS = [
+    {"core"},
+    {"market"},
+    {"tables", "store"},
+    {"exchanges"},
+    {"charts"},
+    {"evidence"},
+    {"for_backtrader"},
+    {"for_freqtrade", "for_tradingview"},
+    {"live"},
+    {"liquidator"},
+    {"frames", "targets"},
+    {"strategies"},
+    {"page"},
+    {"cli"},
+]
+RANK = {room: rank for rank, row in enumerate(ROWS) for room in row}
+# Third-party library: the rooms, or files, that may import it. What is not named here may not be imported at all.
+LIBRARIES = {
+    "numpy": {"*"},
     "numba": {"liquidator_core/_jit.py"},
-    "pandas": {"integrations/frames.py", "strategies/for_freqtrade/*"},
-    "pyarrow": {"integrations/files.py"},
+    "pandas": {
+        "market",
+        "tables",
+        "exchanges",
+        "charts",
+        "evidence",
+        "for_freqtrade",
+        "liquidator",
+        "strategies",
+        "cli",
+    },
+    "pyarrow": {"market", "store", "exchanges"},
     "backtrader": {"integrations/for_backtrader/library.py"},
-    "freqtrade": {"integrations/freqtrade_helpers.py", "strategies/for_freqtrade/*"},
-    "talib": {"strategies/for_freqtrade/*"},
-    "plotly": {"integrations/charts.py"},
-    "typer": {"integrations/command_line.py", "integrations/freqtrade_command.py"},
-    "rich": {"integrations/command_line.py"},
+    "freqtrade": {"integrations/for_freqtrade/library.py", "strategies/for_freqtrade"},
+    "talib": {"strategies/for_freqtrade"},
+    "plotly": {"integrations/charts/html.py"},
+    "typer": {"cli"},
+    "rich": {"cli"},
 }
 
 
 def sources() -> list[Path]:
-    return sorted(path for layer in LAYERS for path in (ROOT / layer).rglob("*.py"))
+    return sorted(path for folder in FOLDERS.values() for path in (ROOT / folder).rglob("*.py"))
 
 
-def imported(path: Path) -> set[str]:
-    """Top-level names of every absolute import in a file, wherever it stands."""
-    names = set()
+def room_of(module: str) -> str:
+    """The room of a module's dotted name; the packages' own ``__init__`` are in none."""
+    package, _, rest = module.partition(".")
+    if package != "liquidator_integrations":
+        return {"liquidator_core": "core", "liquidator_strategies": "strategies"}[package]
+    return rest.split(".")[0]
+
+
+def module_of(path: Path) -> str:
+    folder, *rest = path.relative_to(ROOT).with_suffix("").parts
+    package = next(name for name, where in FOLDERS.items() if where == folder)
+    return ".".join([package, *rest]).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for path in sources()}
+
+
+def imports(path: Path) -> Iterator[tuple[str, str]]:
+    """(module, name or "") of every import in a file, wherever it stands, and of look-ups by string."""
+    module = module_of(path)
+    package = module if path.name == "__init__.py" else module.rpartition(".")[0]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            names.add(str(node.module).split(".")[0])
-    return names
+            yield from ((alias.name, "") for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
+            where = ".".join([*base, *([node.module] if node.module else [])])
+            yield from ((where, alias.name) for alias in node.names)
+        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            text = node.args[0].value
+            if called in ("import_module", "__import__", "find_spec") and isinstance(text, str):
+                yield (package + text if text.startswith(".") else text), ""
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+def ours(path: Path) -> Iterator[str]:
+    """The project's modules that a file imports."""
+    for where, name in imports(path):
+        if where.split(".")[0] in FOLDERS:
+            yield f"{where}.{name}" if f"{where}.{name}" in MODULES else where
+
+
+EVERY = pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
+
+
+@EVERY
 def test_each_library_is_imported_where_it_may_be(path):
     relative = path.relative_to(ROOT)
-    for name in imported(path) - set(sys.stdlib_module_names) - IMPORT_NAMES.keys():
-        assert name in ALLOWED, f"{relative} imports {name}, which has no place yet: add it to the table"
-        assert any(relative.match(pattern) for pattern in ALLOWED[name]), f"{relative} may not import {name}"
+    room = room_of(module_of(path))
+    for name in {where.split(".")[0] for where, _ in imports(path)} - set(sys.stdlib_module_names) - FOLDERS.keys():
+        assert name in LIBRARIES, f"{relative} imports {name}, which has no place yet: add it to the table"
+        places = LIBRARIES[name]
+        allowed = "*" in places or room in places or any(relative.is_relative_to(place) for place in places)
+        assert allowed, f"{relative} may not import {name}"
 
 
-def may_look_up(path: Path) -> bool:
-    """The report runs the ready strategy, the one thing above it that an adapter knows."""
-    return path.name == "report.py"
+@EVERY
+def test_rooms_import_rooms_before_them(path):
+    module = module_of(path)
+    if module in FOLDERS:
+        return  # a package's own names are loaded on first use, from wherever they are
+    room = room_of(module)
+    assert room in RANK, f"{room} has no place yet: add it to the rows"
+    for other in ours(path):
+        if other in FOLDERS:
+            assert other == "liquidator_core" or RANK["strategies"] <= RANK[room], f"{module} imports {other}"
+            continue
+        there = room_of(other)
+        assert there == room or RANK[there] < RANK[room], f"{module} imports {other}, which comes after it"
 
 
-@pytest.mark.parametrize("path", sources(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_imports_go_one_way_downwards(path):
-    layer = path.relative_to(ROOT).parts[0]
-    for name in imported(path) & IMPORT_NAMES.keys():
-        above = LAYERS[IMPORT_NAMES[name]] > LAYERS[layer]
-        assert not above or may_look_up(path), f"{path.relative_to(ROOT)} imports {name}, which lies above it"
-
-
-def test_no_import_circles_in_the_core():
-    names = {path.stem: path for path in (ROOT / "liquidator_core").glob("*.py") if path.stem != "__init__"}
-    needs = {}
-    for stem, path in names.items():
-        needs[stem] = set()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.ImportFrom) and node.level == 1:
-                modules = [node.module] if node.module else [alias.name for alias in node.names]
-                needs[stem] |= {module for module in modules if module in names}
-    order = []
+def test_no_import_circles():
+    needs = {module: {other for other in ours(path) if other in MODULES} for module, path in MODULES.items()}
+    for module, path in MODULES.items():
+        needs[module].discard(module)
+        if path.name == "__init__.py":
+            needs[module] = {other for other in needs[module] if not other.startswith(f"{module}.")}
     while needs:
-        free = sorted(stem for stem, others in needs.items() if not others - set(order))
+        free = [module for module, others in needs.items() if not others & needs.keys()]
         assert free, f"a circle among {sorted(needs)}"
-        order += free
-        for stem in free:
-            del needs[stem]
+        for module in free:
+            del needs[module]
+
+
+@EVERY
+def test_no_library_is_taken_from_another_module(path):
+    """``from .candles import pd`` would hide from the table above who imports pandas."""
+    for where, name in imports(path):
+        if where.endswith(".library"):  # made to be taken from: ``for_module`` puts another library in its place
+            continue
+        if where in MODULES and name and f"{where}.{name}" not in MODULES:
+            tree = ast.parse(MODULES[where].read_text(encoding="utf-8"))
+            bound = {
+                (alias.asname or alias.name).split(".")[0]: alias.name
+                for node in ast.walk(tree)
+                if isinstance(node, ast.Import)
+                for alias in node.names
+            }
+            assert name not in bound, f"{path.relative_to(ROOT)} takes {bound.get(name)} from {where}"
 
 
 def test_top_level_is_the_agreed_one():
@@ -96,10 +175,19 @@ def test_top_level_is_the_agreed_one():
     }
 
 
-def test_the_function_step_is_not_hidden_by_its_module():
-    code = "import liquidator_core.step, liquidator_core; assert liquidator_core.step.__name__ == 'step'; print('ok')"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "ok\n"
+def test_no_module_hides_a_public_name_of_its_package():
+    """A submodule named like a public function would take its place once it is imported, as ``step`` once did."""
+    for package, folder in FOLDERS.items():
+        tree = ast.parse((ROOT / folder / "__init__.py").read_text(encoding="utf-8"))
+        names = next(
+            (
+                ast.literal_eval(node.value)
+                for node in tree.body
+                if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+            ),
+            [],
+        )
+        assert not {f"{package}.{name}" for name in names} & MODULES.keys()
 
 
 @pytest.mark.parametrize("name", ["integrations", "strategies"])

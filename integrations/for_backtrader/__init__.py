@@ -21,8 +21,9 @@ import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from types import ModuleType
 
+from ..evidence.result import ClosedTrade, Result, buy_and_hold
 from .analyzers import ZoneReport
-from .backtest import ClosedTrade, Result, backtest, buy_and_hold
+from .backtest import backtest
 from .engine import ZONE_PARAMS, params_of, refuse_unknown
 from .feeds import CandleFeed, lean_feed
 from .indicators import (

@@ -12,7 +12,8 @@ from liquidator_core import Params, new_signals, step, zones_of
 from liquidator_core.layout import SHORT
 from liquidator_core.zones import marks_of
 
-from ..frames import bars_with_marks, marks_params, placebo_marks
+from ..evidence.placebo import placebo_marks
+from ..tables.checked import bars_with_marks, marks_params
 from .engine import ZONE_PARAMS, Follower, faded_zone, ms_of, params_of, refuse_unknown
 from .feeds import lean_feed
 from .library import bt

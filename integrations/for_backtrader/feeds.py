@@ -13,8 +13,8 @@ import numpy as np
 
 from liquidator_core import BAR
 
-from ..files import read_candles_or_trades
-from ..frames import bars_from_frame
+from ..market.candles import bars_from_frame
+from ..market.files import read_candles_or_trades
 from .engine import DAY_MS, EXTRA, RENAMED, days_of, refuse_unknown
 from .library import bt
 

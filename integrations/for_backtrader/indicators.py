@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from liquidator_core import SIGNAL, ZONE, fold, new_signals, zones_of
-from liquidator_core.timeframes import alignment
+from liquidator_core.alignment import alignment
 
 from .engine import FORMATS, ZONE_PARAMS, Follower, params_of, refuse_unknown
 from .feeds import known_after_ms

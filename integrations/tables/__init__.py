@@ -1,1 +1,1 @@
-"""Tables: what the engine says of a series of candles, as frames."""
+"""What the engine says, out: frames of signals, zones, levels, marks and indicators."""

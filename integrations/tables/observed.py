@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from ..files import CANDLE_TIMES, LIQUIDATION_NAMES, check_order, fail_row, moment, normal_name
-from ..frames import column_ms, number_column
+from ..market.candles import column_ms, number_values
+from ..market.messages import fail_row, moment
+from ..market.names import CANDLE_TIMES, LIQUIDATION_NAMES, MARKET_NAMES, normal_name
+from ..market.times import check_order
 
-__all__ = ["Feed", "feed_of_bars", "read_feed"]
+__all__ = ["Feed", "feed_of_bars", "read_feed", "symbol_of"]
 
 HOUR = 3_600_000
 MINUTE = 60_000
@@ -70,7 +72,7 @@ def read_feed(observed: Any) -> Feed:
     sides = []
     for field, names in LIQUIDATION_NAMES.items():
         column = _column(observed, names[1], names)
-        values = number_column(column, str(column.name))
+        values = number_values(column, str(column.name))
         wrong = np.flatnonzero((values < 0.0) | np.isinf(values))
         if len(wrong):
             row = int(wrong[0])
@@ -83,6 +85,21 @@ def read_feed(observed: Any) -> Feed:
         allowed = "whole minutes after the row before: sum what was liquidated over hours"
         fail_row(row, None, "observed time", moment(time[row]), allowed)
     return Feed(time, np.stack(sides), step)
+
+
+def symbol_of(table: Any) -> str | None:
+    """The one market that a column symbol, coin or pair of a table names; None without such a column.
+
+    Raises ValueError for a table of several.
+    """
+    for name in getattr(table, "column_names", None) or getattr(table, "columns", ()):
+        if normal_name(name) in MARKET_NAMES:
+            column = table[name].to_pandas() if hasattr(table[name], "to_pandas") else table[name]
+            found = column.dropna().unique().tolist()
+            if len(found) > 1:
+                raise ValueError(f"column {name!r} names {len(found)} markets, {found[0]} and {found[1]}: pick one")
+            return str(found[0]) if found else None
+    return None
 
 
 def feed_of_bars(bars: np.ndarray) -> pd.DataFrame | None:

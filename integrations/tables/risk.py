@@ -23,14 +23,15 @@ import numpy as np
 import pandas as pd
 
 from liquidator_core import Params, new_state
+from liquidator_core.calls import average_true_ranges
 from liquidator_core.exposure import exposure, exposures
 from liquidator_core.layout import LONG, SHORT
-from liquidator_core.step import average_true_ranges
 from liquidator_core.timeframes import to_timeframe
 from liquidator_core.windows import trailing_means
 
-from ..frames import Candles, OnBad, bars_from_frame, number_column
-from .observed import HOUR, read_feed
+from ..market.candles import Candles, OnBad, bars_from_frame, number_values
+from ..market.venues import coin_of
+from .observed import HOUR, Feed, read_feed, symbol_of
 from .risk_law import FLOOR_USD, HORIZONS, Law, expected_usd, prior_of
 from .risk_scale import SIDES, SOURCES, TAUGHT, Scale, learn, moves_ahead, prior
 
@@ -90,7 +91,7 @@ def risk_columns(
     """
     hours = _hours(candles, horizon, params, feed, market, on_bad)
     asked = None if reached is None else _reached_of(reached, hours.candles)
-    scale, usd, _ = _folded(hours, observed, asked if hours.of_candle is None else None, near=True)
+    scale, usd, _ = _folded(hours, _feed(observed, candles), asked if hours.of_candle is None else None, near=True)
     columns: dict[str, Any] = {}
     for name, values in (("scale", scale.a), ("weight", scale.weight)):
         columns |= {f"{name}_{side}": hours.spread(values[:, which]) for which, side in enumerate(SIDES)}
@@ -160,7 +161,7 @@ def liquidation_at_risk(
     wanted = _checked_moves(moves)
     if observed is None:
         hours = hours.last(risk_memory(params))
-    scale, _, state = _folded(hours, observed, None, near=False)
+    scale, _, state = _folded(hours, _feed(observed, candles), None, near=False)
     return _curve(hours, scale, state, wanted)
 
 
@@ -207,15 +208,16 @@ def _curve(hours: _Hours, scale: Scale, state: np.ndarray, moves: np.ndarray) ->
     return frame
 
 
-def _folded(hours: _Hours, observed: Any, asked: np.ndarray | None, near: bool) -> tuple[Scale, np.ndarray, np.ndarray]:
+def _folded(
+    hours: _Hours, feed: Feed | None, asked: np.ndarray | None, near: bool
+) -> tuple[Scale, np.ndarray, np.ndarray]:
     """(scale, (h, 2, m) USD of the ledger until some prices, the state after the last hour).
 
     The prices, of longs and of shorts: if ``near`` 1 % and two ATR from the close, then how far price went where there
     is a feed, then what is ``asked`` of each hour.
     """
     bars, count = hours.bars, len(hours.bars)
-    feed = None if observed is None else read_feed(observed)
-    cold = min(count, risk_memory(hours.params, observed) - 1)
+    cold = min(count, risk_memory(hours.params, feed) - 1)
     prices = []
     if near:
         reach = 2.0 * average_true_ranges(bars, hours.params)[0]
@@ -277,7 +279,7 @@ class _Hours:
         """(n,) of every candle what (h,) says of its hour."""
         if self.of_candle is None:
             return values
-        return np.where(self.of_candle >= 0, values[self.of_candle], np.nan)
+        return np.r_[values, np.nan][self.of_candle]  # -1 is the last
 
     def until(self, asked: np.ndarray) -> np.ndarray:
         """(n, 2) USD of the ledger at each candle's hour until prices asked, (n, 2): another fold of the hours."""
@@ -296,7 +298,7 @@ def _hours(candles: Candles, horizon: str, params: Params | None, feed: str, mar
     laws = prior_of(feed, market, horizon)
     params = params or Params()
     bars = bars_from_frame(candles, on_bad)
-    _check_market(bars, market)
+    _check_market(candles, bars, market)
     step = int(np.diff(bars["time"]).min()) if len(bars) > 1 else HOUR
     if step > HOUR and len(bars) > 2:  # two may have a hole between them
         raise ValueError(f"candles are {step / HOUR:g} hours apart, allowed are hours or less: the law holds for hours")
@@ -307,17 +309,29 @@ def _hours(candles: Candles, horizon: str, params: Params | None, feed: str, mar
     return _Hours(hours, of_candle, len(bars), laws, horizon, feed, market, params)
 
 
-def _check_market(bars: np.ndarray, market: str) -> None:
-    """Spot has neither open interest nor funding."""
-    if market != "spot":
-        return
+def _check_market(candles: Candles, bars: np.ndarray, market: str) -> None:
+    """Raise where the candles are known to be of the other market: by ccxt's symbol, by what spot does not have."""
+    symbol = symbol_of(candles) or ""
+    if "/" in symbol and (":" in symbol) != (market == "perpetual"):
+        known = "perpetual" if ":" in symbol else "spot"
+        raise ValueError(f"market: found {market!r}, but {symbol} is a {known} market: pass market={known!r}")
     for field in ("open_interest", "funding_rate"):
         known = np.flatnonzero(~np.isnan(bars[field]))
-        if len(known):
+        if market == "spot" and len(known):
             raise ValueError(
                 f"row {known[0]}: found {field} {bars[field][known[0]]:.6g} on candles of market 'spot', which has "
                 "none: pass market='perpetual', or candles without it"
             )
+
+
+def _feed(observed: Any, candles: Candles) -> Feed | None:
+    """What was observed, of the coin that the candles are of, where both say it."""
+    if observed is None:
+        return None
+    ours, theirs = symbol_of(candles), symbol_of(observed)
+    if ours and theirs and coin_of(ours) != coin_of(theirs):
+        raise ValueError(f"observed: found liquidations of {theirs}, allowed those of {ours}, which the candles are of")
+    return read_feed(observed)
 
 
 def _reached_of(reached: Any, candles: int) -> np.ndarray:
@@ -327,7 +341,7 @@ def _reached_of(reached: Any, candles: int) -> np.ndarray:
         raise TypeError(f"reached must be a frame with columns low and high, got {found}")
     if len(reached) != candles:
         raise ValueError(f"reached must have a row a candle: found {len(reached)} rows, {candles} candles")
-    asked = np.column_stack([number_column(reached[name], name) for name in ("low", "high")])
+    asked = np.column_stack([number_values(reached[name], name) for name in ("low", "high")])
     wrong = np.flatnonzero((asked <= 0.0).any(axis=1))
     if len(wrong):
         raise ValueError(f"reached: row {wrong[0]}: found {asked[wrong[0]].tolist()}, allowed prices above 0, or NaN")

@@ -3,7 +3,8 @@
 A move is an hour from whose close price goes more than 0.4 % to a side within the horizon. Of the moves of the trailing
 30 days that a feed covers, a residual says by how much what was liquidated exceeds the prior, in logarithms. With n of
 them and ``g = n / (n + 20)``, a moves by g times their median, and the ends of the band by g from the prior's towards
-their 10 % and 90 % quantiles. A feed whose median is more than 20 times off is not of these dollars: the prior stands.
+their 10 % and 90 % quantiles. A feed whose median is more than 20 times off, or that saw
+nothing liquidated in 20 moves, is not of these dollars: the prior stands.
 """
 
 from __future__ import annotations
@@ -109,6 +110,7 @@ def learn(
     """
     scale = prior(laws, len(bars), cold)
     close = bars["close"]
+    span = TAUGHT - horizon + 1  # a move is known once its horizon has passed
     for which, (side, law) in enumerate(zip(SIDES, laws, strict=True)):
         move = ahead[:, which] / close - 1.0
         away = np.abs(move)
@@ -119,8 +121,9 @@ def learn(
         _check_usd(side, law, observed[:, which], shape, turnover, close, residual)
         known = np.full(len(bars), np.nan)
         known[horizon:] = residual[:-horizon]
-        quantiles, count = trailing_quantiles(known, TAUGHT - horizon + 1, (0.1, 0.5, 0.9))
-        unlike = (count >= HALFWAY) & (np.abs(quantiles[:, 1]) > np.log(UNLIKE))
+        quantiles, count = trailing_quantiles(known, span, (0.1, 0.5, 0.9))
+        nothing = _trailing_count(~np.isnan(known) & (np.roll(observed[:, which], horizon) > 0.0), span) == 0
+        unlike = (count >= HALFWAY) & (nothing | (np.abs(quantiles[:, 1]) > np.log(UNLIKE)))
         weight = np.where(unlike, 0.0, count / (count + HALFWAY))
         low, middle, high = np.where(np.isnan(quantiles), 0.0, quantiles).T
         scale.a[:, which] += weight * middle
@@ -141,8 +144,17 @@ def learn(
             "rival": rival.line,
         }
         if len(bars) > cold:
-            scale.told.extend(_remarks(side, int(count[-1]), float(quantiles[-1, 1]), bool(unlike[-1]), market))
+            last = int(count[-1]), float(quantiles[-1, 1]), bool(unlike[-1]), bool(nothing[-1])
+            scale.told.extend(_remarks(side, market, *last))
+                _remarks(side, int(count[-1]), float(quantiles[-1, 1]), bool(unlike[-1]), bool(nothing[-1]), market)
+            )
     return scale
+
+
+def _trailing_count(which: np.ndarray, length: int) -> np.ndarray:
+    """How many of each row's last ``length``, its own among them."""
+    total = np.r_[0, np.cumsum(which)]
+    return total[1:] - total[np.maximum(np.arange(len(which)) - length + 1, 0)]
 
 
 @dataclass(frozen=True)
@@ -199,9 +211,11 @@ def _check_usd(
         )
 
 
-def _remarks(side: str, count: int, median: float, unlike: bool, market: str) -> list[str]:
+def _remarks(side: str, market: str, count: int, median: float, unlike: bool, nothing: bool) -> list[str]:
     if count == 0:
         return [f"observed covers no {side} move of the trailing 30 days: the prior is used"]
+    if unlike and nothing:
+        return [f"observed saw no {side} liquidated in {count} moves of the trailing 30 days: the prior is used"]
     times = f"observed {side}_usd is {np.exp(median):.2g} times what the prior expects"
     if unlike:
         return [f"{times}, so it is not of this coin or not in dollars of this feed: the prior is used"]

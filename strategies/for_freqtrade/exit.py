@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import talib.abstract as ta
 from freqtrade.strategy import IntParameter
-from liquidator_integrations.freqtrade_helpers import ZoneStrategy
 from pandas import DataFrame
+
+from liquidator_integrations.for_freqtrade import ZoneStrategy
 
 
 class LiquidatorExit(ZoneStrategy):
@@ -14,9 +15,9 @@ class LiquidatorExit(ZoneStrategy):
     The stop lies beyond the nearest zone behind and follows it. Spot, or futures with shorts at twice the stake.
     hyperopt: spaces buy and sell.
 
-    Measured by ``tests/freqtrade_table.py`` (futures, fees and funding, hourly, April to December 2020, one market
-    twice): it loses. 367 trades, -0.100 % each on average; the same on placebo marks of seeds 0 to 2: -0.056,
-    -0.214 and -0.154 %.
+    Measured by ``tests/figures/freqtrade_table.py`` (futures, fees and funding, hourly, April to December 2020, one
+    market twice): it loses. 367 trades, -0.100 % each on average; the same on placebo marks of seeds 0 to 2:
+    -0.056, -0.214 and -0.154 %.
     """
 
     stop_edge = "nearest"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import talib.abstract as ta
 from freqtrade.strategy import BooleanParameter, DecimalParameter
-from liquidator_integrations.freqtrade_helpers import ZoneStrategy, add_zones, parameter, params_of
 from pandas import DataFrame
+
+from liquidator_integrations.for_freqtrade import ZoneStrategy, add_zones, parameter, params_of
 
 
 class LiquidatorFade(ZoneStrategy):
@@ -15,9 +16,9 @@ class LiquidatorFade(ZoneStrategy):
     200 candles' range, shorts below it. Spot, or futures with shorts at twice the stake. hyperopt: spaces buy and sell;
     space zones with ``--analyze-per-epoch``.
 
-    Measured by ``tests/freqtrade_table.py`` (futures, fees and funding, hourly, April to December 2020, one market
-    twice): 670 trades, +0.147 % each on average; the same on placebo marks of seeds 0 to 2: -0.303, -0.097 and
-    -0.382 %. One market and nine months in which it rose: no evidence that zones hold.
+    Measured by ``tests/figures/freqtrade_table.py`` (futures, fees and funding, hourly, April to December 2020, one
+    market twice): 670 trades, +0.147 % each on average; the same on placebo marks of seeds 0 to 2: -0.303, -0.097
+    and -0.382 %. One market and nine months in which it rose: no evidence that zones hold.
     """
 
     event_mult = parameter("event_mult", decimals=1, space="zones")

@@ -6,8 +6,9 @@ from typing import ClassVar
 
 import talib.abstract as ta
 from freqtrade.strategy import BooleanParameter, DecimalParameter, IntParameter, informative
-from liquidator_integrations.freqtrade_helpers import ZoneStrategy, add_alignment, add_informative_zones, add_zones
 from pandas import DataFrame
+
+from liquidator_integrations.for_freqtrade import ZoneStrategy, add_alignment, add_informative_zones, add_zones
 
 
 class LiquidatorJoin(ZoneStrategy):
@@ -18,9 +19,9 @@ class LiquidatorJoin(ZoneStrategy):
     zone behind overlaps a four-hour zone, 0 does not. Spot, or futures with shorts at twice the stake. hyperopt: spaces
     buy, sell and roi.
 
-    Measured by ``tests/freqtrade_table.py`` (futures, fees and funding, hourly, April to December 2020, one market
-    twice): 129 trades, +0.129 % each on average; the same on placebo marks of seeds 0 to 2: -0.112, -0.028 and
-    +0.046 %. Too few to tell from chance.
+    Measured by ``tests/figures/freqtrade_table.py`` (futures, fees and funding, hourly, April to December 2020, one
+    market twice): 129 trades, +0.129 % each on average; the same on placebo marks of seeds 0 to 2: -0.112, -0.028
+    and +0.046 %. Too few to tell from chance.
     """
 
     minimal_roi: ClassVar[dict[str, float]] = {"0": 0.06, "1440": 0.02}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from freqtrade.strategy import DecimalParameter
-from liquidator_integrations.freqtrade_helpers import ZoneStrategy, add_features, add_targets, add_zones
 from pandas import DataFrame
+
+from liquidator_integrations.for_freqtrade import ZoneStrategy, add_features, add_targets, add_zones
 
 
 class LiquidatorModel(ZoneStrategy):
@@ -17,9 +18,9 @@ class LiquidatorModel(ZoneStrategy):
 
     One timeframe: under pandas 3.1 freqtrade 2026.9 cannot train a live bot on two once a candle has come in.
 
-    Measured by ``tests/freqtrade_table.py`` (futures, fees and funding, hourly, August to December 2020, one market
-    twice): regressor 336 trades, +0.479 % each on average, classifier 366, +0.403 %; the fade strategy without a
-    model 360, +0.634 %. The model adds nothing.
+    Measured by ``tests/figures/freqtrade_table.py`` (futures, fees and funding, hourly, August to December 2020,
+    one market twice): regressor 336 trades, +0.479 % each on average, classifier 366, +0.403 %; the fade strategy
+    without a model 360, +0.634 %. The model adds nothing.
     """
 
     min_hold = DecimalParameter(0.5, 0.95, default=0.8, decimals=2, space="buy")

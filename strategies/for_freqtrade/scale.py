@@ -7,8 +7,9 @@ from typing import Any
 
 from freqtrade.persistence import Order, Trade
 from freqtrade.strategy import DecimalParameter
-from liquidator_integrations.freqtrade_helpers import ZoneStrategy, entry_price
 from pandas import DataFrame
+
+from liquidator_integrations.for_freqtrade import ZoneStrategy, entry_price
 
 
 class LiquidatorScale(ZoneStrategy):
@@ -19,9 +20,9 @@ class LiquidatorScale(ZoneStrategy):
     profit takes half off; the rest runs until a zone breaks against it or the stop is reached, beyond the zone of the
     first entry. Spot, or futures with shorts at twice the stake. hyperopt: spaces buy and sell.
 
-    Measured by ``tests/freqtrade_table.py`` (futures, fees and funding, hourly, April to December 2020, one market
-    twice): 156 trades, +0.821 % each on average; the same on placebo marks of seeds 0 to 2: -0.276, +0.147 and
-    -0.423 %. One market and nine months in which it rose: no evidence that zones hold.
+    Measured by ``tests/figures/freqtrade_table.py`` (futures, fees and funding, hourly, April to December 2020, one
+    market twice): 156 trades, +0.821 % each on average; the same on placebo marks of seeds 0 to 2: -0.276, +0.147
+    and -0.423 %. One market and nine months in which it rose: no evidence that zones hold.
     """
 
     position_adjustment_enable = True

@@ -11,8 +11,9 @@ import backtrader as bt
 import numpy as np
 import pandas as pd
 import pytest
+
+from liquidator_integrations import sample_bars
 from liquidator_integrations.for_backtrader import CandleFeed, LiquidationZones, ZoneDiagnostics, lean_feed
-from liquidator_integrations.report import sample_bars
 
 BARS = 100_000
 ROUNDS = 7
@@ -95,7 +96,7 @@ import backtrader as bt, numpy as np
 from liquidator_core import warm_up
 from liquidator_integrations.for_backtrader import LiquidationZones, lean_feed
 from older_worker import peak_mb
-from liquidator_integrations.report import sample_bars
+from liquidator_integrations import sample_bars
 class Strategy(bt.Strategy):
     def __init__(self):
         if sys.argv[1] == "zones":

@@ -9,10 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import talib.abstract as ta
-from liquidator_integrations.freqtrade_helpers import add_features, add_zones
 from test_speed import hourly, walk
 
 from liquidator_core import Params
+from liquidator_integrations.for_freqtrade import add_features, add_zones
 
 ROWS = 100_000
 

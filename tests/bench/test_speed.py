@@ -8,22 +8,21 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet
 import pytest
 import talib
-from liquidator_integrations.report import sample_bars
+from places import SHARED
 from talipp.indicators import ATR
 from talipp.ohlcv import OHLCVFactory
 
 from liquidator_core import BAR, TRADE, Params, fold, new_signals, new_state, step, warm_up
-from liquidator_core.step import _fold
+from liquidator_core.calls import _fold
 from liquidator_core.tape import fold_trades, new_tape
+from liquidator_integrations import sample_bars
 
 MILLION = 1_000_000
-SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
 def seconds(run: Callable[[], object], rounds: int = 5) -> float:

@@ -1,0 +1,1 @@
+"""Pictures of bars, zones, levels and accounts."""

@@ -1,0 +1,44 @@
+"""Options that commands share, and their checks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from liquidator_core import Params
+
+SeedsOption = Annotated[int, typer.Option(min=0, max=1000, help="Placebo runs to set beside the backtest.")]
+ParamsOption = Annotated[
+    Path | None, typer.Option("--params", help="JSON file of parameters; those left out keep defaults.")
+]
+ChartOption = Annotated[Path | None, typer.Option(help="Where the chart goes. Default: a file in the current folder.")]
+
+
+def read_params(path: Path | None) -> Params:
+    if path is None:
+        return Params()
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path}: not JSON: {error}") from None
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: expected an object of parameters, found {type(values).__name__}")
+    return Params.from_dict(values)
+
+
+def check_target(option: str, path: Path | None, suffix: str = "") -> None:
+    """Whether a file can be written there: before the work, not after it."""
+    if path is None:
+        return
+    if path.is_dir() or not path.resolve().parent.is_dir() or (suffix and path.suffix != suffix):
+        raise ValueError(f"{option} {path}: not a {suffix}{' ' if suffix else ''}file in a folder that exists")
+
+
+def parse_numbers(option: str, text: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(number) for number in text.split(","))
+    except ValueError:
+        raise ValueError(f"{option} must be numbers with commas between them, got {text!r}") from None

@@ -1,0 +1,129 @@
+"""Reports on a terminal."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from ..evidence.report import Report
+LEVELS_SHOWN = 5
+
+
+@contextlib.contextmanager
+def progress_bar() -> Iterator[Any]:
+    """A bar on standard error while something runs, if a person is watching."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("starting", total=None)
+
+        def tell(what: str, done: int, total: int) -> None:
+            progress.update(task, description=what, completed=done, total=total)
+
+        yield tell
+
+
+def console_for(stderr: bool = False) -> Console:
+    console = Console(highlight=False, markup=False, stderr=stderr)
+    return console if console.is_terminal else Console(highlight=False, markup=False, stderr=stderr, width=120)
+
+
+def make_table(out: Console, title: str, *columns: str) -> Table:
+    style = box.SIMPLE_HEAD if out.is_terminal else box.ASCII2
+    table = Table(title=title, title_justify="left", box=style, show_edge=False, pad_edge=False)
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="left" if i == 0 else "right", no_wrap=True)
+    return table
+
+
+def print_report(out: Console, report: Report, name: str) -> None:
+    from ..market.messages import iso
+
+    bars = report.bars
+    out.print(f"{name}: {len(bars):,} bars, {iso(bars['time'][0])} to {iso(bars['time'][-1])}")
+    out.print(
+        f"Last close {format_price(bars['close'][-1])}. "
+        f"Params {report.params.digest}, memory {report.params.memory} bars."
+    )
+    if not report.warm:
+        out.print(f"{len(bars)} bars are too few to be warm: zones and levels are those of a short history.")
+    _print_zones(out, report)
+    _print_levels(out, report)
+    _print_backtest(out, report)
+
+
+def _print_zones(out: Console, report: Report) -> None:
+    out.print()
+    if report.zones.empty:
+        out.print("No live zone.")
+        return
+    table = make_table(out, "Zones", "kind", "low", "high", "USD", "quality", "touched", "held", "age")
+    for zone in report.zones.iloc[::-1].itertuples():
+        table.add_row(
+            zone.kind,
+            format_price(zone.low),
+            format_price(zone.high),
+            format_usd(zone.usd),
+            f"{zone.quality:.0f} {zone.quality_label}",
+            *map(str, (zone.touches, zone.holds, zone.age)),
+        )
+    out.print(table)
+
+
+def _print_levels(out: Console, report: Report) -> None:
+    out.print()
+    if report.levels.empty:
+        out.print("No open positions.")
+        return
+    title = f"Levels ahead, the nearest {LEVELS_SHOWN} a side"
+    table = make_table(out, title, "who", "price", "from close", "USD", "liquidated by then")
+    close = report.bars["close"][-1]
+    below = int((report.levels["side"] == "long").sum())  # the longs' come first, upwards by price
+    for level in report.levels.iloc[max(0, below - LEVELS_SHOWN) : below + LEVELS_SHOWN][::-1].itertuples():
+        away = f"{level.price / close - 1.0:+.2%}"
+        table.add_row(
+            f"{level.side}s", format_price(level.price), away, format_usd(level.usd), f"{level.share:.0%} of the side"
+        )
+    out.print(table)
+
+
+def _print_backtest(out: Console, report: Report) -> None:
+    out.print()
+    if report.fade is None:
+        out.print(f"No backtest: {report.why_no_backtest}", soft_wrap=True)
+        return
+    table = make_table(out, "Backtest: fade the zones", "", "return", "max drawdown", "trades", "won")
+    _add_result(table, "zone fade", report.fade)
+    table.add_row("buy and hold", f"{report.fade.buy_and_hold:+.1%}", "", "", "")
+    for seed, placebo in enumerate(report.placebos):
+        _add_result(table, f"placebo, seed {seed}", placebo)
+    out.print(table)
+    if report.placebos:
+        better = sum(report.fade.total_return > placebo.total_return for placebo in report.placebos)
+        out.print(f"The zones beat {better} of {len(report.placebos)} placebo runs. Costs: 0.04 % a fill, no funding.")
+
+
+def _add_result(table: Table, name: str, result: Any) -> None:
+    won = f"{result.wins / len(result.trades):.0%}" if result.trades else ""
+    table.add_row(name, f"{result.total_return:+.1%}", f"{result.max_drawdown:.1%}", str(len(result.trades)), won)
+
+
+def format_price(value: float) -> str:
+    return f"{value:,.2f}" if value >= 100.0 else f"{value:.6g}"
+
+
+def format_usd(value: float) -> str:
+    for unit, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
+        if value >= unit:
+            return f"{value / unit:,.1f}{name}"
+    return f"{value:,.3g}"

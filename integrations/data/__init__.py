@@ -1,1 +1,0 @@
-"""The embedded sample: hourly BTCUSDT candles (see NOTICE)."""

@@ -1,0 +1,1 @@
+"""What is claimed, put to the test: placebos, outcomes, backtests' results, the fit of the leverage mix."""

@@ -1,0 +1,143 @@
+"""The main job: bars in; zones, levels, a backtest that trades the zones and the same on placebo marks out."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from liquidator_core import Params, fold, levels_of, new_signals, new_state, zones_of
+
+from ..market.candles import warn_of_idle_switches
+from ..market.messages import iso
+from ..tables.checked import bars_with_marks, marks_params
+from ..tables.zones import levels_to_frame, zones_to_frame
+from .placebo import placebo_marks
+from .result import Result
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Run = Callable[[np.ndarray, Params], Result]  # a backtest of bars under Params
+Progress = Callable[[str, int, int], None]  # what is under way, steps done, steps in all
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What the engine says of a history, as of its last bar, and what trading it gave.
+
+    ``fade`` is None where no backtest could be run, and ``why_no_backtest`` says why. ``placebos`` are the same
+    strategy on marks that share everything with the real ones but the event, one a seed.
+    """
+
+    bars: np.ndarray
+    params: Params
+    signals: np.ndarray
+    zones: pd.DataFrame
+    levels: pd.DataFrame
+    fade: Result | None
+    placebos: list[Result]
+    why_no_backtest: str
+
+    @property
+    def warm(self) -> bool:
+        """Whether the history holds the rows that a signal depends on."""
+        return len(self.bars) >= self.params.memory
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON values: times in ISO 8601, unknown numbers null."""
+        return {
+            "params": self.params.to_dict(),
+            "params_digest": self.params.digest,
+            "bars": len(self.bars),
+            "first": iso(self.bars["time"][0]),
+            "last": iso(self.bars["time"][-1]),
+            "close": float(self.bars["close"][-1]),
+            "warm": self.warm,
+            "zones": _records(self.zones),
+            "levels": _records(self.levels),
+            "backtest": None
+            if self.fade is None
+            else {
+                "zone_fade": _result(self.fade),
+                "buy_and_hold": {"total_return": self.fade.buy_and_hold},
+                "placebo": [_result(result) for result in self.placebos],
+            },
+            "why_no_backtest": self.why_no_backtest or None,
+        }
+
+
+def make_report(
+    bars: np.ndarray,
+    params: Params | None = None,
+    seeds: int = 5,
+    progress: Progress | None = None,
+    run: Run | None = None,
+) -> Report:
+    """A report on (n,) BAR, checked bars.
+
+    seeds     number of placebo runs, of seeds 0, 1, 2 and so on
+    progress  is told what is under way, the steps done and the steps in all
+    run       makes the backtest of bars and Params; None: there is none. What it raises as ImportError or ValueError is
+              told in ``why_no_backtest``
+    """
+    params = params or Params()
+    warn_of_idle_switches(bars, params)
+    tell = progress or (lambda what, done, total: None)
+    total = 1 if run is None else seeds + 2
+    tell("folding bars", 0, total)
+    record = params.to_record()
+    state = new_state(record)
+    signals = new_signals(len(bars))
+    fold(state, record, bars, signals)
+    close = float(state["close"][0])
+    fade: Result | None = None
+    placebos: list[Result] = []
+    why = "not asked for"
+    if run is not None:
+        try:
+            tell("backtest", 1, total)
+            fade, why = run(bars, params), ""
+        except (ImportError, ValueError) as error:
+            why = str(error)
+    if run is not None and fade is not None:
+        for seed in range(seeds):
+            tell(f"placebo {seed + 1} of {seeds}", seed + 2, total)
+            fakes = placebo_marks(bars, params, seed)
+            placebos.append(run(bars_with_marks(bars, fakes), marks_params(params)))
+    tell("done", total, total)
+    return Report(
+        bars,
+        params,
+        signals,
+        zones_to_frame(zones_of(state, record), close),
+        levels_to_frame(levels_of(state, record), close),
+        fade,
+        placebos,
+        why,
+    )
+
+
+def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    return [{name: _plain(value) for name, value in row.items()} for row in frame.to_dict("records")]
+
+
+def _plain(value: Any) -> Any:
+    if hasattr(value, "isoformat"):
+        return iso(value.value // 1_000_000)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _result(result: Result) -> dict[str, Any]:
+    return {
+        "total_return": result.total_return,
+        "max_drawdown": result.max_drawdown,
+        "trades": len(result.trades),
+        "wins": result.wins,
+        "final_value": result.final_value,
+    }

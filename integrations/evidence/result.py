@@ -1,0 +1,56 @@
+"""What a backtest gave."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+
+class ClosedTrade(NamedTuple):
+    """From flat to flat. Times are those of the opens of the bars in which it was filled; entry is the first fill."""
+
+    entry_ms: int
+    exit_ms: int
+    entry_price: float
+    exit_price: float
+    size: float  # base units; below 0 is short
+    pnl: float  # usd after commission
+    commission: float  # usd, both ways
+    stopped: bool  # by its stop order
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """What a backtest gave. Returns and drawdown are shares: 0.1 is 10 %.
+
+    ``equity`` is the account's value at the close of each bar, from the first on which the strategy could act;
+    ``equity_ms`` the open times of these bars. A position still open at the end is in ``final_value`` at the last
+    close, not in ``trades``.
+    """
+
+    cash: float
+    final_value: float
+    max_drawdown: float
+    trades: list[ClosedTrade]
+    equity_ms: np.ndarray
+    equity: np.ndarray
+    buy_and_hold: float
+
+    @property
+    def total_return(self) -> float:
+        return self.final_value / self.cash - 1.0
+
+    @property
+    def wins(self) -> int:
+        """Trades that made money after commission."""
+        return sum(trade.pnl > 0.0 for trade in self.trades)
+
+
+def buy_and_hold(bars: np.ndarray, warm: int, commission: float = 0.0004) -> float:
+    """The return of all cash put in at the first open that a strategy could trade at, valued at the last close.
+
+    warm   rows it takes until a signal is known: ``Params.memory``; the open is that of the row after them
+    """
+    return float(bars["close"][-1] / (bars["open"][warm] * (1.0 + commission)) - 1.0)

@@ -1,0 +1,166 @@
+"""Zones in a freqtrade strategy: columns, plots, stops, entries, hyperopt parameters and FreqAI features.
+
+>>> class Strategy(IStrategy):  # doctest: +SKIP
+...     startup_candle_count = startup_candle_count()
+...
+...     def populate_indicators(self, dataframe, metadata):
+...         return add_zones(dataframe, metadata=metadata)
+
+Every function takes the frame as freqtrade hands it over (``date`` a column, candles closed) and never changes it. A
+column's value on a row depends on the last ``params.memory`` rows alone, so that backtest, hyperopt, dry run and live
+agree; ``startup_candle_count`` makes freqtrade load these rows.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import pandas as pd
+
+from liquidator_core import BAR, SIGNAL, Params
+from liquidator_core.alignment import alignment
+from liquidator_core.timeframes import TIMEFRAMES, timeframe_ms
+
+from ..market.candles import OnBad, column_ms
+from ..tables.signals import signal_columns
+
+_LOG = logging.getLogger("liquidator")
+Frame: TypeAlias = "pd.DataFrame"
+Metadata: TypeAlias = Mapping[str, Any] | None
+Edge: TypeAlias = Literal["fade", "join", "nearest"]
+FARTHEST_ATR = 10.0
+SIGNAL_CANDLES = 12  # before an entry; a bot on Binance futures has 19 rows that are known
+SUPPORT_COLOUR = "38, 166, 154"
+RESISTANCE_COLOUR = "239, 83, 80"
+_ABOVE = ("resistance", "resistance_low", "resistance_high", "level_above")
+PLACES = ("support", "resistance", "level_below", "level_above")
+KINDS = ("support", "resistance")
+EDGES = ("fade", "join", "nearest")
+_COLUMNS = ("date", *(BAR.names or ())[1:])
+
+
+def startup_candle_count(params: Params | None = None, extra: int = 0) -> int:
+    """Candles that freqtrade must load before the first one to trade on: ``params.memory + extra``.
+
+    extra   look-back of indicators that are computed from zone columns; those computed from candles need none unless
+            they look back further than ``params.memory``
+
+    One call to Binance futures gives 499 candles, to its spot market 1000: below 499 a bot starts with one call a pair.
+    """
+    return (Params() if params is None else params).memory + extra
+
+
+def add_zones(
+    dataframe: Frame,
+    params: Params | None = None,
+    prefix: str = "lz_",
+    on_bad: OnBad = "skip",
+    metadata: Metadata = None,
+) -> Frame:
+    """The frame with every field of SIGNAL as a column: ``lz_support``, ``lz_fade``, ``lz_atr`` and so on.
+
+    dataframe  candles as freqtrade hands them over; open interest, funding rate, taker buy volume and observed
+               liquidations are used where ``freqtrade_feeds`` added them, other columns are not looked at
+    params     defaults if None; ``startup_candle_count(params)`` belongs to them
+    on_bad     "skip": a candle with a bad value is a skipped row, NaN and 0, and logged, and a frame of fewer candles
+               than ``params.memory``, on which every row is unknown, is logged; "raise": both raise ValueError
+    metadata   freqtrade's; its pair and the candles' timeframe are named by errors and log lines
+
+    Returns a new frame: the columns given, then float64 (NaN = unknown or none) and int64 ones, joined at once. Raises
+    ValueError for missing columns, a volume without a single value, dates that go back or repeat, and where a column of
+    that name is there already. Cost: that of ``signal_columns``.
+    """
+    params = Params() if params is None else params
+    columns = zone_signals(dataframe, params, on_bad, metadata).add_prefix(prefix)
+    return joined_columns(dataframe, columns, metadata)
+
+
+def add_informative_zones(
+    dataframe: Frame,
+    params: Params | None = None,
+    prefix: str = "lz_",
+    on_bad: OnBad = "skip",
+    metadata: Metadata = None,
+) -> Frame:
+    """``add_zones`` for a method under ``@informative``: after warm-up no value is NaN.
+
+    freqtrade fills a NaN of a larger timeframe with what stood there before, so that a zone that is gone would stay for
+    ever. Here a price above the close that does not exist is infinite, and everything else that does not exist is 0,
+    the ATR of a skipped candle too.
+    """
+    params = Params() if params is None else params
+    frame = add_zones(dataframe, params, prefix, on_bad, metadata)
+    names = [prefix + name for name in SIGNAL.names or ()]
+    absent = {prefix + name: np.inf if name in _ABOVE else 0.0 for name in SIGNAL.names or ()}
+    warm = np.arange(len(frame)) >= params.memory - 1
+    frame[names] = frame[names].mask(frame[names].isna() & warm[:, None], pd.Series(absent), axis=1)
+    return frame
+
+
+def add_alignment(dataframe: Frame, timeframes: list[str], prefix: str = "lz_") -> Frame:
+    """The frame with ``lz_support_alignment`` and ``lz_resistance_alignment``, 0 to 100.
+
+    The share of ``timeframes`` with a zone that overlaps this timeframe's nearest support (or resistance). A frame
+    knows each timeframe's nearest support and resistance alone, so that this is at most what
+    ``frames.alignment_columns``, which knows all zones, would say. ``dataframe`` holds the columns of ``add_zones``
+    and, for each timeframe, those of ``add_informative_zones`` as ``@informative`` names them (``lz_support_low_4h``).
+    NaN without a zone of its own, and where one of the timeframes is not warm.
+    """
+    others = []
+    for timeframe in timeframes:
+        columns = {edge: [f"{prefix}{kind}_{edge}_{timeframe}" for kind in KINDS] for edge in ("low", "high")}
+        others.append({edge: dataframe[names].to_numpy() for edge, names in columns.items()})
+    aligned = {}
+    for kind in KINDS:
+        low, high = (dataframe[f"{prefix}{kind}_{edge}"].to_numpy() for edge in ("low", "high"))
+        aligned[f"{prefix}{kind}_alignment"] = alignment(low, high, others)
+    return joined_columns(dataframe, pd.DataFrame(aligned, index=dataframe.index), None)
+
+
+def market_of(dataframe: Frame, metadata: Metadata) -> str:
+    """``BTC/USDT 5m``: the pair of freqtrade's metadata, and the shortest step between the first thousand candles."""
+    pair = str((metadata or {}).get("pair", "candles"))
+    if "date" not in getattr(dataframe, "columns", ()) or len(dataframe) < 2:
+        return pair
+    try:
+        steps = np.abs(np.diff(column_ms(dataframe["date"].iloc[:1000])))
+    except (ValueError, TypeError):  # which is told where the dates are needed
+        return pair
+    step = min(steps[steps > 0].tolist(), default=0)
+    return " ".join([pair, *(name for name in TIMEFRAMES if timeframe_ms(name) == step)])
+
+
+def zone_signals(dataframe: Frame, params: Params, on_bad: OnBad, metadata: Metadata) -> Frame:
+    """The SIGNAL of every candle."""
+    market = market_of(dataframe, metadata)
+    columns = signal_columns(feed_candles(dataframe, market), params, on_bad=on_bad, market=market)
+    check_length(dataframe, params, on_bad, market)
+    return columns
+
+
+def feed_candles(dataframe: Frame, market: str) -> Frame:
+    """What of a strategy's frame are candles and feeds, by BAR's own names: others may mean anything."""
+    candles = dataframe[[name for name in _COLUMNS if name in dataframe.columns]]
+    if len(candles) and "volume" in candles and "liq_long_usd" not in candles and candles["volume"].isna().all():
+        raise ValueError(f"{market}: volume: found no value in all {len(candles)} rows, without it there are no zones")
+    return candles
+
+
+def check_length(dataframe: Frame, params: Params, on_bad: OnBad, market: str) -> None:
+    """Raise for a frame that is too short, or log it."""
+    if len(dataframe) < params.memory:
+        text = f"{market}: {len(dataframe)} candles are too few: a row depends on {params.memory}, so all are unknown"
+        if on_bad == "raise":
+            raise ValueError(f"{text}; set startup_candle_count = startup_candle_count(params) and load more candles")
+        _LOG.warning(text)
+
+
+def joined_columns(dataframe: Frame, columns: Frame, metadata: Metadata) -> Frame:
+    twice = [name for name in columns if name in dataframe.columns]
+    if twice:
+        market = market_of(dataframe, metadata)
+        raise ValueError(f"{market}: column {twice[0]!r} is there already: choose another prefix")
+    return pd.concat([dataframe, columns], axis=1)

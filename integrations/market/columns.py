@@ -1,0 +1,229 @@
+"""Columns of anything that holds rows with names: numbers, times, sides and ids as arrays."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any, TypeAlias
+
+import numpy as np
+import pyarrow as pa
+
+from .messages import describe_row, fail_row
+from .names import MAKER_NAMES, MAKER_SIDES, SIDES, normal_name
+from .times import TIME_ALLOWED, check_ms, ms_from_numbers
+
+#: Stands for the id of an event that has none.
+NO_ID = -1
+_LONGEST_NUMBER = len(str(-(2**63)))
+_NO_IDS = ("", "none", "nan", "<na>", "nat")
+
+
+def cell_kind(cell: str) -> str:
+    if cell.lower() in ("true", "false"):
+        return "b"
+    try:
+        float(cell)
+    except ValueError:
+        return "?"
+    return "n"
+
+
+def columns_of(data: Any) -> tuple[list[str], Callable[[str], pa.Array]]:
+    """(names, a function that gives the column of a name) of anything that holds columns or rows with names.
+
+    A frame (pandas, polars), a ``pyarrow.Table``, a structured array, a mapping of columns, or any iterable of
+    mappings, whose first one has every name. A pandas frame without a column ``time`` gives its DatetimeIndex as that.
+    Raises TypeError for anything else and, naming the row, for a column whose values are of no one type.
+    """
+    if isinstance(data, np.ndarray) and data.dtype.names:
+        names = list(data.dtype.names)
+        return names, lambda name: _array(np.ascontiguousarray(data[name]), name)
+    if isinstance(data, Mapping):
+        names = list(map(str, data))
+        return names, lambda name: _array(data[name], name)
+    if hasattr(data, "iloc"):
+        if not hasattr(data, "columns"):
+            raise TypeError(f"expected rows with names, columns or a table, got {type(data).__name__}")
+        if not data.columns.is_unique:
+            twice = data.columns[data.columns.duplicated()]
+            raise ValueError(f"columns come twice: {', '.join(map(repr, twice))}: keep one of each")
+        index = {"time": data.index} if data.index.dtype.kind == "M" and "time" not in data.columns else {}
+        names = [*map(str, data.columns), *index]
+        return names, lambda name: _array(index.get(name, data[name] if name in data.columns else None), name)
+    if isinstance(data, pa.Table) or hasattr(data, "__arrow_c_stream__"):
+        table = pa.table(data)
+        return table.column_names, lambda name: _in_one_piece(table[name])
+    if isinstance(data, (str, bytes)) or not hasattr(data, "__iter__"):
+        raise TypeError(f"expected rows with names, columns or a table, got {type(data).__name__}")
+    rows = list(data)
+    for row, values in enumerate(rows):
+        if not isinstance(values, Mapping):
+            raise TypeError(f"row {row}: found {values!r:.80}, allowed a mapping of names to values")
+    names = list(map(str, rows[0])) if rows else []
+    return names, lambda name: _array([values.get(name) for values in rows], name)
+
+
+def held(data: Any) -> Any:
+    """What can be read more than once: ``data``, or what it gives if it gives it but once."""
+    if hasattr(data, "__next__"):
+        return pa.table(data) if hasattr(data, "__arrow_c_stream__") else list(data)
+    return data
+
+
+def _array(values: Any, name: str) -> pa.Array:
+    try:
+        array = pa.array(values, from_pandas=True)
+        objects = isinstance(values, list) or getattr(getattr(values, "dtype", None), "kind", "") == "O"
+        number = pa.types.is_integer(array.type) or pa.types.is_floating(array.type)
+        mixed = objects and number and True in map(_is_bool, values)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        mixed = True
+    if mixed:
+        values = list(values)
+        kinds = [type(value).__name__ for value in values]
+        other = (row for row, kind in enumerate(kinds) if kind not in (kinds[0], "NoneType"))
+        row = next(other, max(range(len(kinds)), key=lambda row: len(str(values[row]))))  # else one that is too large
+        found = f"found {values[row]!r:.80}"
+        raise TypeError(f"row {row}, {name}: {found}, allowed one type throughout: row 0 has {kinds[0]}")
+    return _in_one_piece(array)
+
+
+def _is_bool(value: object) -> bool:
+    return value is True or value is False
+
+
+def _in_one_piece(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+
+
+def different_values(column: pa.Array) -> list[Any]:
+    """The different values of a column, in order of appearance."""
+    return [value for value in column.unique().to_pylist() if value is not None]
+
+
+def id_column(column: pa.Array) -> tuple[np.ndarray, bool]:
+    """(ids as int64, whether they are numbers, which have an order); missing ones are NO_ID. See ``id_of``."""
+    column = _decoded(column)
+    if _is_text(column.type) or pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
+        with contextlib.suppress(pa.ArrowException):
+            return column.cast(pa.int64()).fill_null(NO_ID).to_numpy(zero_copy_only=False), True
+    values = map(str, column.to_pylist())
+    ids = [digest_of(text) if len(text) > _LONGEST_NUMBER else id_of(text)[0] for text in values]
+    return np.array(ids, np.int64), False
+
+
+def id_of(value: object) -> tuple[int, bool]:
+    """(an id as int64, whether it is a number); a missing one is NO_ID.
+
+    Text that is no such number is digested to 63 bits: two ids among a million share one with a chance below 1e-7.
+    """
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = str(value)
+    if text.lower() in _NO_IDS:
+        return NO_ID, False
+    if text.isascii() and text.removeprefix("-").isdecimal() and -(2**63) <= int(text) < 2**63:
+        return int(text), True
+    return digest_of(text), False
+
+
+def digest_of(text: str) -> int:
+    """63 bits of a text, the same in every process."""
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+
+
+def whole_column(table: pa.Table, name: str) -> pa.Array:
+    """A column in one piece, dictionaries decoded."""
+    column = table[name]
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+
+
+def _decoded(column: pa.Array) -> pa.Array:
+    """A column of categories as the values they stand for."""
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def number_column(column: pa.Array, field: str) -> np.ndarray:
+    """A column of numbers, or of text that spells them, as float64; missing ones are NaN."""
+    column = _decoded(column)
+    kind = column.type
+    number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    if not (number or _is_text(kind) or pa.types.is_null(kind)):
+        raise TypeError(f"{field} must be numbers, got a column of {kind}")
+    try:
+        return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
+    except pa.ArrowException:
+        row = next(row for row, text in enumerate(column.to_pylist()) if text is not None and cell_kind(text) != "n")
+        raise TypeError(describe_row(row, None, field, column[row].as_py(), "a number")) from None
+
+
+def time_column(column: pa.Array) -> np.ndarray:
+    """A column of numbers in s, ms, us or ns, of timestamps or of ISO text as int64 ms; missing ones raise."""
+    column = _decoded(column)
+    kind = column.type
+    if column.null_count:
+        fail_row(column.is_null().index(True).as_py(), None, "time", None, TIME_ALLOWED)
+    if _is_text(kind):
+        column = _text_times(column)
+    elif pa.types.is_date(kind):
+        column = column.cast(pa.timestamp("ms"))
+    elif not (pa.types.is_timestamp(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise TypeError(f"time must be numbers, timestamps or ISO text, got a column of {kind}")
+    if pa.types.is_timestamp(column.type):
+        zone = column.type.tz
+        time = column.cast(pa.timestamp("ms", zone), safe=False).cast(pa.int64()).to_numpy(zero_copy_only=False)
+        check_ms(time)
+        return np.asarray(time)
+    return ms_from_numbers(column.to_numpy(zero_copy_only=False))
+
+
+def _text_times(column: pa.Array) -> pa.Array:
+    """Numbers or ISO text, with or without a zone (without: UTC), the same throughout."""
+    for kind in (pa.int64(), pa.float64(), pa.timestamp("ns", "UTC"), pa.timestamp("ns")):
+        try:
+            return column.cast(kind)
+        except pa.ArrowException:
+            continue
+    for row, text in enumerate(column.to_pylist()):
+        try:
+            datetime.fromisoformat(text)
+        except ValueError:
+            fail_row(row, None, "time", text, "a number or ISO 8601 text")
+    raise ValueError("time: found text with and without a zone, allowed one form throughout")
+
+
+def side_column(column: pa.Array, name: str, meaning: Mapping[str, int] | None = None) -> np.ndarray:
+    """A column of sides as int8 +1 (the aggressor bought) and -1; ``meaning`` stands in for the usual words."""
+    maker = meaning is None and normal_name(name) in MAKER_NAMES
+    allowed = "true or false" if maker else "A, B, buy, sell, b, s, bid, ask, +1 or -1"
+    if meaning is None:
+        meaning = MAKER_SIDES if maker else SIDES
+    else:
+        allowed = ", ".join(meaning)
+    if pa.types.is_boolean(column.type) and not maker:
+        raise TypeError(f"side must be {allowed}, got a column of {column.type}")
+    if pa.types.is_null(column.type):
+        fail_row(0, None, "side", None, allowed)
+    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+    values = coded.dictionary.to_pylist()
+    codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    signs = np.array([meaning.get(str(value).strip().lower(), 0) for value in values] + [0], np.int8)
+    sides: np.ndarray = signs[codes]
+    if not sides.all():
+        row = int((sides == 0).argmax())
+        fail_row(row, None, f"side (column {name!r})", column[row].as_py(), allowed, int((sides == 0).sum()) - 1)
+    return sides
+
+
+Events: TypeAlias = (
+    Any  # rows with names, columns, a frame, an Arrow table, a structured array; see ``files.columns_of``
+)

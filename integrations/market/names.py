@@ -1,0 +1,120 @@
+"""Names of columns and fields: one table for candles, trades, liquidations, rates and markets."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+#: Column names that mean a candle's time (open of the bar); compared as ``normal_name`` writes them.
+CANDLE_TIMES = ("time", "timestamp", "ts", "date", "datetime", "open_time")
+#: Accepted column names of each BAR field but time; compared as ``normal_name`` writes them.
+CANDLE_NAMES: dict[str, tuple[str, ...]] = {
+    "open": ("open",),
+    "high": ("high",),
+    "low": ("low",),
+    "close": ("close",),
+    "volume": ("volume",),
+    "taker_buy": (
+        "taker_buy",
+        "taker_buy_base",
+        "taker_buy_volume",
+        "taker_buy_base_volume",
+        "taker_buy_base_asset_volume",
+        "taker_base_vol",
+    ),
+    "open_interest": ("open_interest", "openinterest", "oi"),
+    "funding_rate": ("funding_rate", "funding"),
+    "liq_long_usd": ("liq_long_usd",),
+    "liq_long_price": ("liq_long_price",),
+    "liq_short_usd": ("liq_short_usd",),
+    "liq_short_price": ("liq_short_price",),
+    "large_sell_usd": ("large_sell_usd",),
+    "large_sell_price": ("large_sell_price",),
+    "large_buy_usd": ("large_buy_usd",),
+    "large_buy_price": ("large_buy_price",),
+}
+#: Accepted column names of each TRADE field. Of several times or sides the first named here is read.
+TRADE_NAMES: dict[str, tuple[str, ...]] = {
+    "time": ("time", "timestamp", "ts", "transact_time", "T", "datetime", "date"),
+    "price": ("price", "px", "p"),
+    "size": ("size", "sz", "amount", "qty", "quantity", "q"),
+    "side": ("side", "is_buyer_maker", "isbuyermaker", "m", "type"),
+}
+#: Accepted column names of the sums that ``read_liquidations`` reads.
+LIQUIDATION_NAMES: dict[str, tuple[str, ...]] = {
+    "liq_long_usd": ("liq_long_usd", "long_usd", "longusd"),
+    "liq_short_usd": ("liq_short_usd", "short_usd", "shortusd"),
+}
+#: The columns of a kline as Binance sends and publishes it, and of a candle as ccxt returns it.
+KLINE_COLUMNS = (
+    "open_time",
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "close_time",
+    "quote_volume",
+    "count",
+    "taker_buy_volume",
+    "taker_buy_quote_volume",
+    "ignore",
+)
+CCXT_COLUMNS = ("time", "open", "high", "low", "close", "volume")
+MARKET_NAMES = ("symbol", "coin", "pair")
+MAKER_NAMES = ("is_buyer_maker", "isbuyermaker", "m")
+SIDES = {"b": 1, "buy": 1, "bid": 1, "1": 1, "+1": 1, "1.0": 1, "a": -1, "s": -1, "sell": -1, "ask": -1}
+SIDES |= {"-1": -1, "-1.0": -1}
+MAKER_SIDES = {"true": -1, "1": -1, "1.0": -1, "false": 1, "0": 1, "0.0": 1}
+
+
+def normal_name(name: object) -> str:
+    """A column name as the tables of names write it: lower case, underscores; single letters keep their case."""
+    text = str(name).strip()
+    return text if len(text) == 1 else text.lower().replace(" ", "_").replace("-", "_")
+
+
+_TIMES = (
+    *("timestampms", "timestamp_ms", "create_time_ms", "trade_time_ms", "time", "timestamp", "ts", "transact_time"),
+    *("T", "createdat", "created_at", "createtime", "create_time", "t", "datetime", "date"),
+)
+#: Accepted names of each field of a trade. Of several times, sides or ids the first named here is read.
+NAMES: dict[str, tuple[str, ...]] = {
+    "time": _TIMES,
+    "price": ("price", "px", "p", "rate", "trade_price"),
+    "size": ("size", "sz", "amount", "qty", "quantity", "q", "v", "volume", "trade_volume"),
+    "side": ("side", *MAKER_NAMES, "direction", "takerside", "taker_side", "S", "s", "ask_bid", "type"),
+    "id": ("id", "tid", "trade_id", "tradeid", "execid", "sequence", "sequential_id"),
+    "venue": ("venue", "exchange"),
+    "coin": ("coin",),
+    "market": ("symbol", "market", "instid", "instrument_name", "product_id", "contract", "contract_code"),
+}
+#: The name under which a size goes before every other: it is in base units, whatever the venue counts.
+BASE_SIZE = "base_size"
+LIQUIDATION_FIELDS: dict[str, tuple[str, ...]] = {
+    "time": _TIMES,
+    "price": ("price", "px", "p", "ap", "bkpx", "bankruptcy_price"),
+    "side": ("side", "posside", "pos_side", "S", "direction", "dir"),
+    "usd": ("value_usd", "usd_value", "usd", "usdvalue", "value", "notional", "quotevalue", "quote_value"),
+    "size": ("size", "sz", "quantity", "qty", "q", "v", "amount", "basevalue", "base_value"),
+    "id": NAMES["id"],
+    "venue": NAMES["venue"],
+    "coin": NAMES["coin"],
+    "market": NAMES["market"],
+}
+RATE_NAMES: dict[str, tuple[str, ...]] = {
+    "time": (*_TIMES, "fundingtime", "funding_time"),
+    "funding_rate": ("funding_rate", "fundingrate", "funding", "lastfundingrate", "rate"),
+    "open_interest": ("open_interest", "openinterest", "openinterestamount", "sumopeninterest", "oi"),
+    "coin": ("coin", "symbol"),
+}
+
+
+def needed_name(
+    found: Mapping[str, str], names: Sequence[str], wanted: Mapping[str, Sequence[str]], target: str
+) -> str:
+    if target not in found:
+        raise ValueError(
+            f"missing column for {target}: found {', '.join(map(repr, names)) or 'none'}; "
+            f"accepted names (any case): {', '.join(wanted[target])}"
+        )
+    return found[target]
