@@ -31,6 +31,7 @@ LEAST_MOVES = 40  # to compare with what knows the move alone
 
 SOURCES = ("none", "prior", "mixed", "learned")
 SIDES = ("long", "short")
+_UNKNOWN = {"n": 0, "moves": 0, "coverage": np.nan, "gain": np.nan, "rival": (np.nan, np.nan)}
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,7 @@ def prior(laws: tuple[Law, Law], hours: int, cold: int) -> Scale:
     for values in (a, band, weight):
         values[:cold] = np.nan
     count = np.zeros((hours, 2), np.int64)
-    unknown = {"n": 0, "moves": 0, "coverage": np.nan, "gain": np.nan, "rival": (np.nan, np.nan)}
-    return Scale(a, band, weight, count, {side: dict(unknown) for side in SIDES}, [])
+    return Scale(a, band, weight, count, {side: _UNKNOWN.copy() for side in SIDES}, [])
 
 
 def moves_ahead(bars: np.ndarray, feed: Feed, hours: int) -> tuple[np.ndarray, np.ndarray]:
@@ -109,118 +109,123 @@ def learn(
     Raises ValueError for a feed that is not in USD. Cost: the quantiles of 720 values a row.
     """
     scale = prior(laws, len(bars), cold)
-    close = bars["close"]
-    span = TAUGHT - horizon + 1  # a move is known once its horizon has passed
     for which, (side, law) in enumerate(zip(SIDES, laws, strict=True)):
-        move = ahead[:, which] / close - 1.0
-        away = np.abs(move)
-        shape = logs(turnover, ledger_usd[:, which], move, law.b)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            answer = np.log((observed[:, which] + FLOOR_USD) / turnover)
-        residual = np.where(np.isfinite(shape), answer - law.a - shape, np.nan)
-        _check_usd(side, law, observed[:, which], shape, turnover, close, residual)
-        known = np.full(len(bars), np.nan)
-        known[horizon:] = residual[:-horizon]
-        quantiles, count = trailing_quantiles(known, span, (0.1, 0.5, 0.9))
-        nothing = _trailing_count(~np.isnan(known) & (np.roll(observed[:, which], horizon) > 0.0), span) == 0
-        unlike = (count >= HALFWAY) & (nothing | (np.abs(quantiles[:, 1]) > np.log(UNLIKE)))
-        weight = np.where(unlike, 0.0, count / (count + HALFWAY))
-        low, middle, high = np.where(np.isnan(quantiles), 0.0, quantiles).T
-        scale.a[:, which] += weight * middle
-        scale.band[:, which, 0] += weight * (low - middle - scale.band[:, which, 0])
-        scale.band[:, which, 1] += weight * (high - middle - scale.band[:, which, 1])
-        scale.weight[:, which] += weight
-        scale.count[cold:, which] = count[cold:]
-        shift = (scale.a[:, which] - law.a)[:, None]
-        seen = ~np.isnan(residual) & ~np.isnan(shift[:, 0])
-        ends = (shift + scale.band[:, which])[seen]
-        inside = (residual[seen] >= ends[:, 0]) & (residual[seen] <= ends[:, 1])
-        rival = _Rival.of(answer[seen], away[seen])
-        scale.evidence[side] = {
-            "n": int(count[-1]) if len(bars) > cold else 0,
-            "moves": len(inside),
-            "coverage": float(inside.mean()) if len(inside) else np.nan,
-            "gain": rival.beaten_by(residual[seen] - shift[seen, 0]),
-            "rival": rival.line,
-        }
+        asked = ahead[:, which] / bars["close"] - 1.0, observed[:, which], ledger_usd[:, which]
+        moves = _Moves.of(law, turnover, *asked)
+        moves.check_usd(side, law, turnover, bars["close"])
+        taught = moves.taught(horizon)
+        g, median = taught.weight, taught.median
+        scale.a[:, which] += g * median
+        scale.band[:, which, 0] += g * (taught.low - median - scale.band[:, which, 0])
+        scale.band[:, which, 1] += g * (taught.high - median - scale.band[:, which, 1])
+        scale.weight[:, which] += g
+        scale.count[cold:, which] = taught.count[cold:]
         if len(bars) > cold:
-            last = int(count[-1]), float(quantiles[-1, 1]), bool(unlike[-1]), bool(nothing[-1])
-            scale.told.extend(_remarks(side, market, *last))
-                _remarks(side, int(count[-1]), float(quantiles[-1, 1]), bool(unlike[-1]), bool(nothing[-1]), market)
-            )
+            scale.evidence[side] = moves.evidence(scale.a[:, which] - law.a, scale.band[:, which], taught.count)
+            scale.told.extend(taught.remarks(side, market))
     return scale
+
+
+@dataclass(frozen=True)
+class _Taught:
+    """What the moves known by each hour taught."""
+
+    count: np.ndarray
+    weight: np.ndarray  # g
+    low: np.ndarray  # quantiles of the residuals, 0 without any
+    median: np.ndarray
+    high: np.ndarray
+    nothing: np.ndarray  # whether nothing was liquidated in any of them
+    unlike: np.ndarray  # whether they are no dollars of this feed
+
+    def remarks(self, side: str, market: str) -> list[str]:
+        """What did not go as asked, as of the last hour."""
+        count, median = int(self.count[-1]), float(self.median[-1])
+        if count == 0:
+            return [f"observed covers no {side} move of the trailing 30 days: the prior is used"]
+        if self.unlike[-1] and self.nothing[-1]:
+            return [f"observed saw no {side} liquidated in {count} moves of the trailing 30 days: the prior is used"]
+        times = f"observed {side}_usd is {np.exp(median):.2g} times what the prior expects"
+        if self.unlike[-1]:
+            return [f"{times}, so it is not of this coin or not in dollars of this feed: the prior is used"]
+        if count >= LEARNED and median > np.log(UNUSUAL) and market == "perpetual":
+            return [f"{times} of perpetual candles: if these are spot candles, say market='spot'"]
+        if count >= LEARNED and median < -np.log(UNUSUAL) and market == "spot":
+            return [f"{times} of spot candles: if these are perpetual candles, say market='perpetual'"]
+        return []
+
+
+@dataclass(frozen=True)
+class _Moves:
+    """A side's moves and what a feed saw of them, at the hours that they begin with; NaN where there is none."""
+
+    away: np.ndarray  # how far, share of the close
+    usd: np.ndarray  # liquidated
+    shape: np.ndarray  # the law without its a
+    answer: np.ndarray  # ln((usd + 10,000) / T)
+    residual: np.ndarray  # of the prior
+
+    @classmethod
+    def of(cls, law: Law, turnover: np.ndarray, move: np.ndarray, usd: np.ndarray, ledger_usd: np.ndarray) -> _Moves:
+        shape = logs(turnover, ledger_usd, move, law.b)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            answer = np.log((usd + FLOOR_USD) / turnover)
+        residual = np.where(np.isfinite(shape), answer - law.a - shape, np.nan)
+        return cls(np.abs(move), usd, shape, answer, residual)
+
+    def taught(self, horizon: int) -> _Taught:
+        """A move is known once its horizon has passed."""
+        span = TAUGHT - horizon + 1
+        residual, usd = (np.r_[np.full(horizon, np.nan), some][: len(some)] for some in (self.residual, self.usd))
+        quantiles, count = trailing_quantiles(residual, span, (0.1, 0.5, 0.9))
+        low, median, high = np.where(np.isnan(quantiles), 0.0, quantiles).T
+        nothing = _trailing_count(~np.isnan(residual) & (usd > 0.0), span) == 0
+        unlike = (count >= HALFWAY) & (nothing | (np.abs(median) > np.log(UNLIKE)))
+        weight = np.where(unlike, 0.0, count / (count + HALFWAY))
+        return _Taught(count, weight, low, median, high, nothing, unlike)
+
+    def evidence(self, shift: np.ndarray, band: np.ndarray, count: np.ndarray) -> dict[str, Any]:
+        """How the law in use did, ``shift`` from the prior and with the ``band`` of each hour, beside a rival that
+        knows the move alone: a line in its logarithm, fitted on the first half of the moves.
+        """
+        seen = ~np.isnan(self.residual) & ~np.isnan(shift)
+        errors, ends = (self.residual - shift)[seen], band[seen]
+        inside = (errors >= ends[:, 0]) & (errors <= ends[:, 1])
+        told = {**_UNKNOWN, "n": int(count[-1]), "moves": len(errors)}
+        if len(errors):
+            told["coverage"] = float(inside.mean())
+        if len(errors) >= LEAST_MOVES:
+            half = len(errors) // 2
+            line, answer = np.column_stack([np.ones(len(errors)), np.log(self.away[seen])]), self.answer[seen]
+            fitted = np.linalg.lstsq(line[:half], answer[:half], rcond=None)[0]
+            own = answer[half:] - line[half:] @ fitted
+            told["rival"] = tuple(fitted.tolist())
+            told["gain"] = float(1.0 - np.mean(errors[half:] ** 2) / np.mean(own**2))
+        return told
+
+    def check_usd(self, side: str, law: Law, turnover: np.ndarray, close: np.ndarray) -> None:
+        """Raise for a feed in coins, told by its sums beside turnover, and beside what the prior expects."""
+        moves = ~np.isnan(self.residual)
+        if moves.sum() < HALFWAY:
+            return
+        seen, traded = float(self.usd[moves].sum()), float(turnover[moves].sum())
+        if seen > traded:
+            raise ValueError(
+                f"observed: {side}_usd adds up to {seen:.3g} over {int(moves.sum())} moves, more than the {traded:.3g} "
+                "USD that are traded in as many hours: it must be USD of this market, not coins"
+            )
+        ratio = seen / float((turnover * np.exp(law.a + self.shape))[moves].sum())
+        if not 0.0 < ratio < 1.0 / (2.0 * UNLIKE):
+            return
+        with_price = ratio * float(np.median(close[moves]))
+        if 1.0 / UNLIKE < with_price < UNLIKE:
+            raise ValueError(
+                f"observed: {side}_usd is {ratio:.2g} times what the prior expects, and {with_price:.2g} times if "
+                "multiplied by the price: it seems to be in coins"
+            )
 
 
 def _trailing_count(which: np.ndarray, length: int) -> np.ndarray:
     """How many of each row's last ``length``, its own among them."""
     total = np.r_[0, np.cumsum(which)]
     return total[1:] - total[np.maximum(np.arange(len(which)) - length + 1, 0)]
-
-
-@dataclass(frozen=True)
-class _Rival:
-    """What knows the move alone: a line in its logarithm, fitted on the first half of the moves."""
-
-    answer: np.ndarray
-    away: np.ndarray
-    line: tuple[float, float]  # where it is 0, slope; nan below 40 moves
-
-    @classmethod
-    def of(cls, answer: np.ndarray, away: np.ndarray) -> _Rival:
-        half = len(answer) // 2
-        if len(answer) < LEAST_MOVES:
-            return cls(answer, away, (np.nan, np.nan))
-        known = np.column_stack([np.ones(half), np.log(away[:half])])
-        start, slope = np.linalg.lstsq(known, answer[:half], rcond=None)[0].tolist()
-        return cls(answer, away, (start, slope))
-
-    def beaten_by(self, errors: np.ndarray) -> float:
-        """One minus the ratio of mean squared errors on the second half: those given over its own."""
-        half = len(errors) // 2
-        own = self.answer[half:] - self.line[0] - self.line[1] * np.log(self.away[half:])
-        return float(1.0 - np.mean(errors[half:] ** 2) / np.mean(own**2)) if len(errors) >= LEAST_MOVES else np.nan
-
-
-def _check_usd(
-    side: str,
-    law: Law,
-    observed: np.ndarray,
-    shape: np.ndarray,
-    turnover: np.ndarray,
-    close: np.ndarray,
-    residual: np.ndarray,
-) -> None:
-    """Raise for a feed in coins, told by its sums beside turnover, and beside what the prior expects."""
-    moves = ~np.isnan(residual)
-    if moves.sum() < HALFWAY:
-        return
-    seen, traded = float(observed[moves].sum()), float(turnover[moves].sum())
-    if seen > traded:
-        raise ValueError(
-            f"observed: {side}_usd adds up to {seen:.3g} over {int(moves.sum())} moves, more than the {traded:.3g} USD "
-            "that are traded in as many hours: it must be USD of this market, not coins"
-        )
-    ratio = seen / float((turnover * np.exp(law.a + shape))[moves].sum())
-    if not 0.0 < ratio < 1.0 / (2.0 * UNLIKE):
-        return
-    with_price = ratio * float(np.median(close[moves]))
-    if 1.0 / UNLIKE < with_price < UNLIKE:
-        raise ValueError(
-            f"observed: {side}_usd is {ratio:.2g} times what the prior expects, and {with_price:.2g} times if it is "
-            "multiplied by the price: it seems to be in coins"
-        )
-
-
-def _remarks(side: str, market: str, count: int, median: float, unlike: bool, nothing: bool) -> list[str]:
-    if count == 0:
-        return [f"observed covers no {side} move of the trailing 30 days: the prior is used"]
-    if unlike and nothing:
-        return [f"observed saw no {side} liquidated in {count} moves of the trailing 30 days: the prior is used"]
-    times = f"observed {side}_usd is {np.exp(median):.2g} times what the prior expects"
-    if unlike:
-        return [f"{times}, so it is not of this coin or not in dollars of this feed: the prior is used"]
-    if count >= LEARNED and np.log(UNUSUAL) < median and market == "perpetual":
-        return [f"{times} of perpetual candles: if these are spot candles, say market='spot'"]
-    if count >= LEARNED and median < -np.log(UNUSUAL) and market == "spot":
-        return [f"{times} of spot candles: if these are perpetual candles, say market='perpetual'"]
-    return []
