@@ -92,7 +92,8 @@ def symbol_of(table: Any) -> str | None:
 
     Raises ValueError for a table of several.
     """
-    for name in getattr(table, "column_names", None) or getattr(table, "columns", ()):
+    names: Any = getattr(table, "column_names", getattr(table, "columns", ()))
+    for name in names:
         if normal_name(name) in MARKET_NAMES:
             column = table[name].to_pandas() if hasattr(table[name], "to_pandas") else table[name]
             found = column.dropna().unique().tolist()

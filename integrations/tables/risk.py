@@ -14,7 +14,7 @@ prior stands, and that is told.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -61,7 +61,7 @@ def risk_columns(
     candles: Candles,
     observed: Any = None,
     horizon: str = "4h",
-    reached: pd.DataFrame | None = None,
+    reached: Any = None,
     params: Params | None = None,
     feed: str = "binance",
     market: str = "perpetual",
@@ -88,6 +88,11 @@ def risk_columns(
     Raises ValueError for candles longer than an hour, a cell of the table that was not measured (naming those that
     were), a feed whose rows do not add up to the horizon or that is in coins, and as ``bars_from_frame``. Cost: at most
     three folds, with ``observed`` four.
+
+    >>> from liquidator_integrations import sample_bars
+    >>> frame = risk_columns(sample_bars(), market="spot")
+    >>> frame["source_long"].iloc[-1], float(frame["scale_long"].iloc[-1])
+    ('prior', -4.26)
     """
     hours = _hours(candles, horizon, params, feed, market, on_bad)
     asked = None if reached is None else _reached_of(reached, hours.candles)
@@ -156,6 +161,11 @@ def liquidation_at_risk(
 
     Raises as ``risk_columns``, and ValueError for a move that is 0, not finite or not above -1. Cost: the fold of
     ``risk_memory`` hours, with a feed of all; then less than a millisecond.
+
+    >>> from liquidator_integrations import sample_bars
+    >>> frame = liquidation_at_risk(sample_bars(), market="spot", moves=(-0.02, 0.02))
+    >>> frame[["side", "expected_usd", "low_usd", "high_usd"]].round(-5).values.tolist()
+    [['long', 1500000.0, 500000.0, 4000000.0], ['short', 3300000.0, 1100000.0, 9700000.0]]
     """
     hours = _hours(candles, horizon, params, feed, market, on_bad)
     wanted = _checked_moves(moves)
@@ -169,7 +179,7 @@ def _curve(hours: _Hours, scale: Scale, state: np.ndarray, moves: np.ndarray) ->
     """``liquidation_at_risk`` as of the last hour, after which ``state`` stands. Cost: some 0.3 ms."""
     warm = len(hours.bars) > 0 and not np.isnan(scale.a[-1, 0])
     close = float(hours.bars["close"][-1]) if warm else np.nan
-    turnover = float(hours.turnover[-1]) if warm else np.nan
+    turnover = hours.turnover[-1] if warm else np.float64(np.nan)
     sides = np.where(moves < 0.0, LONG, SHORT)
     prices = close * (1.0 + moves)
     reached = exposure(state, hours.record, np.array([[*prices, LEAST], [*prices, MOST]]))
@@ -177,7 +187,7 @@ def _curve(hours: _Hours, scale: Scale, state: np.ndarray, moves: np.ndarray) ->
     a = scale.a[-1, sides] if warm else np.full(len(moves), np.nan)
     b = np.array([law.b for law in hours.laws])[sides]
     low, high = scale.band[-1, sides].T if warm else (a, a)
-    given = turnover, usd, moves
+    given = np.full(len(moves), turnover), usd, moves
     frame = pd.DataFrame(
         {
             "move": moves,
@@ -193,7 +203,7 @@ def _curve(hours: _Hours, scale: Scale, state: np.ndarray, moves: np.ndarray) ->
     frame.attrs = {
         "as_of": str(np.datetime64(int(hours.bars["time"][-1]) + HOUR, "ms")) if len(hours.bars) else None,
         "close": close,
-        "turnover_usd": turnover,
+        "turnover_usd": float(turnover),
         "horizon": hours.horizon,
         "feed": hours.feed,
         "market": hours.market,
@@ -204,7 +214,7 @@ def _curve(hours: _Hours, scale: Scale, state: np.ndarray, moves: np.ndarray) ->
         weight = float(scale.weight[-1, which]) if warm else np.nan
         frame.attrs[side] = {"source": source, "weight": weight, **scale.evidence[side]}
     start, slope = np.array([scale.evidence[side]["rival"] for side in SIDES])[sides].T
-    frame.attrs["rival_usd"] = np.maximum(0.0, turnover * np.exp(start) * np.abs(moves) ** slope - FLOOR_USD).tolist()
+    frame.attrs["rival_usd"] = np.maximum(0.0, np.exp(start) * np.abs(moves) ** slope - FLOOR_USD).tolist()
     return frame
 
 
@@ -279,14 +289,16 @@ class _Hours:
         """(n,) of every candle what (h,) says of its hour."""
         if self.of_candle is None:
             return values
-        return np.r_[values, np.nan][self.of_candle]  # -1 is the last
+        spread: np.ndarray = np.r_[values, np.nan][self.of_candle]  # -1 is the last
+        return spread
 
     def until(self, asked: np.ndarray) -> np.ndarray:
         """(n, 2) USD of the ledger at each candle's hour until prices asked, (n, 2): another fold of the hours."""
         assert self.of_candle is not None
-        rows = np.maximum(self.of_candle, 0)
-        usd = exposures(new_state(self.record), self.record, self.bars, rows, asked[:, :, None])[:, :, 0]
-        usd[self.of_candle < 0] = np.nan
+        usd = np.full(asked.shape, np.nan)
+        known = self.of_candle >= 0
+        rows, prices = self.of_candle[known], asked[known][:, :, None]
+        usd[known] = exposures(new_state(self.record), self.record, self.bars, rows, prices)[:, :, 0]
         return usd
 
     def last(self, count: int) -> _Hours:
@@ -316,10 +328,10 @@ def _check_market(candles: Candles, bars: np.ndarray, market: str) -> None:
         known = "perpetual" if ":" in symbol else "spot"
         raise ValueError(f"market: found {market!r}, but {symbol} is a {known} market: pass market={known!r}")
     for field in ("open_interest", "funding_rate"):
-        known = np.flatnonzero(~np.isnan(bars[field]))
-        if market == "spot" and len(known):
+        rows = np.flatnonzero(~np.isnan(bars[field]))
+        if market == "spot" and len(rows):
             raise ValueError(
-                f"row {known[0]}: found {field} {bars[field][known[0]]:.6g} on candles of market 'spot', which has "
+                f"row {rows[0]}: found {field} {bars[field][rows[0]]:.6g} on candles of market 'spot', which has "
                 "none: pass market='perpetual', or candles without it"
             )
 
@@ -335,7 +347,9 @@ def _feed(observed: Any, candles: Candles) -> Feed | None:
 
 
 def _reached_of(reached: Any, candles: int) -> np.ndarray:
-    """(n, 2) low and high of each candle."""
+    """(n, 2) low and high of each candle, of a frame or a mapping of columns."""
+    if isinstance(reached, Mapping):
+        reached = pd.DataFrame(reached)
     if not isinstance(reached, pd.DataFrame) or not {"low", "high"} <= {*reached.columns}:
         found = ", ".join(map(repr, reached.columns)) if isinstance(reached, pd.DataFrame) else type(reached).__name__
         raise TypeError(f"reached must be a frame with columns low and high, got {found}")

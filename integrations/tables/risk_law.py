@@ -71,7 +71,8 @@ def prior_of(feed: str, market: str, horizon: str) -> tuple[Law, Law]:
 def logs(turnover: np.ndarray, ledger_usd: np.ndarray, move: np.ndarray, b: np.ndarray | float) -> np.ndarray:
     """``b ln(S / T)`` and the term of large moves; -inf where S is 0, nan where T is."""
     with np.errstate(divide="ignore", invalid="ignore"):
-        return b * np.log(ledger_usd / turnover) + np.log(np.maximum(1.0, np.abs(move) / LARGE_MOVE))
+        value: np.ndarray = b * np.log(ledger_usd / turnover) + np.log(np.maximum(1.0, np.abs(move) / LARGE_MOVE))
+    return value
 
 
 def expected_usd(

@@ -162,15 +162,15 @@ class _Moves:
     away: np.ndarray  # how far, share of the close
     usd: np.ndarray  # liquidated
     shape: np.ndarray  # the law without its a
-    answer: np.ndarray  # ln((usd + 10,000) / T)
+    answer: np.ndarray  # ln(usd + 10,000)
     residual: np.ndarray  # of the prior
 
     @classmethod
     def of(cls, law: Law, turnover: np.ndarray, move: np.ndarray, usd: np.ndarray, ledger_usd: np.ndarray) -> _Moves:
         shape = logs(turnover, ledger_usd, move, law.b)
         with np.errstate(invalid="ignore", divide="ignore"):
-            answer = np.log((usd + FLOOR_USD) / turnover)
-        residual = np.where(np.isfinite(shape), answer - law.a - shape, np.nan)
+            answer = np.log(usd + FLOOR_USD)
+            residual = np.where(np.isfinite(shape), answer - np.log(turnover) - law.a - shape, np.nan)
         return cls(np.abs(move), usd, shape, answer, residual)
 
     def taught(self, horizon: int) -> _Taught:
@@ -227,5 +227,6 @@ class _Moves:
 
 def _trailing_count(which: np.ndarray, length: int) -> np.ndarray:
     """How many of each row's last ``length``, its own among them."""
-    total = np.r_[0, np.cumsum(which)]
-    return total[1:] - total[np.maximum(np.arange(len(which)) - length + 1, 0)]
+    total: np.ndarray = np.r_[0, np.cumsum(which)]
+    counted: np.ndarray = total[1:] - total[np.maximum(np.arange(len(which)) - length + 1, 0)]
+    return counted
