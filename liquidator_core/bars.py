@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 
-from ._jit import kernel
+import numpy as np
+
+from ._jit import kernel, kernel_views
 from .layout import Record
 from .rings import remember, window_sum
 
@@ -13,6 +15,37 @@ from .rings import remember, window_sum
 def is_good(b: Record) -> bool:
     """Whether a bar's prices can be used: finite, positive, and in order. NaN fails every comparison."""
     return bool(0.0 < b.low <= b.open <= b.high < math.inf and b.low <= b.close <= b.high)
+
+
+#: Prices that differ by less than this part of themselves are one price: the rest is the noise of floating point.
+PRICE_NOISE = 1e-9
+
+
+def mend_noise(
+    open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """(highs, lows) of candles, each (n,), moved to a price that lies beyond them by noise alone.
+
+    Adjusted prices often have a high below the close by one part in 10^16. Where no price is beyond high or low by more
+    than PRICE_NOISE of itself, the highest of the four is the high and the lowest the low; all other rows stay.
+    """
+    highest = np.maximum(np.maximum(open_, close), np.maximum(high, low))
+    lowest = np.minimum(np.minimum(open_, close), np.minimum(high, low))
+    noise = (highest * (1.0 - PRICE_NOISE) <= high) & (low * (1.0 - PRICE_NOISE) <= lowest)
+    return np.where(noise, highest, high), np.where(noise, lowest, low)
+
+
+@kernel
+def _good_rows(bars: np.ndarray, good: np.ndarray) -> None:
+    for i in range(len(bars)):
+        good[i] = is_good(bars[i])
+
+
+def good_rows(bars: np.ndarray) -> np.ndarray:
+    """(n,) bool, whether each row of (n,) BAR has usable prices: the others are skipped."""
+    good = np.zeros(len(bars), np.bool_)
+    _good_rows(*kernel_views(bars), good)
+    return good
 
 
 @kernel

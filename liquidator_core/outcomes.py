@@ -40,7 +40,7 @@ def fade_outcomes(bars: np.ndarray, good: np.ndarray, signals: np.ndarray, param
     """Whether the zone of each fade held (1.0) or broke (0.0), as a trial of the zone's edges from that row on.
 
     bars      (n,) BAR      read only
-    good      (n,) bool     whether a row has usable prices, as from ``step.average_true_ranges``; others are skipped
+    good      (n,) bool     whether a row has usable prices, as from ``bars.good_rows``; others are skipped
     signals   (n,) SIGNAL   read only; what ``fold`` made of these bars
 
     Returns (n,) float64: NaN without a fade, and where the trial was ambiguous, unresolved, or is still open. Rows look

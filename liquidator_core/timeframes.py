@@ -53,10 +53,12 @@ def _merge(bars: np.ndarray, first: np.ndarray, out: np.ndarray) -> None:
                 o.open = b.open
                 o.high = b.high
                 o.low = b.low
+                o.volume = math.nan
             o.high = max(o.high, b.high)
             o.low = min(o.low, b.low)
             o.close = b.close
-            o.volume += b.volume
+            if 0.0 <= b.volume < math.inf:
+                o.volume = o.volume + b.volume if o.volume >= 0.0 else b.volume
             o.taker_buy += b.taker_buy
             o.open_interest = b.open_interest
             o.funding_rate = b.funding_rate
@@ -92,9 +94,10 @@ def to_timeframe(bars: np.ndarray, timeframe: str, step_ms: int | None = None) -
     """Merge (n,) BAR of a lower timeframe into the closed bars of a higher one.
 
     The first bar is left out if it starts before the first row, the last unless the rows reach its end. A row lasts
-    ``step_ms``, if None as long as the shortest step between rows. Volumes and flows add up, open interest and funding
-    are the last ones; rows that the engine would skip add nothing. Raises ValueError for times that do not rise and for
-    rows that do not fit into the higher bars (8h into 12h, weeks into months).
+    ``step_ms``, if None as long as the shortest step between rows. Known volumes and flows add up, taker buys if all
+    are known; open interest and funding are the last ones; rows that the engine would skip add nothing. Raises
+    ValueError for times that do not rise and for rows that do not fit into the higher bars (8h into 12h, weeks into
+    months).
     """
     timeframe_ms(timeframe)
     if len(bars) < (2 if step_ms is None else 1):

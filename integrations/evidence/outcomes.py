@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from liquidator_core import Params, fold, new_signals, new_state
-from liquidator_core.calls import average_true_ranges
+from liquidator_core.bars import good_rows
 from liquidator_core.outcomes import fade_outcomes
 
 from ..market.candles import Candles, OnBad
@@ -24,5 +24,4 @@ def outcome_column(
     record = params.to_record()
     signals = new_signals(len(bars))
     fold(new_state(record), record, bars, signals)
-    _, good = average_true_ranges(bars, params)
-    return fade_outcomes(bars, good, signals, params)
+    return fade_outcomes(bars, good_rows(bars), signals, params)

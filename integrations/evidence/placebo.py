@@ -9,7 +9,7 @@ from liquidator_core import Params
 from liquidator_core.calls import average_true_ranges
 
 from ..market.candles import Candles, OnBad
-from ..tables.checked import SIDE_NAMES, checked_bars
+from ..tables.checked import SIDE_NAMES, bars_with_flow, checked_bars, marks_params
 from ..tables.zones import category, datetimes, every_mark
 
 
@@ -26,47 +26,65 @@ def placebo_marks(
 
     Returns columns time, row, side, price, usd, by (row, side). ``attrs["real"]`` counts the marks,
     ``attrs["dropped"]`` those without a fake, by reason. Arguments and errors as for ``signal_columns``. Cost: that
-    of ``marks_frame``.
+    of ``marks_frame``; for several seeds see ``Placebos``.
     """
-    bars, params = checked_bars(candles, params, None, on_bad)
-    marks = every_mark(bars, params)
-    delays = np.random.default_rng(seed).integers(1, params.flow_bars, endpoint=True, size=len(marks))
-    atr, good = average_true_ranges(bars, params)
-    usable = good & (atr > 0.0)
-    dropped = {"beyond the last row": 0, "no ATR or a skipped row": 0, "price not above 0": 0}
-    taken: set[tuple[int, int]] = set()
-    fakes: list[tuple[int, int, float, float]] = []
-    for mark, delay in zip(marks, delays.tolist(), strict=True):
-        born, side = int(mark["birth_row"]), int(mark["side"])
-        row = born + delay
-        while row < len(bars) and (row, side) in taken:  # ends: no earlier mark reaches row born + flow_bars
-            row += 1
-        if row >= len(bars):
-            dropped["beyond the last row"] += 1
-            continue
-        if not usable[row]:
-            dropped["no ATR or a skipped row"] += 1
-            continue
-        distance_atr = (mark["price"] - bars["close"][born]) / mark["atr"]
-        price = float(bars["close"][row] + distance_atr * atr[row])
-        if not price > 0.0:
-            dropped["price not above 0"] += 1
-            continue
-        taken.add((row, side))
-        fakes.append((row, side, price, float(mark["usd"])))
-    frame = _fakes_to_frame(sorted(fakes), bars)
-    frame.attrs = {"real": len(marks), "dropped": dropped}
-    return frame
+    return Placebos(candles, params, on_bad).marks(seed)
 
 
-def _fakes_to_frame(fakes: list[tuple[int, int, float, float]], bars: np.ndarray) -> pd.DataFrame:
-    rows = np.array([fake[0] for fake in fakes], np.int64)
-    return pd.DataFrame(
-        {
-            "time": datetimes(bars["time"][rows]),
-            "row": rows,
-            "side": category(np.array([fake[1] for fake in fakes], np.int64), SIDE_NAMES),
-            "price": np.array([fake[2] for fake in fakes], np.float64),
-            "usd": np.array([fake[3] for fake in fakes], np.float64),
-        }
-    )
+class Placebos:
+    """The placebo marks of one history, seed by seed: it is checked, and its real marks are found, once.
+
+    Arguments and errors as for ``placebo_marks``. ``params`` are those for ``bars_of``: ``marks_params`` of the ones
+    given. Cost: that of ``marks_frame``, then some 10 us a mark and one copy of the bars for each seed.
+    """
+
+    def __init__(self, candles: Candles, params: Params | None = None, on_bad: OnBad = "raise") -> None:
+        bars, params = checked_bars(candles, params, None, on_bad)
+        self.params = marks_params(params)
+        self._bars = bars
+        self._real = every_mark(bars, params)
+        self._flow_bars = params.flow_bars
+        self._atr, good = average_true_ranges(bars, params)
+        self._usable = good & (self._atr > 0.0)
+
+    def marks(self, seed: int) -> pd.DataFrame:
+        """``placebo_marks`` of a seed."""
+        (row, side, price, usd), dropped = self._fakes(seed)
+        time = datetimes(self._bars["time"][row])
+        frame = pd.DataFrame({"time": time, "row": row, "side": category(side, SIDE_NAMES), "price": price, "usd": usd})
+        frame.attrs = {"real": len(self._real), "dropped": dropped}
+        return frame
+
+    def bars_of(self, seed: int) -> np.ndarray:
+        """(n,) BAR whose forced flow is the placebo marks of a seed: ``bars_with_marks`` of them."""
+        return bars_with_flow(self._bars, *self._fakes(seed)[0])
+
+    def _fakes(self, seed: int) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray], dict[str, int]]:
+        """((row, side, price, usd) by (row, side), the marks without a fake by reason)."""
+        delays = np.random.default_rng(seed).integers(1, self._flow_bars, endpoint=True, size=len(self._real))
+        close, atr = self._bars["close"], self._atr
+        dropped = {"beyond the last row": 0, "no ATR or a skipped row": 0, "price not above 0": 0}
+        taken: set[tuple[int, int]] = set()
+        fakes: list[tuple[int, int, float, float]] = []
+        for mark, delay in zip(self._real, delays.tolist(), strict=True):
+            born, side = int(mark["birth_row"]), int(mark["side"])
+            row = born + delay
+            while row < len(close) and (row, side) in taken:  # ends: no earlier mark reaches row born + flow_bars
+                row += 1
+            if row >= len(close):
+                dropped["beyond the last row"] += 1
+                continue
+            if not self._usable[row]:
+                dropped["no ATR or a skipped row"] += 1
+                continue
+            distance_atr = (mark["price"] - close[born]) / mark["atr"]
+            price = float(close[row] + distance_atr * atr[row])
+            if not price > 0.0:
+                dropped["price not above 0"] += 1
+                continue
+            taken.add((row, side))
+            fakes.append((row, side, price, float(mark["usd"])))
+        fakes.sort()
+        rows, sides = (np.array([fake[at] for fake in fakes], np.int64) for at in (0, 1))
+        prices, usd = (np.array([fake[at] for fake in fakes], np.float64) for at in (2, 3))
+        return (rows, sides, prices, usd), dropped

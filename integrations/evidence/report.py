@@ -13,9 +13,8 @@ from liquidator_core import Params, fold, levels_of, new_signals, new_state, zon
 
 from ..market.candles import warn_of_idle_switches
 from ..market.messages import iso
-from ..tables.checked import bars_with_marks, marks_params
 from ..tables.zones import levels_to_frame, zones_to_frame
-from .placebo import placebo_marks
+from .placebo import Placebos
 from .result import Result
 
 if TYPE_CHECKING:
@@ -104,10 +103,10 @@ def make_report(
         except (ImportError, ValueError) as error:
             why = str(error)
     if run is not None and fade is not None:
+        fakes = Placebos(bars, params)
         for seed in range(seeds):
             tell(f"placebo {seed + 1} of {seeds}", seed + 2, total)
-            fakes = placebo_marks(bars, params, seed)
-            placebos.append(run(bars_with_marks(bars, fakes), marks_params(params)))
+            placebos.append(run(fakes.bars_of(seed), fakes.params))
     tell("done", total, total)
     return Report(
         bars,

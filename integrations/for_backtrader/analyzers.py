@@ -12,8 +12,7 @@ from liquidator_core import Params, new_signals, step, zones_of
 from liquidator_core.layout import SHORT
 from liquidator_core.zones import marks_of
 
-from ..evidence.placebo import placebo_marks
-from ..tables.checked import bars_with_marks, marks_params
+from ..evidence.placebo import Placebos
 from .engine import ZONE_PARAMS, Follower, faded_zone, ms_of, params_of, refuse_unknown
 from .feeds import lean_feed
 from .library import bt
@@ -98,9 +97,12 @@ class ZoneReport(bt.Analyzer):
         zones, elsewhere = _fates(follower, bars, self._trades)
         follower.finish()
         broker = strategy.broker
-        # in a thread: backtrader takes what is made for a part of the strategy that it finds up the stack
-        with ThreadPoolExecutor(max_workers=1) as apart:
-            placebos = list(apart.map(partial(_placebo, strategy, bars, params), range(self.p.placebo_runs)))
+        placebos: list[dict[str, Any]] = []
+        if self.p.placebo_runs:
+            run = partial(_placebo, strategy, Placebos(bars, params))
+            # in a thread: backtrader takes what is made for a part of the strategy that it finds up the stack
+            with ThreadPoolExecutor(max_workers=1) as apart:
+                placebos += apart.map(run, range(self.p.placebo_runs))
         self.rets = {
             "zones": zones,
             "elsewhere": elsewhere,
@@ -123,9 +125,9 @@ class ZoneReport(bt.Analyzer):
         return "\n".join(f"{label:<16}" + "".join(f"{cell:>9}" for cell in cells) for label, *cells in rows)
 
 
-def _placebo(strategy: bt.Strategy, bars: np.ndarray, params: Params, seed: int) -> dict[str, Any]:
+def _placebo(strategy: bt.Strategy, placebos: Placebos, seed: int) -> dict[str, Any]:
     """The sums of a run of the same strategy, in the same settings, on fake marks."""
-    fakes, params = bars_with_marks(bars, placebo_marks(bars, params, seed)), marks_params(params)
+    fakes, params = placebos.bars_of(seed), placebos.params
     cerebro = bt.Cerebro(**strategy.env.p._getkwargs() | {"stdstats": False, "writer": False})
     data = strategy.data
     shown = {"timeframe": data._timeframe, "compression": data._compression, "tz": data._tz, "calendar": data._calendar}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from liquidator_core import Params
-from liquidator_core.calls import average_true_ranges
+from liquidator_core.bars import good_rows
 
 from ..evidence.result import ClosedTrade, Result, buy_and_hold
 from .engine import ms_of
@@ -92,7 +92,7 @@ def _check(bars: np.ndarray, params: Params) -> None:
         raise ValueError(
             f"bars must be more than params.memory = {params.memory}, got {len(bars)}: no signal could be traded"
         )
-    good = average_true_ranges(bars, params)[1]
+    good = good_rows(bars)
     if not good.all():
         row = int(np.argmin(good))
         prices = ", ".join(f"{name} {bars[name][row]:g}" for name in ("open", "high", "low", "close"))

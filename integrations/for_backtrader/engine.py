@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from liquidator_core import BAR, Params, fold, new_signals, new_state, step
+from liquidator_core.bars import mend_noise
 from liquidator_core.state import copy_state
 
 _LOG = logging.getLogger("liquidator")
@@ -81,6 +82,12 @@ def inputs_of(data: Any, reader: str) -> list[Any]:
     names = [name for name in BAR.names[1:] if name in STANDARD or not rebuilt]
     lines = {name: getattr(data.lines, RENAMED.get(name, name), None) for name in names}
     return [data.lines.datetime, *(lines.get(name) for name in BAR.names[1:])]
+
+
+def _mended(bars: np.ndarray) -> np.ndarray:
+    """The same (n,) BAR, its highs and lows freed from noise in place."""
+    bars["high"], bars["low"] = mend_noise(*(bars[name] for name in ("open", "high", "low", "close")))
+    return bars
 
 
 def faded_zone(zones: np.ndarray, signal: np.ndarray) -> np.ndarray:
@@ -216,8 +223,10 @@ class Follower:
         return True
 
     def _read(self, ago: int) -> bytes:
-        time, *values = [NAN if line is None else line[ago] for line in self.inputs]
-        return _BAR.pack(ms_of(time), *values)
+        time, open_, high, low, close, *rest = [NAN if line is None else line[ago] for line in self.inputs]
+        if not (low <= open_ <= high and low <= close <= high):
+            high, low = mend_noise(open_, high, low, close)
+        return _BAR.pack(ms_of(time), open_, high, low, close, *rest)
 
     def read(self, first: int, last: int) -> np.ndarray:
         """Bars ``first`` up to ``last``, counted from the feed's first one, as (n,) BAR. A copy; no state changes."""
@@ -229,7 +238,7 @@ class Follower:
             # no view outlives this: while there is one, backtrader's array cannot grow
             values = np.frombuffer(line.array, offset=8 * first, count=last - first) if last > first else 0.0
             bars[name] = np.rint(np.nan_to_num(values - EPOCH) * DAY_MS) if name == "time" else values
-        return bars
+        return _mended(bars)
 
     def last(self, count: int) -> np.ndarray:
         """The last bars up to now, at most ``count``, as (n,) BAR. A copy; no state changes."""
@@ -244,7 +253,7 @@ class Follower:
         for name, line in zip(BAR.names, self.inputs, strict=True):
             values = np.full(count, np.nan) if line is None else np.array(line.get(size=count), np.float64)
             bars[name] = np.rint(np.nan_to_num(values - EPOCH) * DAY_MS) if name == "time" else values
-        return bars
+        return _mended(bars)
 
     def fold(self, end: int) -> Any:
         """Feed the state the first ``end`` bars of a preloaded feed; yields (number of the first, signals) of blocks.

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, ClassVar
 
+from liquidator_core import Params
+
 from .columns import Edge, Frame, add_zones, startup_candle_count
 from .library import DecimalParameter, IStrategy, Trade
 from .plots import plot_annotations, plot_config
@@ -41,7 +43,11 @@ class ZoneStrategy(IStrategy):
         return self.config.get("trading_mode") == "futures"
 
     def populate_indicators(self, dataframe: Frame, metadata: dict[str, Any]) -> Frame:
-        return add_zones(dataframe, metadata=metadata)
+        return add_zones(dataframe, metadata=metadata, marks=self.zone_marks(dataframe))
+
+    def zone_marks(self, dataframe: Frame, params: Params | None = None) -> Frame | None:
+        """Marks to make zones from, for a placebo run to say; None: those of the candles' own events."""
+        return None
 
     def populate_exit_trend(self, dataframe: Frame, metadata: dict[str, Any]) -> Frame:
         """Leave when the nearest zone ahead was touched."""

@@ -65,6 +65,7 @@ def add_zones(
     prefix: str = "lz_",
     on_bad: OnBad = "skip",
     metadata: Metadata = None,
+    marks: Frame | None = None,
 ) -> Frame:
     """The frame with every field of SIGNAL as a column: ``lz_support``, ``lz_fade``, ``lz_atr`` and so on.
 
@@ -74,13 +75,15 @@ def add_zones(
     on_bad     "skip": a candle with a bad value is a skipped row, NaN and 0, and logged, and a frame of fewer candles
                than ``params.memory``, on which every row is unknown, is logged; "raise": both raise ValueError
     metadata   freqtrade's; its pair and the candles' timeframe are named by errors and log lines
+    marks      zones are made from these instead of from the candles' events, as ``frames.signal_columns`` makes them:
+               what a placebo run is given
 
     Returns a new frame: the columns given, then float64 (NaN = unknown or none) and int64 ones, joined at once. Raises
     ValueError for missing columns, a volume without a single value, dates that go back or repeat, and where a column of
     that name is there already. Cost: that of ``signal_columns``.
     """
     params = Params() if params is None else params
-    columns = zone_signals(dataframe, params, on_bad, metadata).add_prefix(prefix)
+    columns = zone_signals(dataframe, params, on_bad, metadata, marks).add_prefix(prefix)
     return joined_columns(dataframe, columns, metadata)
 
 
@@ -90,6 +93,7 @@ def add_informative_zones(
     prefix: str = "lz_",
     on_bad: OnBad = "skip",
     metadata: Metadata = None,
+    marks: Frame | None = None,
 ) -> Frame:
     """``add_zones`` for a method under ``@informative``: after warm-up no value is NaN.
 
@@ -98,7 +102,7 @@ def add_informative_zones(
     the ATR of a skipped candle too.
     """
     params = Params() if params is None else params
-    frame = add_zones(dataframe, params, prefix, on_bad, metadata)
+    frame = add_zones(dataframe, params, prefix, on_bad, metadata, marks)
     names = [prefix + name for name in SIGNAL.names or ()]
     absent = {prefix + name: np.inf if name in _ABOVE else 0.0 for name in SIGNAL.names or ()}
     warm = np.arange(len(frame)) >= params.memory - 1
@@ -107,11 +111,11 @@ def add_informative_zones(
 
 
 def add_alignment(dataframe: Frame, timeframes: list[str], prefix: str = "lz_") -> Frame:
-    """The frame with ``lz_support_alignment`` and ``lz_resistance_alignment``, 0 to 100.
+    """The frame with ``lz_support_agreement`` and ``lz_resistance_agreement``, 0 to 100.
 
-    The share of ``timeframes`` with a zone that overlaps this timeframe's nearest support (or resistance). A frame
-    knows each timeframe's nearest support and resistance alone, so that this is at most what
-    ``frames.alignment_columns``, which knows all zones, would say. ``dataframe`` holds the columns of ``add_zones``
+    The share of ``timeframes`` whose nearest support or resistance overlaps this timeframe's nearest support (or
+    resistance). A frame knows no other zones, so that this is at most the alignment of ``frames.alignment_columns``,
+    which knows them all. ``dataframe`` holds the columns of ``add_zones``
     and, for each timeframe, those of ``add_informative_zones`` as ``@informative`` names them (``lz_support_low_4h``).
     NaN without a zone of its own, and where one of the timeframes is not warm.
     """
@@ -119,11 +123,11 @@ def add_alignment(dataframe: Frame, timeframes: list[str], prefix: str = "lz_") 
     for timeframe in timeframes:
         columns = {edge: [f"{prefix}{kind}_{edge}_{timeframe}" for kind in KINDS] for edge in ("low", "high")}
         others.append({edge: dataframe[names].to_numpy() for edge, names in columns.items()})
-    aligned = {}
+    agreeing = {}
     for kind in KINDS:
         low, high = (dataframe[f"{prefix}{kind}_{edge}"].to_numpy() for edge in ("low", "high"))
-        aligned[f"{prefix}{kind}_alignment"] = alignment(low, high, others)
-    return joined_columns(dataframe, pd.DataFrame(aligned, index=dataframe.index), None)
+        agreeing[f"{prefix}{kind}_agreement"] = alignment(low, high, others)
+    return joined_columns(dataframe, pd.DataFrame(agreeing, index=dataframe.index), None)
 
 
 def market_of(dataframe: Frame, metadata: Metadata) -> str:
@@ -139,10 +143,12 @@ def market_of(dataframe: Frame, metadata: Metadata) -> str:
     return " ".join([pair, *(name for name in TIMEFRAMES if timeframe_ms(name) == step)])
 
 
-def zone_signals(dataframe: Frame, params: Params, on_bad: OnBad, metadata: Metadata) -> Frame:
+def zone_signals(
+    dataframe: Frame, params: Params, on_bad: OnBad, metadata: Metadata, marks: Frame | None = None
+) -> Frame:
     """The SIGNAL of every candle."""
     market = market_of(dataframe, metadata)
-    columns = signal_columns(feed_candles(dataframe, market), params, on_bad=on_bad, market=market)
+    columns = signal_columns(feed_candles(dataframe, market), params, marks, on_bad, market)
     check_length(dataframe, params, on_bad, market)
     return columns
 

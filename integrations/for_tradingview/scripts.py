@@ -14,6 +14,7 @@ from string import Template
 from typing import Any
 
 from liquidator_core import Params
+from liquidator_core.bars import PRICE_NOISE
 from liquidator_core.layout import BINS, BINS_PER_LOG, BUCKETS, LEFT_BEHIND, MAX_FACTOR, SCHEMA, SIGNAL, UNITS
 
 from .inputs import script_inputs
@@ -239,4 +240,5 @@ def _engine_constants() -> str:
         f"int HISTORY = {HISTORY}",
         "float UNIT = math.pow(2.0, 104)",  # a whole number of buckets of mass, of eight powers each
         "float NEVER = -1e300",
+        f"float PRICE_NOISE = {number_text(PRICE_NOISE)}",
     )

@@ -29,6 +29,7 @@ import numpy as np
 import pandas as pd
 
 from liquidator_core import BAR, Params
+from liquidator_core.bars import mend_noise
 
 from .messages import describe_row, fail_row, moment, naming
 from .names import CANDLE_NAMES, CANDLE_TIMES, CCXT_COLUMNS, KLINE_COLUMNS, normal_name
@@ -38,6 +39,7 @@ _LOG = logging.getLogger("liquidator")
 Candles: TypeAlias = Any  # see the module's text
 OnBad: TypeAlias = Literal["raise", "skip"]
 Columns: TypeAlias = dict[str, np.ndarray]  # BAR fields, each (n,)
+Rule: TypeAlias = tuple[str, Callable[[Columns], np.ndarray], str]  # field, which rows are right, what is allowed
 Rows: TypeAlias = np.ndarray | Columns  # checked candles: (n,) BAR, or the fields that are known
 _PRICES = ("open", "high", "low", "close")
 _REQUIRED = (*_PRICES, "volume")
@@ -46,21 +48,21 @@ for _field in BAR.names or ():
     _UNKNOWN[_field] = 0 if _field == "time" else np.nan
 
 
-def _is_price(field: str) -> tuple[str, Callable[[Columns], np.ndarray], str]:
+def _is_price(field: str) -> Rule:
     return field, lambda c: (c[field] > 0.0) & (c[field] < np.inf), "a finite number above 0"
 
 
-def _is_amount(field: str) -> tuple[str, Callable[[Columns], np.ndarray], str]:
+def _is_amount(field: str) -> Rule:
     return field, lambda c: ~((c[field] < 0.0) | (c[field] == np.inf)), "a finite number not below 0, or NaN (unknown)"
 
 
-def _is_inside(field: str) -> tuple[str, Callable[[Columns], np.ndarray], str]:
+def _is_inside(field: str) -> Rule:
     allowed = "from the low, {low:.12g}, to the high, {high:.12g}"
     return field, lambda c: (c[field] >= c["low"]) & (c[field] <= c["high"]), allowed
 
 
 # (field, which rows are right, what is allowed): in the order in which a row is explained.
-_RULES: tuple[tuple[str, Callable[[Columns], np.ndarray], str], ...] = (
+_RULES: tuple[Rule, ...] = (
     *map(_is_price, _PRICES),
     ("high", lambda c: c["high"] >= c["low"], "at least the low, {low:.12g}"),
     *map(_is_inside, ("open", "close")),
@@ -81,7 +83,8 @@ def bars_from_frame(candles: Candles, on_bad: OnBad = "raise", market: str = "")
               every window, and nothing else); how many and the first are logged as a warning of logger "liquidator"
     market    put before what is raised or logged, such as "BTC/USDT 5m"
 
-    Allowed: finite prices above 0 with low <= open, close <= high; volume, taker buy volume (at most the volume, give
+    Allowed: finite prices above 0 with low <= open, close <= high (a price beyond them by less than 1e-9 of itself, the
+    noise of adjusted prices, becomes the high or the low); volume, taker buy volume (at most the volume, give
     or take a millionth), open interest, forced and large flow not below 0; all but prices may be NaN (unknown); times
     that rise from row to row. Columns that are left out are NaN.
 
@@ -133,14 +136,17 @@ def _checked_bars(bars: np.ndarray, on_bad: OnBad, market: str) -> np.ndarray:
 
 
 def _check_rows(columns: Columns, names: Mapping[str, str], on_bad: OnBad, market: str) -> Columns:
-    """Check every row; returns the columns that ``skip`` replaces (none if there is no bad row)."""
+    """Check every row; returns the columns that differ for it: without noise, without the prices of skipped rows."""
     check_order(columns["time"], repeats=False)
     rules = [rule for rule in _RULES if rule[0] in columns]
-    good = np.ones(len(columns["time"]), np.bool_)
-    for _, is_right, _ in rules:
-        good &= is_right(columns)
+    good = _good_rows(columns, rules)
     if good.all():
         return {}
+    high, low = mend_noise(*(columns[field] for field in _PRICES))
+    columns = columns | {"high": high, "low": low}
+    good = _good_rows(columns, rules)
+    if good.all():
+        return {"high": high, "low": low}
     rows = np.flatnonzero(~good)
     first = int(rows[0])
     row = {field: values[first : first + 1] for field, values in columns.items()}
@@ -153,6 +159,13 @@ def _check_rows(columns: Columns, names: Mapping[str, str], on_bad: OnBad, marke
     where = f"{market}: " if market else ""
     _LOG.warning("%s%d of %d candles skipped: %s", where, len(rows), len(good), text)
     return {field: np.where(good, columns[field], np.nan) for field in _PRICES}
+
+
+def _good_rows(columns: Columns, rules: Sequence[Rule]) -> np.ndarray:
+    good = np.ones(len(columns["time"]), np.bool_)
+    for _, is_right, _ in rules:
+        good &= is_right(columns)
+    return good
 
 
 _FEEDS = {

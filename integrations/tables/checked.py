@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from liquidator_core import Params
-from liquidator_core.calls import average_true_ranges
+from liquidator_core.bars import good_rows
 from liquidator_core.layout import LONG, SHORT
 
 from ..market.candles import (
@@ -64,18 +64,27 @@ def bars_with_marks(bars: np.ndarray, marks: pd.DataFrame) -> np.ndarray:
     astray = np.flatnonzero(bars["time"][rows] != time[inside])
     if len(astray):
         raise ValueError(f"marks: found one at {moment(time[inside][astray[0]])}, allowed the time of a bar")
-    unusable = ~average_true_ranges(bars, Params())[1][rows]
+    unusable = ~good_rows(bars)[rows]
     if unusable.any():
         raise ValueError(f"marks: found one at {moment(time[inside][unusable.argmax()])}, a row that is skipped")
+    for which, name in enumerate(SIDE_NAMES):
+        of_side = rows[side[inside] == which]
+        if len(np.unique(of_side)) != len(of_side):
+            raise ValueError(f"marks: found two of side {name} on one bar, allowed one")
+    return bars_with_flow(bars, rows, side[inside], price[inside], usd[inside])
+
+
+def bars_with_flow(
+    bars: np.ndarray, rows: np.ndarray, side: np.ndarray, price: np.ndarray, usd: np.ndarray
+) -> np.ndarray:
+    """A (n,) BAR copy whose forced flow is this and nothing else: a row, LONG or SHORT, a price and USD for each."""
     out = bars.copy()
     for which, name in enumerate(SIDE_NAMES):
-        of_side = side[inside] == which
-        if len(np.unique(rows[of_side])) != of_side.sum():
-            raise ValueError(f"marks: found two of side {name} on one bar, allowed one")
+        of_side = side == which
         out[f"liq_{name}_usd"] = 0.0
         out[f"liq_{name}_price"] = np.nan
-        out[f"liq_{name}_usd"][rows[of_side]] = usd[inside][of_side]
-        out[f"liq_{name}_price"][rows[of_side]] = price[inside][of_side]
+        out[f"liq_{name}_usd"][rows[of_side]] = usd[of_side]
+        out[f"liq_{name}_price"][rows[of_side]] = price[of_side]
     return out
 
 

@@ -29,7 +29,9 @@ class LiquidatorFade(ZoneStrategy):
     def populate_indicators(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
         # exact whatever came before its window; TA-Lib's averages and regressions are running sums
         middle = ta.MIDPRICE(dataframe, timeperiod=200)
-        return add_zones(dataframe.assign(middle=middle), params_of(self), metadata=metadata)
+        params = params_of(self)
+        marks = self.zone_marks(dataframe, params)
+        return add_zones(dataframe.assign(middle=middle), params, metadata=metadata, marks=marks)
 
     def populate_entry_trend(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
         up = (dataframe["lz_resistance_low"] - dataframe["close"]) / dataframe["lz_atr"]

@@ -33,12 +33,13 @@ class LiquidatorJoin(ZoneStrategy):
 
     @informative("4h")
     def populate_indicators_4h(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
-        return add_informative_zones(dataframe, metadata=metadata)
+        return add_informative_zones(dataframe, metadata=metadata, marks=self.zone_marks(dataframe))
 
     def populate_indicators(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
         # exact whatever came before its window; TA-Lib's averages and regressions are running sums
         middle = ta.MIDPRICE(dataframe, timeperiod=200)
-        return add_alignment(add_zones(dataframe.assign(middle=middle), metadata=metadata), ["4h"])
+        marks = self.zone_marks(dataframe)
+        return add_alignment(add_zones(dataframe.assign(middle=middle), metadata=metadata, marks=marks), ["4h"])
 
     def populate_entry_trend(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
         up = (dataframe["lz_resistance_low_4h"] - dataframe["close"]) / dataframe["lz_atr"]
@@ -49,8 +50,8 @@ class LiquidatorJoin(ZoneStrategy):
             enter_long &= dataframe["close"] > dataframe["middle"]
             enter_short &= dataframe["close"] < dataframe["middle"]
         if self.min_alignment.value > 0:
-            enter_long &= dataframe["lz_support_alignment"] >= self.min_alignment.value
-            enter_short &= dataframe["lz_resistance_alignment"] >= self.min_alignment.value
+            enter_long &= dataframe["lz_support_agreement"] >= self.min_alignment.value
+            enter_short &= dataframe["lz_resistance_agreement"] >= self.min_alignment.value
         dataframe.loc[enter_long, ["enter_long", "enter_tag"]] = (1, "join")
         dataframe.loc[enter_short, ["enter_short", "enter_tag"]] = (1, "join")
         return dataframe

@@ -123,6 +123,21 @@ def test_rows_without_prices_add_none():
     assert merged["close"] == bars["close"][3]
 
 
+@pytest.mark.parametrize("unknown", [math.nan, -1.0, math.inf])
+@pytest.mark.parametrize("rows", [[0], [2], [3], [0, 3], [0, 1, 2, 3]])
+def test_a_volume_is_the_sum_of_what_is_known(rows, unknown):
+    """As on the base timeframe, where a row of unknown volume is a row without turnover and hides no other's."""
+    bars = walk(8, HOUR, ms(2024, 1, 10, 0))
+    bars["taker_buy"] = bars["volume"] / 2
+    expected = to_timeframe(bars, "4h")
+    known = [volume for row, volume in enumerate(bars["volume"][:4]) if row not in rows]
+    bars["volume"][rows] = unknown
+    merged = to_timeframe(bars, "4h")
+    np.testing.assert_equal(merged["volume"][0], sum(known) if known else math.nan)
+    expected["volume"][0] = merged["volume"][0]
+    assert merged.tobytes() == expected.tobytes()
+
+
 @pytest.mark.parametrize("row", [0, 2, 3])
 @pytest.mark.parametrize(("field", "value"), [("close", math.nan), ("high", math.inf), ("low", 1e9), ("open", -1.0)])
 def test_a_row_that_the_engine_skips_adds_nothing(row, field, value):

@@ -11,31 +11,36 @@ import io
 import json
 import logging
 import tempfile
-from functools import partial
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from freqtrade_setup import MODEL, NAMES, STRATEGIES, TIMERANGE, backtest, config, write_data
 from loopback_exchange import running
 
-import liquidator_integrations.for_freqtrade as helpers
-
 SEEDS = range(3)
+PLACEBO = """
+from liquidator_integrations.frames import placebo_marks
+from liquidator_strategies.for_freqtrade.{module} import {name}
 
 
-def placebo_columns(seed: int, candles: Any, params: Any = None, **options: Any) -> Any:
-    """``signal_columns`` of placebo marks in place of the candles' own."""
-    from liquidator_integrations.frames import placebo_marks, signal_columns
-
-    marks = placebo_marks(candles, params, seed) if len(candles) > 1 else None
-    return signal_columns(candles, params, marks, **options)
+class {name}{seed}({name}):
+    def zone_marks(self, dataframe, params=None):
+        return placebo_marks(dataframe, params, {seed})
+"""
 
 
-def result(path: Path, name: str, **more: Any) -> dict[str, Any]:
+def write_placebo(folder: Path, name: str, seed: int) -> str:
+    """A file of the strategy on placebo marks of a seed, written to a folder; returns the name of its class."""
+    module = name.removeprefix("Liquidator").lower()
+    placebo = f"{name}{seed}"
+    (folder / f"{placebo}.py").write_text(PLACEBO.format(module=module, name=name, seed=seed))
+    return placebo
+
+
+def result(path: Path, name: str, folder: Path = STRATEGIES, **more: Any) -> dict[str, Any]:
     """freqtrade's statistics, without what it prints."""
     with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-        return backtest(path, name, STRATEGIES, **more)
+        return backtest(path, name, folder, **more)
 
 
 def line(label: str, found: dict[str, Any]) -> str:
@@ -57,8 +62,9 @@ def main() -> None:
         for name in NAMES:
             print(line(name, result(path, name, timerange=TIMERANGE)), flush=True)
             for seed in SEEDS:
-                with mock.patch.object(helpers, "signal_columns", partial(placebo_columns, seed)):
-                    print(line(f"  placebo, seed {seed}", result(path, name, timerange=TIMERANGE)), flush=True)
+                placebo = write_placebo(userdir / "strategies", name, seed)
+                found = result(path, placebo, userdir / "strategies", timerange=TIMERANGE)
+                print(line(f"  placebo, seed {seed}", found), flush=True)
         freqai = json.loads((STRATEGIES / "freqai.json").read_text())
         path.write_text(json.dumps(json.loads(path.read_text()) | freqai))
         for model in ("LightGBMRegressor", "LightGBMClassifier"):

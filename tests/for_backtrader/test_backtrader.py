@@ -26,6 +26,7 @@ from backtrader_runs import (
     TwoHoursEast,
     compare,
     folded,
+    frame_of,
     kit,
     observed,
     seen_bars,
@@ -440,13 +441,6 @@ def test_spacing_is_found():
 @pytest.mark.parametrize("mode", MODES)
 def test_a_feed_may_be_empty(mode):
     assert run(lambda cerebro: cerebro.adddata(CandleFeed(dataname=series(0))), mode).calls == 0
-
-
-def frame_of(bars):
-    import pandas as pd
-
-    columns = {name: bars[name] for name in bars.dtype.names if not np.isnan(bars[name]).all()}
-    return pd.DataFrame(columns | {"time": bars["time"].astype("M8[ms]")}).set_index("time")
 
 
 @pytest.mark.parametrize("form", ["frame", "parquet", "feather", "csv"])

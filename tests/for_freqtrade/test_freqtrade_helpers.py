@@ -37,7 +37,7 @@ from liquidator_integrations.for_freqtrade import (
     startup_candle_count,
     zone_stoploss,
 )
-from liquidator_integrations.frames import alignment_columns
+from liquidator_integrations.frames import alignment_columns, marks_frame, placebo_marks, signal_columns
 
 MEMORY = Params().memory
 PAIR = {"pair": "BTC/USDT"}
@@ -54,7 +54,7 @@ def zones(candles):
     return add_zones(candles)
 
 
-def with_alignment(dataframe: pd.DataFrame) -> pd.DataFrame:
+def with_agreement(dataframe: pd.DataFrame) -> pd.DataFrame:
     """What a strategy on 1h has of 4h zones: merged by freqtrade as ``@informative`` does it."""
     larger = to_timeframe(as_bars(dataframe), "4h")
     if len(larger) == 0:
@@ -127,11 +127,11 @@ def test_window_law_on_every_column(candles, make, rows):
 
 
 def test_the_laws_on_columns_of_a_larger_timeframe(candles):
-    whole = with_alignment(candles)
-    assert {0.0, 100.0} == set(whole["lz_support_alignment"].dropna())
+    whole = with_agreement(candles)
+    assert {0.0, 100.0} == set(whole["lz_support_agreement"].dropna())
     for end in range(1200, 4000, 97):
-        pd.testing.assert_frame_equal(with_alignment(candles.iloc[:end]), whole.iloc[:end], check_exact=True)
-        live = with_alignment(candles.iloc[end - 498 : end].reset_index(drop=True))
+        pd.testing.assert_frame_equal(with_agreement(candles.iloc[:end]), whole.iloc[:end], check_exact=True)
+        live = with_agreement(candles.iloc[end - 498 : end].reset_index(drop=True))
         expected = whole.iloc[end - 1 : end].reset_index(drop=True)
         pd.testing.assert_frame_equal(live.tail(1).reset_index(drop=True), expected, check_exact=True)
 
@@ -145,8 +145,8 @@ def test_alignment_by_hand():
         frame[f"lz_support_low_{timeframe}"], frame[f"lz_support_high_{timeframe}"] = low, high
         frame[f"lz_resistance_low_{timeframe}"] = frame[f"lz_resistance_high_{timeframe}"] = np.inf
     aligned = add_alignment(frame, ["4h", "1d"])
-    np.testing.assert_array_equal(aligned["lz_support_alignment"], [50.0, 0.0, nan, nan])
-    np.testing.assert_array_equal(aligned["lz_resistance_alignment"], [50.0, 50.0, 50.0, nan])
+    np.testing.assert_array_equal(aligned["lz_support_agreement"], [50.0, 0.0, nan, nan])
+    np.testing.assert_array_equal(aligned["lz_resistance_agreement"], [50.0, 50.0, 50.0, nan])
 
 
 def test_timeframes_that_all_agree_are_a_hundred_and_no_ulp_less():
@@ -155,15 +155,15 @@ def test_timeframes_that_all_agree_are_a_hundred_and_no_ulp_less():
     edges = {f"lz_{kind}_{edge}": 1.0 for kind in ("support", "resistance") for edge in ("low", "high")}
     frame = frame.assign(**edges, **{f"{column}_{name}": 1.0 for column in edges for name in names})
     for count in range(1, len(names) + 1):
-        assert add_alignment(frame, names[:count])["lz_support_alignment"].tolist() == [100.0]
+        assert add_alignment(frame, names[:count])["lz_support_agreement"].tolist() == [100.0]
 
 
 def test_alignment_by_nearest_zones_is_at_most_that_by_all(candles):
     some = candles.iloc[:2600]
-    nearest = with_alignment(some)
+    nearest = with_agreement(some)
     everything = alignment_columns(as_bars(some), ["4h"], small_params())
     for kind in ("support", "resistance"):
-        seen, whole = nearest[f"lz_{kind}_alignment"].to_numpy(), everything[f"{kind}_alignment"].to_numpy()
+        seen, whole = nearest[f"lz_{kind}_agreement"].to_numpy(), everything[f"{kind}_alignment"].to_numpy()
         np.testing.assert_array_equal(np.isnan(seen), np.isnan(whole))
         known = ~np.isnan(seen)
         assert (seen[known] <= whole[known]).all()
@@ -181,6 +181,19 @@ def test_a_zone_that_is_gone_does_not_stay_behind_in_a_smaller_timeframe(candles
     known = merged.loc[larger.loc[gone, "date"] + timedelta(hours=3), "lz_resistance_4h"]
     assert np.isinf(known).all()
     assert not filled.iloc[MEMORY - 1 :].isna().any(axis=None)
+
+
+@pytest.mark.parametrize("make", [add_zones, add_informative_zones])
+def test_zones_of_given_marks(make, candles, zones):
+    placebo = placebo_marks(candles, None, 1)
+    made = make(candles, marks=placebo)
+    if make is add_zones:
+        expected = signal_columns(candles, marks=placebo).add_prefix("lz_")
+        pd.testing.assert_frame_equal(made[list(expected)], expected, check_exact=True)
+    assert not made["lz_fade"].equals(zones["lz_fade"])
+    own = make(candles, marks=marks_frame(candles))
+    for name in ("lz_fade", "lz_join", "lz_touch", "lz_broke"):
+        pd.testing.assert_series_equal(own[name], zones[name], check_exact=True)
 
 
 def test_startup_is_the_memory_and_what_comes_on_top(candles, zones):

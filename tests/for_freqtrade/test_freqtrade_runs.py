@@ -47,12 +47,14 @@ from freqtrade_setup import (
     trading,
     write_data,
 )
+from freqtrade_table import write_placebo
 from loopback_exchange import COINS, HOUR, coin_bars, funding_rates, open_interest, public_trades, running
 
 from liquidator_core import SIGNAL, Params
 from liquidator_core.tape import bars_from_trades
 from liquidator_core.timeframes import to_timeframe
 from liquidator_integrations.for_freqtrade import add_features, add_informative_zones, add_zones
+from liquidator_integrations.frames import placebo_marks
 
 MEMORY = Params().memory
 SHORT_SPAN = "20200701-20200901"
@@ -129,6 +131,21 @@ def test_every_entry_of_the_fade_follows_a_fade_with_room_and_its_stop_lies_beyo
     for side in (1, -1):
         span = zones["BTC"].loc[start:end]
         assert (room_ahead(span[span["lz_fade"] == side], side) < 0.5).any()
+
+
+@pytest.mark.parametrize(("name", "entry"), [("LiquidatorFade", "lz_fade"), ("LiquidatorJoin", "lz_join")])
+def test_a_placebo_run_trades_placebo_marks(name, entry, exchange, userdir, tmp_path):
+    placebo = write_placebo(tmp_path, name, 1)
+    trades = backtest(config("futures", exchange, userdir), placebo, tmp_path, timerange=SHORT_SPAN)["trades"]
+    assert len(trades) > 5
+    start, end = (pd.Timestamp(day, tz="UTC") for day in SHORT_SPAN.split("-"))
+    candles = {coin: candle_frame(coin_bars(coin)) for coin in COINS}
+    columns = {}
+    for coin, frame in candles.items():
+        seen = frame[(frame["date"] >= start - MEMORY * HOURLY) & (frame["date"] < end)].reset_index(drop=True)
+        columns[coin] = add_zones(seen, marks=placebo_marks(seen, None, 1)).set_index("date")
+    for trade in trades:
+        assert candle_before(columns, trade["pair"], trade["open_date"])[entry] == (-1 if trade["is_short"] else 1)
 
 
 def room_ahead(candles: Any, side: int) -> Any:
@@ -363,7 +380,7 @@ def test_live_values_of_a_larger_timeframe_equal_batch_values(userdir, row):
     assert last["date_4h"] == closed["date"]
     for name in SIGNAL.names:
         assert last[f"lz_{name}_4h"] == closed[f"lz_{name}"]
-    assert last["lz_support_alignment"] in (0.0, 100.0)
+    assert last["lz_support_agreement"] in (0.0, 100.0)
 
 
 def test_one_bad_candle_does_not_stop_the_bot(userdir, caplog):

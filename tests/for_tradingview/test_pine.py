@@ -24,7 +24,7 @@ from liquidator_core.zones import zones_of
 from liquidator_integrations.for_tradingview import to_pine
 from liquidator_integrations.for_tradingview.scripts import loop_steps
 from liquidator_integrations.for_tradingview.text import FORMS, HISTORY, MOST_BOXES
-from liquidator_integrations.frames import levels_frame, zones_frame
+from liquidator_integrations.frames import bars_from_frame, levels_frame, zones_frame
 
 EVENTS = ("touch", "broke", "fade", "join")
 CHART_KINDS = tuple(kind for kind in KINDS if kind not in ("observed", "observed_zero", "unpriced"))
@@ -185,6 +185,20 @@ def test_made_bars_with_everything_that_is_wrong(name):
     made = random_bars(600, seed=3, kinds=CHART_KINDS, price=1.234e-5)
     ran = run_pine(to_pine(PARAMS[name]), made)
     assert_equals_engine(ran, engine(made, PARAMS[name])[0], warm_rows(made, PARAMS[name]))
+
+
+def test_noise_is_mended_as_in_frames():
+    made = random_bars(300, seed=5, kinds=("quiet", "up", "down", "rally", "crash"))
+    made["high"][::3] = np.maximum(made["open"], made["close"])[::3] * (1.0 - 2.0**-53)
+    made["low"][1::3] = np.minimum(made["open"], made["close"])[1::3] * (1.0 + 2.0**-52)
+    mended = bars_from_frame(made)
+    assert (mended["high"] > made["high"]).sum() > 50
+    assert (mended["low"] < made["low"]).sum() > 50
+    assert_equals_engine(
+        run_pine(to_pine(PARAMS["small"]), made),
+        engine(mended, PARAMS["small"])[0],
+        warm_rows(mended, PARAMS["small"]),
+    )
 
 
 def knowing(source: str, bars: np.ndarray) -> str:

@@ -8,6 +8,7 @@ from importlib import import_module
 from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from liquidator_core import BAR, Params, fold, new_signals, new_state, step
@@ -72,6 +73,12 @@ def observed(length: int = LENGTH, seed: int = 2) -> np.ndarray:
     bars["funding_rate"] = 1e-4 * rng.normal(size=length)
     bars["taker_buy"] = 0.5 * bars["volume"]
     return bars
+
+
+def frame_of(bars: np.ndarray) -> pd.DataFrame:
+    """What is known of bars, indexed by their times."""
+    columns = {name: bars[name] for name in bars.dtype.names if not np.isnan(bars[name]).all()}
+    return pd.DataFrame(columns | {"time": bars["time"].astype("M8[ms]")}).set_index("time")
 
 
 def folded(bars: np.ndarray, params: Params = PARAMS) -> np.ndarray:
