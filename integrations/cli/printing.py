@@ -105,17 +105,29 @@ def _print_backtest(out: Console, report: Report) -> None:
     table = make_table(out, "Backtest: fade the zones", "", "return", "max drawdown", "trades", "won")
     _add_result(table, "zone fade", report.fade)
     table.add_row("buy and hold", f"{report.fade.buy_and_hold:+.1%}", "", "", "")
-    for seed, placebo in enumerate(report.placebos):
-        _add_result(table, f"placebo, seed {seed}", placebo)
+    runs = sorted(report.placebos, key=lambda placebo: placebo.total_return)
+    for name, placebo in zip(
+        ("worst", "median", "best"), runs[:1] + runs[len(runs) // 2 :][:1] + runs[-1:], strict=False
+    ):
+        _add_result(table, f"flipped, {name} of {len(runs)}", placebo)
     out.print(table)
-    if report.placebos:
-        better = sum(report.fade.total_return > placebo.total_return for placebo in report.placebos)
-        out.print(f"The zones beat {better} of {len(report.placebos)} placebo runs. Costs: 0.04 % a fill, no funding.")
+    if runs:
+        out.print(
+            f"The real run is {ordinal(report.rank)} of {len(runs) + 1}: in a flipped one each mark stays or is mirrored at "
+            "the close of its bar by a fair coin. Costs: 0.04 % a fill, no funding.",
+            soft_wrap=True,
+        )
 
 
 def _add_result(table: Table, name: str, result: Any) -> None:
     won = f"{result.wins / len(result.trades):.0%}" if result.trades else ""
     table.add_row(name, f"{result.total_return:+.1%}", f"{result.max_drawdown:.1%}", str(len(result.trades)), won)
+
+
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th, 11th."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{'th' if number % 100 in (11, 12, 13) else ending}"
 
 
 def format_price(value: float) -> str:

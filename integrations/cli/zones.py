@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ..evidence.result import Result
 
 
-def demo(seeds: SeedsOption = 5, params: ParamsOption = None, chart: ChartOption = None) -> None:
+def demo(seeds: SeedsOption = 20, params: ParamsOption = None, chart: ChartOption = None) -> None:
     """Zones, levels, a backtest and a chart on the embedded sample: hourly BTCUSDT, October 2019 to December 2020."""
     from ..market.sample import sample_bars
 
@@ -38,7 +38,7 @@ def zones(
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object, and no chart.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="The zones as CSV, and no chart.")] = False,
     bar: Annotated[str | None, typer.Option(help="For trades: bars to fold them into, 1m to 1d. Default: 1m.")] = None,
-    seeds: SeedsOption = 5,
+    seeds: SeedsOption = 20,
     params: ParamsOption = None,
     chart: ChartOption = None,
 ) -> None:
