@@ -29,8 +29,8 @@ class ZoneReport(bt.Analyzer):
     report = cerebro.run()[0].analyzers.zonereport
     print(report.summary())
 
-    A placebo run gives the strategy ``flipped`` marks (``frames.placebo_marks``): each stays or is mirrored at the close
-    of its bar by a fair coin. The real run's rank among them says whether the sides of the zones matter.
+    A placebo run gives the strategy ``flipped`` marks (``frames.placebo_marks``): each stays or is mirrored at the
+    close of its bar by a fair coin. The real run's rank among them says whether the sides of the zones matter.
 
     Params:
 

@@ -54,8 +54,10 @@ def rank(seed: int) -> int:
 
 def ranks(walks: int, first: int = 0) -> np.ndarray:
     """(walks,) ranks, worked out by a process a processor."""
+    import random_walks  # by the name under which another process finds it
+
     with ProcessPoolExecutor(os.cpu_count()) as pool:
-        return np.array(list(pool.map(rank, range(first, first + walks), chunksize=4)))
+        return np.array(list(pool.map(random_walks.rank, range(first, first + walks), chunksize=4)))
 
 
 def main() -> int:

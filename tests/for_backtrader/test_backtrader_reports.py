@@ -449,9 +449,8 @@ def test_placebo_runs_are_the_strategy_on_placebo_marks():
     run = reported(bars=bars, placebo_runs=2)
     analysis = run.analyzers.report.get_analysis()
     for seed, placebo in enumerate(analysis["placebo"]):
-        by_hand = run_fade(
-            bars_with_marks(bars, placebo_marks(bars, PARAMS, seed, mode="flipped")), marks_params(PARAMS)
-        )
+        fakes = placebo_marks(bars, PARAMS, seed, mode="flipped")
+        by_hand = run_fade(bars_with_marks(bars, fakes), marks_params(PARAMS))
         assert placebo["total_return"] == by_hand.total_return
         assert placebo["trades"] == len(by_hand.trades)
         assert placebo["profit"] == pytest.approx(sum(trade.pnl for trade in by_hand.trades), rel=1e-9)

@@ -604,7 +604,7 @@ class TestPlacebo:
     def test_none_below_zero(self) -> None:
         bars = self.crowded()
         bars["liq_long_price"] = 1e-3
-        placebo = placebo_marks(bars, marks_params(PARAMS))
+        placebo = placebo_marks(bars, marks_params(PARAMS), mode="delayed")
         assert placebo.attrs["dropped"]["price not above 0"] > 0
         assert (placebo["price"] > 0).all()
 
