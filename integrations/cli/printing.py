@@ -113,8 +113,8 @@ def _print_backtest(out: Console, report: Report) -> None:
     out.print(table)
     if runs:
         out.print(
-            f"The real run is {ordinal(report.rank)} of {len(runs) + 1}: in a flipped one each mark stays or is mirrored "
-            "at the close of its bar by a fair coin. Costs: 0.04 % a fill, no funding.",
+            f"The real run is {ordinal(report.rank)} of {len(runs) + 1}: in a flipped one each mark stays or is "
+            "mirrored at the close of its bar by a fair coin. Costs: 0.04 % a fill, no funding.",
             soft_wrap=True,
         )
 
