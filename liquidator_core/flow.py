@@ -115,7 +115,7 @@ def funding_factor(p: Record, b: Record, side: int) -> float:
 
 
 @rare_kernel
-def signals_of(
+def extra_sources(
     s: Record, p: Record, b: Record, side: int, row: int, volume: float, before: float
 ) -> tuple[float, float]:
     """(usd, usd times price) of what the switches in ``Params`` add to a side, in the order of the module's text.
@@ -164,8 +164,8 @@ def forced_flow(
     within = swept_within(p, b, side, opened)
     usd = swept[0] + within[0]
     usd_price = swept[1] + within[1]
-    if p.use_signals:
-        more = signals_of(s, p, b, side, row, volume, before)
+    if p.use_extra_sources:
+        more = extra_sources(s, p, b, side, row, volume, before)
         raised = funding_factor(p, b, side) if p.use_funding else 1.0
         usd = raised * (usd + more[0])
         usd_price = raised * (usd_price + more[1])

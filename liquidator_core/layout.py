@@ -106,7 +106,7 @@ _PARAMS = Layout(
         ("large_trades", "i8", "trades whose mean a large one is compared with"),
         ("large_mult", "f8", "ratio"),
         ("large_usd", "f8", "usd"),
-        ("use_signals", "i8", "0 or 1, whether any of these four is switched on"),
+        ("use_extra_sources", "i8", "0 or 1, whether any of these four is switched on"),
         ("use_large_trades", "i8", "0 or 1"),
         ("use_cascades", "i8", "0 or 1"),
         ("cascade_mult", "f8", "ratio"),

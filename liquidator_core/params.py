@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import hashlib
 import json
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ._suggest import suggestion
 from .layout import BINS_PER_LOG, LONG, MAX_FACTOR, MAX_LEVELS, MAX_LEVERAGES, PARAMS, SHORT, SIZES
 from .margin import liquidation_factor
 
@@ -29,8 +29,7 @@ def _suggesting(cls: Any) -> Any:
     def construct(self: Any, **values: Any) -> None:
         for name in values:
             if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                hint = f": did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
+                hint = suggestion(name, known) or f"; known are {', '.join(known)}"
                 raise TypeError(f"unknown parameter {name!r}{hint}")
         build(self, **values)
 
@@ -206,7 +205,7 @@ class Params:
             record[name] = getattr(self, name)
         record["leverages"] = len(self.leverages)
         record["memory"] = self.memory
-        record["use_signals"] = any(getattr(self, name) for name in SWITCHES)
+        record["use_extra_sources"] = any(getattr(self, name) for name in SWITCHES)
         record["digest"] = int(self.digest, 16)
         for k, (leverage, weight) in enumerate(sorted(zip(self.leverages, self.leverage_weights, strict=True))):
             record["weight"][0, k] = weight

@@ -17,6 +17,10 @@ def new_state(params: Params | np.ndarray) -> np.ndarray:
 
     Its size depends on the longest window only, rounded up to one of a few, and never on the history: about 220 kB
     with default Params. For several symbols keep several, or one array and slices ``states[i : i + 1]``.
+
+    >>> state = new_state(Params())
+    >>> state.shape, int(state["rows"][0])
+    ((1,), 0)
     """
     record = record_of(params)
     longest = max(int(record[name][0]) for name in ("zone_bars", "flow_bars", "atr_bars"))
@@ -40,7 +44,11 @@ def new_state(params: Params | np.ndarray) -> np.ndarray:
 
 
 def new_signals(length: int) -> np.ndarray:
-    """A (length,) SIGNAL array to write into."""
+    """A (length,) SIGNAL array to write into.
+
+    >>> new_signals(2)["fade"].tolist()
+    [0, 0]
+    """
     return np.zeros(length, SIGNAL)
 
 
@@ -52,7 +60,14 @@ def copy_state(state: np.ndarray) -> np.ndarray:
 
 
 def save_state(state: np.ndarray, path: str | os.PathLike[str]) -> None:
-    """Write a state as a ``.npy`` file that describes itself; a file of that name is replaced whole or not at all."""
+    """A state to a ``.npy`` file that describes itself; a file of that name is replaced whole or not at all.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_state(new_state(Params()), f"{folder}/btc.npy")
+    ...     load_state(f"{folder}/btc.npy", Params()).shape
+    (1,)
+    """
     if _known_dtype(state) is None or state.shape != (1,):
         found = f"an array of shape {state.shape}" if isinstance(state, np.ndarray) else type(state).__name__
         raise TypeError(f"state must be one from new_state(params) or load_state(path), got {found}")
@@ -61,9 +76,17 @@ def save_state(state: np.ndarray, path: str | os.PathLike[str]) -> None:
 
 
 def load_state(path: str | os.PathLike[str], params: Params | np.ndarray | None = None) -> np.ndarray:
-    """Read what ``save_state`` wrote; with ``params``, check that the state was made for them.
+    """The (1,) state in a file that ``save_state`` wrote; with ``params``, checked to be made for them.
 
     Raises ValueError for a file cut short, of another schema, or made for other Params.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save_state(new_state(Params()), f"{folder}/btc.npy")
+    ...     load_state(f"{folder}/btc.npy", Params(zone_bars=96))  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+        ...
+    ValueError: ...btc.npy: the state was made for other Params
     """
     with open(path, "rb") as file:
         content = file.read()

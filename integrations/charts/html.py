@@ -1,4 +1,4 @@
-"""Charts: candles with zones, levels, entries and forced flow, and the account, as one HTML file (plotly)."""
+"""A scene as a plotly figure: candles, zones, levels, entries, forced flow and accounts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ import numpy as np
 
 from liquidator_core._atomic import replacing
 
-from .palette import RESISTANCE, SUPPORT
+from ..tables.zones import zone_runs
+from .palette import FALLING, KIND_COLOURS, RESISTANCE, RISING, SIDE_COLOURS, SUPPORT, faded
+from .scene import Scene
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -30,18 +32,23 @@ except ImportError as error:
 Figure: TypeAlias = go.Figure
 
 _LOG = logging.getLogger("liquidator")
-_LINE = "rgba(120, 120, 120, 0.9)"
+_ACCOUNT_LINES = {
+    "backtest": {"color": "#009E73", "width": 2},
+    "buy and hold": {"color": RISING, "dash": "dot"},
+    "placebo marks": {"color": faded(RISING, 0.5), "width": 1},
+}
 
 
-def figure(report: Any, last: int = 500) -> go.Figure:
+def figure(
+    scene: Scene, title: str = "Liquidation zones", last: int = 500, zones: pd.DataFrame | None = None
+) -> go.Figure:
     """Candles of the last ``last`` bars with everything the engine said of them, row by row as it was known then.
 
-    Bands: the nearest support and resistance zone at each bar. Boxes: the zones as of the last bar, from their birth
-    on, the stronger the more solid. Lines right of the last bar: levels ahead. Triangles: fade entries. Below: forced
-    flow, longs downwards; and, if there was a backtest, the account over the whole history.
+    Bands: the nearest support and resistance zone at each bar. Boxes: ``zones``, those standing at the last bar if
+    None, from their birth on, the stronger the more solid. Lines right of the last bar: levels ahead. Triangles: fade
+    entries. Below: forced flow, longs downwards; and, if there was a backtest, the accounts over the whole history.
     """
-    tested = report.fade is not None
-    rows = 3 if tested else 2
+    rows = 3 if scene.accounts else 2
     fig = make_subplots(
         rows=rows,
         cols=1,
@@ -49,33 +56,48 @@ def figure(report: Any, last: int = 500) -> go.Figure:
         vertical_spacing=0.05,
         subplot_titles=["Price, zones and levels", "Forced flow, USD", "Account, start = 1"][:rows],
     )
-    first = max(0, len(report.bars) - last)
-    bars, signals = report.bars[first:], report.signals[first:]
+    bars, signals = scene.bars[-last:], scene.signals[-last:]
     time = bars["time"].astype("M8[ms]")
-    _add_band(fig, time, signals, "support", SUPPORT)
-    _add_band(fig, time, signals, "resistance", RESISTANCE)
+    ends = (time[0], time[-1] + 40 * _step(time)) if len(time) else (None, None)
     fig.add_trace(_candles(time, bars), row=1, col=1)
+    for kind, colour in KIND_COLOURS.items():
+        _add_band(fig, time, signals, kind, colour)
     _add_entries(fig, time, bars, signals)
-    _add_zones(fig, report, time)
-    _add_levels(fig, report, time)
-    for name, sign, colour in (("long_flow_usd", -1.0, RESISTANCE), ("short_flow_usd", 1.0, SUPPORT)):
-        label = "longs liquidated" if sign < 0 else "shorts liquidated"
+    for zone in (scene.standing if zones is None else zones).itertuples():
+        _add_zone(fig, zone, *ends)
+    for level in scene.levels.itertuples():
+        line = {"width": 1, "color": SIDE_COLOURS[level.side]}
+        across = {"x0": time[-1] + 2 * _step(time), "x1": ends[1], "y0": level.price, "y1": level.price}
+        fig.add_shape(type="line", line=line, **across, row=1, col=1)
+    for side, sign in (("long", -1.0), ("short", 1.0)):
+        label = f"{side}s liquidated"
+        flow = sign * signals[f"{side}_flow_usd"]
         fig.add_trace(
-            go.Bar(x=time, y=sign * signals[name], name=label, marker_color=f"rgb({colour})", marker_line_width=0),
-            row=2,
+            go.Bar(x=time, y=flow, name=label, marker_color=SIDE_COLOURS[side], marker_line_width=0), row=2, col=1
+        )
+    for account in scene.accounts:
+        fig.add_trace(
+            go.Scatter(
+                x=account.time.astype("M8[ms]"),
+                y=account.value,
+                name=account.name,
+                line=_ACCOUNT_LINES[account.name],
+                legendgroup=account.name,
+                showlegend=account.name not in [trace.name for trace in fig.data],
+            ),
+            row=3,
             col=1,
         )
-    if tested:
-        _add_accounts(fig, report)
-    low, high = np.nanmin(bars["low"]), np.nanmax(bars["high"])
-    fig.update_yaxes(
-        range=[low - 0.25 * (high - low), high + 0.25 * (high - low)], row=1, col=1
-    )  # levels may lie far off
+    if len(bars):
+        low, high = bars["low"].min(), bars["high"].max()
+        room = 0.25 * (high - low)  # levels may lie far off
+        fig.update_yaxes(range=[low - room, high + room], row=1, col=1)
     fig.update_xaxes(rangeslider_visible=False, showgrid=False)
     fig.update_xaxes(matches="x", row=2, col=1)
     fig.update_layout(
         template="plotly_white",
-        height=980,
+        title={"text": title, "y": 0.985, "yanchor": "top"},
+        height=980 if scene.accounts else 800,
         margin={"l": 60, "r": 90, "t": 90, "b": 30},
         bargap=0,
         barmode="relative",
@@ -85,58 +107,12 @@ def figure(report: Any, last: int = 500) -> go.Figure:
     return fig
 
 
-def save_chart(report: Any, path: str | os.PathLike[str], title: str = "Liquidation zones") -> Path:
-    """Write ``figure(report)`` as one HTML file that needs no network; whole or not at all. Returns its full path."""
-    fig = figure(report)
-    fig.update_layout(title={"text": title, "y": 0.985, "yanchor": "top"})
-    return write_html(fig, path)
-
-
 def write_html(fig: go.Figure, path: str | os.PathLike[str]) -> Path:
     """Write a figure as one HTML file that needs no network; whole or not at all. Returns its full path."""
     target = Path(path).resolve()
     with replacing(target) as file:
         file.write(fig.to_html(include_plotlyjs=True, full_html=True).encode())
     return target
-
-
-def zones_figure(bars: np.ndarray, zones: pd.DataFrame, levels: pd.DataFrame, title: str) -> go.Figure:
-    """Candles (n,) BAR with the zones and levels of a ``Liquidator``, the stronger a zone the more solid."""
-    fig = go.Figure()
-    time = bars["time"].astype("M8[ms]")
-    fig.add_trace(_candles(time, bars))
-    step = time[-1] - time[-2] if len(time) > 1 else np.timedelta64(60_000, "ms")
-    end = time[-1] + 40 * step if len(time) else None
-    for zone in zones.itertuples():
-        colour = SUPPORT if zone.kind == "support" else RESISTANCE
-        start = zone.first_ts.tz_localize(None).to_datetime64()
-        fig.add_shape(
-            type="rect",
-            x0=start if len(time) == 0 else max(start, time[0]),
-            x1=start if end is None else end,
-            y0=zone.entry_low,
-            y1=zone.entry_high,
-            line={"width": 1, "color": f"rgb({colour})"},
-            fillcolor=f"rgba({colour}, {0.1 + zone.quality_score / 250:.3f})",
-            layer="below",
-        )
-        fig.add_annotation(
-            x=start if end is None else end,
-            y=zone.price_mean,
-            text=f"{zone.price_mean:.6g} · {zone.quality_label}",
-            showarrow=False,
-            xanchor="left",
-            font={"size": 10, "color": f"rgb({colour})"},
-        )
-    for level in levels.itertuples():
-        colour = SUPPORT if level.side == "short" else RESISTANCE
-        fig.add_hline(y=level.price, line={"width": 1, "dash": "dot", "color": f"rgb({colour})"}, opacity=0.4)
-    fig.update_xaxes(rangeslider_visible=False, showgrid=False)
-    if len(bars):
-        low, high = np.nanmin(bars["low"]), np.nanmax(bars["high"])
-        fig.update_yaxes(range=[low - 0.25 * (high - low), high + 0.25 * (high - low)])  # levels may lie far off
-    fig.update_layout(template="plotly_white", title=title, height=800, showlegend=False)
-    return fig
 
 
 def risk_figure(curves: Mapping[str, Mapping[str, Sequence[float]]], title: str) -> go.Figure:
@@ -182,29 +158,30 @@ def show(fig: go.Figure) -> bool:
 def _candles(time: np.ndarray, bars: np.ndarray) -> go.Candlestick:
     return go.Candlestick(
         x=time,
-        open=bars["open"],
-        high=bars["high"],
-        low=bars["low"],
-        close=bars["close"],
+        **{name: bars[name] for name in ("open", "high", "low", "close")},
         name="candles",
-        increasing_line_color=f"rgb({SUPPORT})",
-        decreasing_line_color=f"rgb({RESISTANCE})",
+        increasing={"line": {"color": RISING}, "fillcolor": "white"},
+        decreasing={"line": {"color": FALLING}, "fillcolor": FALLING},
         line_width=1,
     )
+
+
+def _step(time: np.ndarray) -> np.timedelta64:
+    step: np.timedelta64 = time[-1] - time[-2] if len(time) > 1 else np.timedelta64(60_000, "ms")
+    return step
 
 
 def _add_band(fig: go.Figure, time: np.ndarray, signals: np.ndarray, kind: str, colour: str) -> None:
     """One box for each run of bars with the same nearest zone."""
     low, high = signals[f"{kind}_low"], signals[f"{kind}_high"]
-    change = np.flatnonzero((low[1:] != low[:-1]) | (high[1:] != high[:-1])) + 1
-    step = time[-1] - time[-2] if len(time) > 1 else np.timedelta64(60_000, "ms")
+    if len(time) == 0:
+        return
     x: list[Any] = []
     y: list[Any] = []
-    for first, end in zip(np.r_[0, change], np.r_[change, len(time)], strict=True):
-        if low[first] == low[first]:
-            left, right = time[first].item(), (time[end - 1] + step).item()
-            x += [left, right, right, left, left, None]
-            y += [low[first], low[first], high[first], high[first], low[first], None]
+    for first, end in zone_runs(low, high):
+        left, right = time[first].item(), (time[end - 1] + _step(time)).item()
+        x += [left, right, right, left, left, None]
+        y += [low[first], low[first], high[first], high[first], low[first], None]
     fig.add_trace(
         go.Scatter(
             x=x,
@@ -212,7 +189,7 @@ def _add_band(fig: go.Figure, time: np.ndarray, signals: np.ndarray, kind: str, 
             mode="lines",
             line_width=0,
             fill="toself",
-            fillcolor=f"rgba({colour}, 0.25)",
+            fillcolor=faded(colour, 0.25),
             name=f"nearest {kind}",
             hoverinfo="skip",
         ),
@@ -222,7 +199,7 @@ def _add_band(fig: go.Figure, time: np.ndarray, signals: np.ndarray, kind: str, 
 
 
 def _add_entries(fig: go.Figure, time: np.ndarray, bars: np.ndarray, signals: np.ndarray) -> None:
-    away = 0.015 * (np.nanmax(bars["high"]) - np.nanmin(bars["low"]))
+    away = 0.015 * np.ptp([bars["low"], bars["high"]]) if len(bars) else 0.0
     for side, symbol, colour, price in ((1, "triangle-up", SUPPORT, "low"), (-1, "triangle-down", RESISTANCE, "high")):
         at = signals["fade"] == side
         fig.add_trace(
@@ -230,7 +207,7 @@ def _add_entries(fig: go.Figure, time: np.ndarray, bars: np.ndarray, signals: np
                 x=time[at],
                 y=bars[price][at] - side * away,
                 mode="markers",
-                marker={"symbol": symbol, "size": 9, "color": f"rgb({colour})", "line": {"width": 1, "color": "black"}},
+                marker={"symbol": symbol, "size": 9, "color": colour, "line": {"width": 1, "color": "black"}},
                 name="fade: buy" if side > 0 else "fade: sell",
             ),
             row=1,
@@ -238,75 +215,29 @@ def _add_entries(fig: go.Figure, time: np.ndarray, bars: np.ndarray, signals: np
         )
 
 
-def _step(time: np.ndarray) -> np.timedelta64:
-    step: np.timedelta64 = time[-1] - time[-2] if len(time) > 1 else np.timedelta64(60_000, "ms")
-    return step
-
-
-def _add_zones(fig: go.Figure, report: Any, time: np.ndarray) -> None:
-    step = _step(time)
-    for zone in report.zones.itertuples():
-        colour = SUPPORT if zone.kind == "support" else RESISTANCE
-        fig.add_shape(
-            type="rect",
-            x0=max(zone.birth.to_datetime64(), time[0]),
-            x1=time[-1] + 40 * step,
-            y0=zone.low,
-            y1=zone.high,
-            line={"width": 1, "color": f"rgb({colour})"},
-            fillcolor=f"rgba({colour}, {0.1 + zone.quality / 250:.3f})",
-            layer="below",
-            row=1,
-            col=1,
-        )
-        fig.add_annotation(
-            x=time[-1] + 40 * step,
-            y=zone.price,
-            text=f"{zone.price:.6g} · {zone.quality:.0f}",
-            showarrow=False,
-            xanchor="left",
-            font={"size": 10, "color": f"rgb({colour})"},
-            row=1,
-            col=1,
-        )
-
-
-def _add_levels(fig: go.Figure, report: Any, time: np.ndarray) -> None:
-    step = _step(time)
-    for level in report.levels.itertuples():
-        fig.add_shape(
-            type="line",
-            x0=time[-1] + 2 * step,
-            x1=time[-1] + 40 * step,
-            y0=level.price,
-            y1=level.price,
-            line={"width": 1, "color": f"rgb({SUPPORT if level.side == 'short' else RESISTANCE})"},
-            row=1,
-            col=1,
-        )
-
-
-def _add_accounts(fig: go.Figure, report: Any) -> None:
-    fade = report.fade
-    assert fade is not None
-    for seed, placebo in enumerate(report.placebos):
-        fig.add_trace(
-            go.Scatter(
-                x=placebo.equity_ms.astype("M8[ms]"),
-                y=placebo.equity / placebo.cash,
-                line={"width": 1, "color": "rgba(150, 150, 150, 0.6)"},
-                name="placebo marks",
-                legendgroup="placebo",
-                showlegend=seed == 0,
-            ),
-            row=3,
-            col=1,
-        )
-    time = fade.equity_ms.astype("M8[ms]")
-    close = report.bars["close"][-len(time) :]
-    fig.add_trace(
-        go.Scatter(x=time, y=close / close[0], line={"color": _LINE, "dash": "dot"}, name="buy and hold"), row=3, col=1
+def _add_zone(fig: go.Figure, zone: Any, first: np.datetime64, end: np.datetime64) -> None:
+    """A box from birth on, with its price and quality beside it; who was liquidated is in the hover."""
+    colour = KIND_COLOURS[zone.kind]
+    fig.add_shape(
+        type="rect",
+        x0=max(zone.birth.tz_localize(None).to_datetime64(), first),
+        x1=end,
+        y0=zone.low,
+        y1=zone.high,
+        line={"width": 1, "color": colour},
+        fillcolor=faded(colour, round(0.1 + zone.quality / 250, 3)),
+        layer="below",
+        row=1,
+        col=1,
     )
-    fig.add_trace(
-        go.Scatter(x=time, y=fade.equity / fade.cash, line={"color": "#1f3d7a"}, name="zone fade"), row=3, col=1
+    fig.add_annotation(
+        x=end,
+        y=zone.price,
+        text=f"{zone.price:.6g} · {zone.quality:.0f}",
+        hovertext=f"{zone.side}s liquidated: {zone.usd:,.0f} USD<br>quality {zone.quality:.0f}, touched {zone.touches}",
+        showarrow=False,
+        xanchor="left",
+        font={"size": 10, "color": colour},
+        row=1,
+        col=1,
     )

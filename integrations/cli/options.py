@@ -15,6 +15,10 @@ ParamsOption = Annotated[
     Path | None, typer.Option("--params", help="JSON file of parameters; those left out keep defaults.")
 ]
 ChartOption = Annotated[Path | None, typer.Option(help="Where the chart goes. Default: a file in the current folder.")]
+VenueOption = Annotated[str, typer.Option(help="Whose the trades are, where the file does not say it.")]
+ConventionOption = Annotated[
+    str | None, typer.Option(help="Of the sides of trades: venue (its own words) or taker (made so by a tool).")
+]
 
 
 def read_params(path: Path | None) -> Params:

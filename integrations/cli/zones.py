@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +13,15 @@ from rich.console import Console
 from liquidator_core import Params
 
 from ..market.bars import read_bars
-from .options import ChartOption, ParamsOption, SeedsOption, check_target, read_params
+from .options import (
+    ChartOption,
+    ConventionOption,
+    ParamsOption,
+    SeedsOption,
+    VenueOption,
+    check_target,
+    read_params,
+)
 from .printing import console_for, print_report, progress_bar
 
 if TYPE_CHECKING:
@@ -34,22 +43,46 @@ def demo(seeds: SeedsOption = 20, params: ParamsOption = None, chart: ChartOptio
 
 
 def zones(
-    file: Annotated[Path, typer.Argument(help="Candles or trades: CSV (also .gz), parquet or feather.")],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="Candles or trades: CSV (also .gz), parquet or feather; with --exchange a symbol such as BTC-USDT.",
+        ),
+    ],
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object, and no chart.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="The zones as CSV, and no chart.")] = False,
     bar: Annotated[str | None, typer.Option(help="For trades: bars to fold them into, 1m to 1d. Default: 1m.")] = None,
+    venue: VenueOption = "",
+    convention: ConventionOption = None,
     seeds: SeedsOption = 20,
     params: ParamsOption = None,
     chart: ChartOption = None,
+    exchange: Annotated[str | None, typer.Option(help="Fetch candles from there, by its name in ccxt.")] = None,
+    hours: Annotated[float | None, typer.Option(help="How many, with --exchange. Default: 24.")] = None,
+    market: Annotated[
+        str | None,
+        typer.Option(help="With --exchange: perpetual, inverse or spot. Default: what SYMBOL says, else perpetual."),
+    ] = None,
+    store: Annotated[Path | None, typer.Option(help="With --exchange: a folder that keeps what was fetched.")] = None,
 ) -> None:
-    """Zones, levels, a backtest and a chart for a file of your own."""
+    """Zones, levels, a backtest and a chart for a file of your own, or for a market of an exchange."""
     if as_json and as_csv:
         raise ValueError("--json and --csv exclude each other")
     if chart and (as_json or as_csv):
         raise ValueError("--chart goes with neither --json nor --csv: these write no chart")
     check_target("--chart", chart)
     settings = read_params(params)
-    bars = read_bars(file, settings, bar)
+    if exchange is None:
+        if hours is not None or market is not None or store is not None:
+            raise ValueError("--hours, --market and --store go with --exchange")
+        title = Path(source).name
+        bars = read_bars(Path(source), settings, bar, venue, convention)
+    else:
+        if venue or convention:
+            raise ValueError("--venue and --convention are for the trades of a FILE")
+        title = f"{source} {exchange}"
+        bars = _fetch_bars(source, exchange, 24 if hours is None else hours, bar or "1m", market, store)
     report = _run(bars, settings, None if as_csv else seeds)
     if as_json:
         print(json.dumps(report.to_dict(), indent=2))
@@ -57,8 +90,31 @@ def zones(
         print(report.zones.to_csv(index=False, lineterminator="\n"), end="")
     else:
         out = console_for()
-        print_report(out, report, file.name)
-        _write_chart(out, report, chart or Path(f"liquidator-{file.stem}.html"), f"{file.name}: liquidation zones")
+        print_report(out, report, title)
+        _write_chart(out, report, chart or _chart_of(title, exchange), f"{title}: liquidation zones")
+
+
+def _fetch_bars(
+    symbol: str, exchange: str, hours: float, bar: str, market: str | None, store: Path | None
+) -> np.ndarray:
+    """The last hours of a market as bars; what is missing is told on standard error."""
+    from ..liquidator.liquidator import Liquidator
+
+    with progress_bar() as tell:
+        made = Liquidator.from_exchange(
+            symbol, exchange, hours=hours, market=market, store=store, progress=tell, bar=bar, cutoff_hours=None
+        )
+    bars = made.bars()
+    if len(bars) == 0:
+        raise ValueError(f"{exchange} gave no candles of {symbol} for the last {hours:g} hours")
+    if made.gaps is not None and len(made.gaps):
+        console_for(stderr=True).print(f"{len(made.gaps)} gaps in what {exchange} gave: see fetch(...).gaps")
+    return bars
+
+
+def _chart_of(title: str, exchange: str | None) -> Path:
+    stem = Path(title).stem if exchange is None else re.sub(r"[^A-Za-z0-9]+", "-", title)
+    return Path(f"liquidator-{stem}.html")
 
 
 def _run(bars: np.ndarray, params: Params, seeds: int | None) -> Report:
@@ -77,8 +133,11 @@ def _fade(bars: np.ndarray, params: Params) -> Result:
 def _write_chart(out: Console, report: Report, path: Path, title: str) -> None:
     out.print()
     try:
-        from ..charts.html import save_chart
+        from ..charts.html import figure, write_html
     except ImportError as error:
         out.print(f"No chart: {error}", soft_wrap=True)
         return
-    out.print(f"Chart: {save_chart(report, path, title)}", soft_wrap=True)
+    from ..charts.scene import make_scene
+
+    scene = make_scene(report.bars, report.params, report.fade, report.placebos)
+    out.print(f"Chart: {write_html(figure(scene, title), path)}", soft_wrap=True)

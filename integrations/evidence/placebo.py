@@ -45,6 +45,10 @@ def placebo_marks(
     Returns columns time, row, side, price, usd, by (row, side). ``attrs["real"]`` counts the marks,
     ``attrs["dropped"]`` those without a fake, by reason. Arguments and errors otherwise as for ``signal_columns``;
     ValueError for another mode. Cost: that of ``marks_frame``; for several seeds see ``Placebos``.
+
+    >>> fakes = placebo_marks(candles)
+    >>> len(fakes), fakes.attrs["real"]
+    (116, 116)
     """
     return Placebos(candles, params, on_bad, mode).marks(seed)
 

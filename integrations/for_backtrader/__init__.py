@@ -73,6 +73,10 @@ def for_module(library: ModuleType) -> ModuleType:
 
     The classes are made from the same source, and once: a second call returns the same module, which is called
     ``liquidator_integrations.for_<library>``. A process that unpickles them has to call this first.
+
+    >>> import backtrader
+    >>> for_module(backtrader).__name__
+    'liquidator_integrations.for_backtrader'
     """
     if not isinstance(library, ModuleType) or not all(hasattr(library, name) for name in ("Indicator", "Strategy")):
         raise TypeError(f"library must be backtrader or a module that works like it, got {library!r}")
@@ -83,10 +87,17 @@ def remake(package: ModuleType, library: str, **names: object) -> ModuleType:
     """A package of this kind executed anew beside it, as ``for_<library>``, its ``library`` made of ``names``.
 
     The modules of such a package take whatever depends on backtrader from their module ``library`` alone.
+
+    >>> import backtrader, sys
+    >>> package = sys.modules["liquidator_integrations.for_backtrader"]
+    >>> remake(package, "backtrader", bt=backtrader) is package
+    True
     """
     name = f"{package.__name__.rpartition('.')[0]}.for_{library}"
     if name not in sys.modules:
         spec = spec_from_file_location(name, package.__file__, submodule_search_locations=list(package.__path__))
+        if spec is None or spec.loader is None:
+            raise ImportError(f"{package.__file__} cannot be executed anew", name=name)
         remade = module_from_spec(spec)
         taken = ModuleType(f"{name}.library")
         vars(taken).update(names)

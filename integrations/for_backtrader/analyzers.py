@@ -23,11 +23,7 @@ _COUNTS = ("touches", "holds", "broken", "trades", "profit")
 
 
 class ZoneReport(bt.Analyzer):
-    """What became of each zone and what the strategy earned there, beside the same strategy on placebo marks.
-
-    cerebro.addanalyzer(ZoneReport, placebo_runs=20)
-    report = cerebro.run()[0].analyzers.zonereport
-    print(report.summary())
+    """The fate of each zone and what the strategy earned there, beside the same strategy on placebo marks.
 
     A placebo run gives the strategy ``flipped`` marks (``frames.placebo_marks``): each stays or is mirrored at the
     close of its bar by a fair coin. The real run's rank among them says whether the sides of the zones matter.
@@ -54,6 +50,14 @@ class ZoneReport(bt.Analyzer):
     broker and the sizer are taken over; timers, writers and analyzers that were added to cerebro are not. Raises
     TypeError and ValueError where this is not so, and for ``exactbars=1``, which keeps too few bars. Warns as
     ``LiquidationIndicator`` does. Cost: for each run a step and a list of zones a bar.
+
+    >>> cerebro = bt.Cerebro()
+    >>> feed = cerebro.adddata(CandleFeed(dataname=bars))
+    >>> _ = cerebro.addstrategy(bt.Strategy)
+    >>> cerebro.addanalyzer(ZoneReport, placebo_runs=0)
+    >>> analysis = cerebro.run()[0].analyzers.zonereport.get_analysis()
+    >>> len(analysis["zones"]) == analysis["real"]["zones"]
+    True
     """
 
     params = (("placebo_runs", 20), ("zone_params", None))
@@ -103,7 +107,7 @@ class ZoneReport(bt.Analyzer):
             # in a thread: backtrader takes what is made for a part of the strategy that it finds up the stack
             with ThreadPoolExecutor(max_workers=1) as apart:
                 placebos += apart.map(run, range(self.p.placebo_runs))
-        self.rets = {
+        self.rets: dict[str, Any] = {
             "zones": zones,
             "elsewhere": elsewhere,
             "real": _sums(zones, broker.getvalue() / broker.startingcash - 1.0),
@@ -117,7 +121,7 @@ class ZoneReport(bt.Analyzer):
     def summary(self) -> str:
         """The sums of the real zones and of each placebo run, as a table of text, and the rank of the real one."""
         names = ("zones", "touches", "holds", "broken", "trades", "return")
-        rows = [("", *names)]
+        rows: list[tuple[str, ...]] = [("", *names)]
         runs = {"real": self.rets["real"]}
         runs |= {f"flipped, seed {seed}": run for seed, run in enumerate(self.rets["placebo"])}
         for label, run in runs.items():
@@ -141,13 +145,14 @@ def _placebo(strategy: bt.Strategy, placebos: Placebos, seed: int) -> dict[str, 
     broker.comminfo.update(strategy.broker.comminfo)
     cerebro.setbroker(broker)
     sizer = strategy.getsizer()
-    cerebro.addsizer(type(sizer), **_told(sizer.p, params))
-    cerebro.addstrategy(type(strategy), **_told(strategy.p, params))
+    cerebro.addsizer(type(sizer), **_with_params(sizer.p, params))
+    cerebro.addstrategy(type(strategy), **_with_params(strategy.p, params))
     cerebro.addanalyzer(ZoneReport, _name="report", placebo_runs=0, zone_params=params)
-    return cerebro.run()[0].analyzers.report.rets["real"]
+    sums: dict[str, Any] = cerebro.run()[0].analyzers.report.rets["real"]
+    return sums
 
 
-def _told(given: Any, params: Params) -> dict[str, Any]:
+def _with_params(given: Any, params: Params) -> dict[str, Any]:
     """An object's parameters as keyword arguments, those of zones replaced by ``params``."""
     values = dict(given._getkwargs())
     if "zone_params" in values:
@@ -200,7 +205,7 @@ def _written(
     """What is said of zones, from all that was seen of them, in order, and of the marks whose break ended one."""
     ids, first = np.unique(seen["zone_id"], return_index=True)
     last = len(seen) - 1 - np.unique(seen["zone_id"][::-1], return_index=True)[1]
-    fates = {}
+    fates: dict[int, dict[str, Any]] = {}
     for at in np.argsort(first):
         zone = seen[last[at]]
         fates[int(ids[at])] = {
@@ -215,7 +220,7 @@ def _written(
         }
     for mark in broken:
         fates[_id(mark)] |= {"touches": int(mark["touches"]), "holds": int(mark["holds"]), "broken": 1}
-    elsewhere = {"trades": 0, "profit": 0.0}
+    elsewhere: dict[str, Any] = {"trades": 0, "profit": 0.0}
     for zone_id, profit in traded:
         fate = fates.get(zone_id, elsewhere)
         fate["trades"] += 1

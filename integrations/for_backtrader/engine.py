@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import logging
 import struct
 import warnings
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from liquidator_core import BAR, Params, fold, new_signals, new_state, step
+from liquidator_core._suggest import suggestion
 from liquidator_core.bars import mend_noise
 from liquidator_core.state import copy_state
 
@@ -22,17 +22,18 @@ EPOCH = 719_163  # 1970-01-01 in backtrader's days
 NAN = float("nan")
 BLOCK = 4096  # bars that are copied at a time when a whole feed is read: these and their signals stay in the cache
 
+FIELDS = BAR.names or ()
 #: Lines of a feed that hold a BAR field under another name.
 RENAMED = {"open_interest": "openinterest"}
 STANDARD = ("open", "high", "low", "close", "volume", "open_interest")
 #: BAR fields beyond those of every feed; backtrader's resampling and replaying lose them.
-EXTRA = tuple(name for name in BAR.names if name not in ("time", *STANDARD))
+EXTRA = tuple(name for name in FIELDS if name not in ("time", *STANDARD))
 
 #: What an indicator takes as parameters: a Params whole, or any of its fields.
 ZONE_PARAMS = (("zone_params", None), *((spec.name, None) for spec in fields(Params)))
 
 FORMATS = {"i": "q", "f": "d"}
-_BAR = struct.Struct("=" + "".join(FORMATS[BAR[name].kind] for name in BAR.names))
+_BAR = struct.Struct("=" + "".join(FORMATS[BAR[name].kind] for name in FIELDS))
 
 
 def days_of(time: np.ndarray) -> np.ndarray:
@@ -51,16 +52,35 @@ def ms_of(days: float) -> int:
 
 
 def refuse_unknown(owner: Any, unknown: dict[str, Any]) -> None:
-    """Raise TypeError for keyword arguments that are no parameters of ``owner``, with the nearest name."""
+    """A TypeError, with the nearest name, for the first keyword argument that is no parameter of ``owner``.
+
+    >>> import backtrader as bt
+    >>> class Mine(bt.Strategy):
+    ...     params = (("share", 0.5),)
+    ...     def __init__(self, **unknown):
+    ...         refuse_unknown(self, unknown)
+    >>> cerebro = bt.Cerebro()
+    >>> feed = cerebro.adddata(CandleFeed(dataname=bars))
+    >>> _ = cerebro.addstrategy(Mine, shares=0.1)
+    >>> cerebro.run()
+    Traceback (most recent call last):
+        ...
+    TypeError: Mine has no parameter 'shares': did you mean 'share'?
+    """
     known = owner.params._getkeys()
     for name in unknown:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f": did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
+        hint = suggestion(name, known) or f"; known are {', '.join(known)}"
         raise TypeError(f"{type(owner).__name__} has no parameter {name!r}{hint}")
 
 
 def params_of(given: Any) -> Params:
-    """The Params of an object's ``zone_params``, with those of its fields that were given apart."""
+    """The Params of an object's ``zone_params``, with those of its fields that were given apart.
+
+    >>> from types import SimpleNamespace
+    >>> given = SimpleNamespace(zone_params=Params(zone_bars=96), flow_bars=48)
+    >>> params_of(given).zone_bars, params_of(given).flow_bars
+    (96, 48)
+    """
     base = Params() if given.zone_params is None else given.zone_params
     if not isinstance(base, Params):
         raise TypeError(f"zone_params must be liquidator_core.Params, got {type(base).__name__}")
@@ -79,9 +99,9 @@ def inputs_of(data: Any, reader: str) -> list[Any]:
                 f"without {name}: {hint}"
             )
     rebuilt = getattr(data, "resampling", 0) or getattr(data, "replaying", 0)
-    names = [name for name in BAR.names[1:] if name in STANDARD or not rebuilt]
+    names = [name for name in FIELDS[1:] if name in STANDARD or not rebuilt]
     lines = {name: getattr(data.lines, RENAMED.get(name, name), None) for name in names}
-    return [data.lines.datetime, *(lines.get(name) for name in BAR.names[1:])]
+    return [data.lines.datetime, *(lines.get(name) for name in FIELDS[1:])]
 
 
 def _mended(bars: np.ndarray) -> np.ndarray:
@@ -99,7 +119,8 @@ def faded_zone(zones: np.ndarray, signal: np.ndarray) -> np.ndarray:
     found = zones[(zones["low"] == low) & (zones["high"] == high)]
     if not len(found):
         found = zones[(zones["low"] <= high) & (zones["high"] >= low)]
-    return found[np.argsort(-found["usd"])[:1]]
+    faded: np.ndarray = found[np.argsort(-found["usd"])[:1]]
+    return faded
 
 
 def _loses_bars(data: Any) -> bool:
@@ -132,7 +153,7 @@ class Engine:
 
     def _look_in(self) -> None:
         """The arrays as bytes, which are copied faster."""
-        self._bytes = memoryview(self.rows.view("u1"))
+        self._bytes = self.rows.view("u1").data
         self._copies = self.base.view("u1"), self.state.view("u1")
 
     def __getstate__(self) -> dict[str, Any]:
@@ -231,7 +252,7 @@ class Follower:
     def read(self, first: int, last: int) -> np.ndarray:
         """Bars ``first`` up to ``last``, counted from the feed's first one, as (n,) BAR. A copy; no state changes."""
         bars = np.zeros(last - first, BAR)
-        for name, line in zip(BAR.names, self.inputs, strict=True):
+        for name, line in zip(FIELDS, self.inputs, strict=True):
             if line is None:
                 bars[name] = np.nan
                 continue
@@ -250,7 +271,7 @@ class Follower:
                 "indicator asked for"
             )
         bars = np.zeros(count, BAR)
-        for name, line in zip(BAR.names, self.inputs, strict=True):
+        for name, line in zip(FIELDS, self.inputs, strict=True):
             values = np.full(count, np.nan) if line is None else np.array(line.get(size=count), np.float64)
             bars[name] = np.rint(np.nan_to_num(values - EPOCH) * DAY_MS) if name == "time" else values
         return _mended(bars)

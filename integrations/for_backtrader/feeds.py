@@ -15,7 +15,7 @@ from liquidator_core import BAR
 
 from ..market.candles import bars_from_frame
 from ..market.files import read_candles_or_trades
-from .engine import DAY_MS, EXTRA, RENAMED, days_of, refuse_unknown
+from .engine import DAY_MS, EXTRA, FIELDS, RENAMED, days_of, refuse_unknown
 from .library import bt
 
 __all__ = ["CandleFeed", "lean_feed"]
@@ -59,11 +59,11 @@ class _BarFeed(bt.feed.DataBase):
         self.p.compression = self.p.compression or 1
 
     def __len__(self) -> int:
-        return self.line.lencount  # cerebro asks at every bar; backtrader's own way takes three calls
+        return int(self.line.lencount)  # cerebro asks at every bar; backtrader's own way takes three calls
 
     def start(self) -> None:
         super().start()
-        columns = {RENAMED.get(name, name): self._bars[name] for name in BAR.names[1:]}
+        columns = {RENAMED.get(name, name): self._bars[name] for name in FIELDS[1:]}
         columns["datetime"] = days_of(self._bars["time"] + self._delay_ms)
         self._columns = [(getattr(self.lines, name), columns[name]) for name in self.getlinealiases()]
         self._row, self._end = 0, len(self._bars)
@@ -122,6 +122,11 @@ class CandleFeed(_BarFeed):
     When cerebro preloads, columns are copied whole, fromdate and todate included. Filters and tzinput, which rewrite
     bars, make backtrader load them one by one. Warns (UserWarning) at the end of a run for which none was left. Raises
     ValueError and TypeError as ``bars_from_frame`` does, and TypeError for unknown parameters.
+
+    >>> cerebro = bt.Cerebro()
+    >>> feed = cerebro.adddata(CandleFeed(dataname=bars))
+    >>> cerebro.run()[0].data.close[0] == float(bars["close"][-1])
+    True
     """
 
     lines = EXTRA
@@ -131,6 +136,9 @@ def lean_feed(dataname: Any, keep: Container[str] = (), **params: Any) -> bt.fee
     """A CandleFeed without the lines of which the bars know nothing: cerebro goes over every line at every bar.
 
     keep   names of lines that are there all the same
+
+    >>> "funding_rate" in lean_feed(bars).getlinealiases(), "close" in lean_feed(bars).getlinealiases()
+    (False, True)
     """
     bars = _bars_of(dataname)
     known = tuple(name for name in EXTRA if name in keep or not np.isnan(bars[name]).all())

@@ -12,6 +12,7 @@ import numpy as np
 from liquidator_core import SIGNAL, ZONE, fold, new_signals, zones_of
 from liquidator_core.alignment import alignment
 
+from ..charts.palette import RESISTANCE, SUPPORT
 from .engine import FORMATS, ZONE_PARAMS, Follower, params_of, refuse_unknown
 from .feeds import known_after_ms
 from .library import bt
@@ -27,11 +28,12 @@ __all__ = [
 ]
 
 NAN = float("nan")
+FIELDS = SIGNAL.names or ()
 
 
-def _dashes(colour: str) -> dict[str, Any]:
+def _dashes(colour: str, marker: str = "_") -> dict[str, Any]:
     """How a line that jumps is drawn: a dash a bar, none between them."""
-    return {"color": colour, "ls": "", "marker": "_", "markersize": 4.0}
+    return {"color": colour, "ls": "", "marker": marker, "markersize": 4.0}
 
 
 def _band(name: str, colour: str) -> dict[str, dict[str, Any]]:
@@ -40,7 +42,7 @@ def _band(name: str, colour: str) -> dict[str, dict[str, Any]]:
     return {
         name: _dashes(colour),
         # the underscores keep the edges out of the legend
-        f"{name}_low": {"_name": f"_{name}_low", "_fill_lt": (f"{name}_high", (colour, 0.25)), **unseen},
+        f"{name}_low": {"_name": f"_{name}_low", "_fill_lt": (f"{name}_high", (colour, 0.3)), **unseen},
         f"{name}_high": {"_plotskip": True},
     }
 
@@ -59,9 +61,6 @@ def _cut(low: Any, high: Any, start: int, end: int) -> np.ndarray:
 
 class LiquidationIndicator(bt.Indicator):
     """Fields of ``liquidator_core.SIGNAL`` as lines, as many as a subclass names.
-
-    class Touches(LiquidationIndicator):
-        lines = ("touch", "broke")
 
     Params:
 
@@ -91,6 +90,15 @@ class LiquidationIndicator(bt.Indicator):
 
     See also:
       - docs/formula.md
+
+    >>> class Touches(LiquidationIndicator):
+    ...     lines = ("touch", "broke")
+    >>> cerebro = bt.Cerebro()
+    >>> feed = cerebro.adddata(CandleFeed(dataname=bars))
+    >>> cerebro.addindicator(Touches, zone_bars=96)
+    >>> found = cerebro.run()[0].getindicators()[0]
+    >>> found.touch[0] in (-1, 0, 1)
+    True
     """
 
     params = ZONE_PARAMS
@@ -107,12 +115,12 @@ class LiquidationIndicator(bt.Indicator):
         aliases = self.getlinealiases()
         if not aliases:
             raise TypeError(f"{name} has no lines: subclass it with some fields of SIGNAL")
-        wrong = [alias for alias in aliases if self.renamed.get(alias, alias) not in SIGNAL.names]
+        wrong = [alias for alias in aliases if self.renamed.get(alias, alias) not in FIELDS]
         if wrong:
-            raise TypeError(f"{name}: lines must be fields of SIGNAL ({', '.join(SIGNAL.names)}), got {wrong[0]!r}")
+            raise TypeError(f"{name}: lines must be fields of SIGNAL ({', '.join(FIELDS)}), got {wrong[0]!r}")
         self._follower = Follower(self.data, self._params, name)
         outputs = {self.renamed.get(alias, alias): getattr(self.lines, alias) for alias in aliases}
-        self._outputs = [(field, outputs[field]) for field in SIGNAL.names if field in outputs]
+        self._outputs = [(field, outputs[field]) for field in FIELDS if field in outputs]
         self._lines = [line for _, line in self._outputs]
         self._ticking = self.data.lines[0]
         self._format = _format(tuple(field for field, _ in self._outputs))
@@ -132,7 +140,8 @@ class LiquidationIndicator(bt.Indicator):
     def next(self) -> None:
         follower = self._follower
         if follower.take():
-            for line, value in zip(self._lines, struct.unpack_from(self._format, follower.engine.out), strict=True):
+            out: Any = follower.engine.out
+            for line, value in zip(self._lines, struct.unpack_from(self._format, out), strict=True):
                 line[0] = value
 
     def preonce(self, start: int, end: int) -> None:
@@ -152,7 +161,7 @@ class LiquidationIndicator(bt.Indicator):
     # backtrader's own ways to these three take several calls a line, two of them at every bar
 
     def __len__(self) -> int:
-        return self.line.lencount
+        return int(self.line.lencount)
 
     def advance(self, size: int = 1) -> None:
         """Move on to the feed's bar, which once() has written."""
@@ -185,7 +194,7 @@ class LiquidationIndicator(bt.Indicator):
 
 def _format(names: tuple[str, ...]) -> str:
     """How ``struct`` reads these fields, in the order of SIGNAL, from an array of it."""
-    parts = (FORMATS[SIGNAL[name].kind] if name in names else "8x" for name in SIGNAL.names)
+    parts = (FORMATS[SIGNAL[name].kind] if name in names else "8x" for name in FIELDS)
     return "=" + "".join(parts)
 
 
@@ -199,13 +208,20 @@ class LiquidationZones(LiquidationIndicator):
       - ``fade``: +1 buy at the next open, a support was touched and held the close; -1 sell, mirrored
 
     Params, formula, inputs, warm-up and errors: see ``LiquidationIndicator``; more lines: see ``ZoneDiagnostics``.
+
+    >>> cerebro = bt.Cerebro()
+    >>> feed = cerebro.adddata(CandleFeed(dataname=bars))
+    >>> cerebro.addindicator(LiquidationZones)
+    >>> found = cerebro.run()[0].getindicators()[0]
+    >>> round(found.support[0], 1), round(found.resistance[0], 1)
+    (7268.2, 7330.5)
     """
 
     alias = ("LiqZones",)
-    lines = ("support", "support_low", "support_high", "resistance", "resistance_low", "resistance_high", "fade")
+    lines: Any = ("support", "support_low", "support_high", "resistance", "resistance_low", "resistance_high", "fade")
     plotlines: ClassVar[dict[str, Any]] = {
-        **_band("support", "green"),
-        **_band("resistance", "red"),
+        **_band("support", SUPPORT),
+        **_band("resistance", RESISTANCE),
         "fade": {"_plotskip": True},
     }
 
@@ -222,14 +238,21 @@ class LiquidationLevels(LiquidationIndicator):
       - ``level_above``, ``level_above_usd``: those of the shorts above it
 
     Params, inputs, warm-up and errors: see ``LiquidationIndicator``.
+
+    >>> cerebro = bt.Cerebro()
+    >>> feed = cerebro.adddata(CandleFeed(dataname=bars))
+    >>> cerebro.addindicator(LiquidationLevels)
+    >>> found = cerebro.run()[0].getindicators()[0]
+    >>> found.level_below[0] < feed.close[0] < found.level_above[0]
+    True
     """
 
     alias = ("LiqLevels",)
     lines = ("level_below", "level_below_usd", "level_above", "level_above_usd")
     plotlines: ClassVar[dict[str, Any]] = {
-        "level_below": _dashes("darkorange"),
+        "level_below": _dashes(SUPPORT, "."),
         "level_below_usd": {"_plotskip": True},
-        "level_above": _dashes("purple"),
+        "level_above": _dashes(RESISTANCE, "."),
         "level_above_usd": {"_plotskip": True},
     }
 
@@ -241,22 +264,33 @@ class ForcedFlow(LiquidationIndicator):
       - ``short_flow_usd``: of shorts
 
     Params, formula, inputs, warm-up and errors: see ``LiquidationIndicator``.
+
+    >>> cerebro = bt.Cerebro()
+    >>> feed = cerebro.adddata(CandleFeed(dataname=bars))
+    >>> cerebro.addindicator(ForcedFlow)
+    >>> found = cerebro.run()[0].getindicators()[0]
+    >>> found.long_flow_usd[0] >= 0.0
+    True
     """
 
     lines = ("long_flow_usd", "short_flow_usd")
     plotinfo: ClassVar[dict[str, Any]] = {"subplot": True, "plotlinelabels": True}
     plotlines: ClassVar[dict[str, Any]] = {
-        "long_flow_usd": {"_method": "bar", "color": "red", "width": 1.0},
-        "short_flow_usd": {"_method": "bar", "color": "green", "width": 1.0},
+        "long_flow_usd": {"_method": "bar", "color": SUPPORT, "width": 1.0},
+        "short_flow_usd": {"_method": "bar", "color": RESISTANCE, "width": 1.0},
     }
 
 
 class LiquidationSignal(LiquidationIndicator):
     """One line, ``signal``: +1 buy, -1 sell, 0 nothing, for ``cerebro.add_signal`` (it is ``fade`` of SIGNAL).
 
-    cerebro.add_signal(bt.SIGNAL_LONGSHORT, LiquidationSignal)
-
     Params, formula, inputs, warm-up and errors: see ``LiquidationIndicator``.
+
+    >>> cerebro = bt.Cerebro()
+    >>> feed = cerebro.adddata(CandleFeed(dataname=bars))
+    >>> cerebro.add_signal(bt.SIGNAL_LONGSHORT, LiquidationSignal)
+    >>> bool(cerebro.run()[0].broker.getvalue() > 0.0)
+    True
     """
 
     alias = ("LiqSignal",)
@@ -273,22 +307,24 @@ class ZoneDiagnostics(LiquidationIndicator):
     ``join``, ``exit_long``, ``exit_short``; ``atr``; the edges that ``fade`` and ``join`` speak of.
 
     Params, inputs, warm-up and errors: see ``LiquidationIndicator``. Not drawn.
+
+    >>> cerebro = bt.Cerebro()
+    >>> feed = cerebro.adddata(CandleFeed(dataname=bars))
+    >>> cerebro.addindicator(ZoneDiagnostics)
+    >>> found = cerebro.run()[0].getindicators()[0]
+    >>> found.support_quality[0] <= 100.0
+    True
     """
 
-    lines = SIGNAL.names
+    lines = FIELDS
     plotinfo: ClassVar[dict[str, Any]] = {"plot": False}
 
 
 class ZoneAlignment(bt.Indicator):
-    """How many timeframes agree on the nearest zones of the first one. Lines, known at the close of its bar:
+    """The share of timeframes that agree on the nearest zones of the first one. Lines, known at the close of its bar:
 
       - ``support_alignment``: 0 to 100, the share of the other feeds with a zone that overlaps the nearest support
       - ``resistance_alignment``: that of the nearest resistance
-
-    cerebro.adddata(CandleFeed(dataname=bars, stamp="close"))
-    cerebro.resampledata(cerebro.datas[0], timeframe=bt.TimeFrame.Minutes, compression=240)
-    ...
-    self.alignment = ZoneAlignment(self.data0, self.data1)
 
     Each feed has zones of its own, made from its closed bars. NaN where there is no such zone, and until every feed
     gave ``Params.memory`` bars. backtrader puts feeds in step by the times of their bars, so that those of a longer
@@ -300,10 +336,21 @@ class ZoneAlignment(bt.Indicator):
     are known sooner and later after the time that they carry, as are bars of 1 and of 4 hours that are stamped with
     their open: the longer would be seen before they closed. Warns as ``LiquidationIndicator`` does, of each feed by its
     name.
+
+    >>> cerebro = bt.Cerebro()
+    >>> feed = cerebro.adddata(CandleFeed(dataname=bars, stamp="close"))
+    >>> larger = cerebro.resampledata(feed, timeframe=bt.TimeFrame.Minutes, compression=240)
+    >>> class Aligned(bt.Strategy):
+    ...     def __init__(self):
+    ...         self.alignment = ZoneAlignment(self.data0, self.data1, ledger_bars=47, flow_bars=24, zone_bars=48)
+    >>> _ = cerebro.addstrategy(Aligned)
+    >>> aligned = cerebro.run()[0].alignment
+    >>> {value for value in aligned.support_alignment.array if value == value} <= {0.0, 100.0}
+    True
     """
 
     _mindatas = 2
-    lines = ("support_alignment", "resistance_alignment")
+    lines: Any = ("support_alignment", "resistance_alignment")
     params = ZONE_PARAMS
     plotinfo: ClassVar[dict[str, Any]] = {"subplot": True, "plotyhlines": [0, 50, 100]}
 
@@ -318,8 +365,8 @@ class ZoneAlignment(bt.Indicator):
         readers = [f"ZoneAlignment of {data._name or f'data{at}'}" for at, data in enumerate(self.datas)]
         followers = [Follower(data, self._params, reader) for data, reader in zip(self.datas, readers, strict=True)]
         self._first, *self._others = followers
-        late = {reader: known_after_ms(data) for data, reader in zip(self.datas, readers, strict=True)}
-        late = {reader: after for reader, after in late.items() if after is not None}
+        waits = {reader: known_after_ms(data) for data, reader in zip(self.datas, readers, strict=True)}
+        late = {reader: after for reader, after in waits.items() if after is not None}
         if len(set(late.values())) > 1:
             worst = max(late, key=late.__getitem__)
             raise ValueError(

@@ -8,6 +8,7 @@ import numpy as np
 
 from liquidator_core import zones_of
 
+from ..charts.palette import RESISTANCE, SUPPORT
 from .engine import ZONE_PARAMS, Follower, params_of, refuse_unknown
 from .indicators import cut_band
 from .library import bt
@@ -16,7 +17,7 @@ __all__ = ["ZoneMap"]
 
 DEPTH = 3
 _UNTAGGED = {"_plotvalue": False, "_plotvaluetag": False}
-_SIDES = {"below": "green", "above": "red"}
+_SIDES = {"below": SUPPORT, "above": RESISTANCE}
 _BANDS = tuple(f"{side}_{place}" for side in _SIDES for place in range(1, DEPTH + 1))
 
 
@@ -32,18 +33,23 @@ def _drawn(band: str) -> dict[str, dict[str, Any]]:
 
 
 class ZoneMap(bt.Observer):
-    """Draws the three nearest zones below the close and the three nearest above, as they were known at each bar.
-
-    cerebro.addobserver(ZoneMap)
+    """A drawing of the three nearest zones below the close and the three above, as they were known at each bar.
 
     Lines: ``below_1_low``, ``below_1_high`` (the nearest one at or below the close), ... ``above_3_low``,
     ``above_3_high``; NaN where there are fewer zones, and until ``Params.memory`` bars were seen. The strategy needs
     no indicator of zones.
 
     Params: as for ``LiquidationIndicator``. Watches the first feed. Cost: a step and a list of zones a bar.
+
+    >>> cerebro = bt.Cerebro(stdstats=False)
+    >>> feed = cerebro.adddata(CandleFeed(dataname=bars))
+    >>> cerebro.addobserver(ZoneMap)
+    >>> zones = cerebro.run()[0].observers[0]
+    >>> zones.below_1_low[0] < zones.above_1_high[0]
+    True
     """
 
-    lines = tuple(f"{band}_{edge}" for band in _BANDS for edge in ("low", "high"))
+    lines: Any = tuple(f"{band}_{edge}" for band in _BANDS for edge in ("low", "high"))
     params = ZONE_PARAMS
     plotinfo: ClassVar[dict[str, Any]] = {
         "plot": True,

@@ -28,8 +28,6 @@ RISK_PARAMS = (
 class LiquidationRisk(bt.Indicator):
     """USD that are liquidated if price goes ``move`` within the horizon, and what they are worked out from.
 
-    self.risk = LiquidationRisk(self.data, move=0.02)
-
     Lines, a side (``long``: if price falls; ``short``: if it rises), known at the bar's close:
 
       - ``expected_long_usd``, ``expected_long_usd_low``, ``expected_long_usd_high``: USD and its 80 % band
@@ -46,6 +44,13 @@ class LiquidationRisk(bt.Indicator):
     Inputs are bars of an hour or less; those of a ``CandleFeed`` carry the time that its ``stamp`` says, those of
     others that of their open. NaN until ``risk_memory`` hours were seen, and on a bar without usable prices.
     With runonce all bars are worked out at once; without, each one from its memory, some 3 ms.
+
+    >>> cerebro = bt.Cerebro()
+    >>> feed = cerebro.adddata(CandleFeed(dataname=bars))
+    >>> cerebro.addindicator(LiquidationRisk, move=0.02, market="spot")
+    >>> strategy = cerebro.run()[0]
+    >>> bool(strategy.getindicators()[0].expected_long_usd[0] > 0.0)
+    True
     """
 
     lines = tuple(
@@ -115,8 +120,6 @@ def _bars_an_hour(data: Any) -> int:
 class RiskSizer(bt.Sizer):
     """Stakes ``share`` of the account's value, and less where many dollars would be liquidated on the way against it.
 
-    cerebro.addsizer(RiskSizer, share=0.5, move=0.02, most=0.01)
-
     What is expected to be liquidated if price goes ``move`` against the order (of longs for a buy, of shorts for a
     sale) is taken as a share of the mean hourly turnover of the trailing week. Where it is more than ``most`` the stake
     shrinks in proportion; where it is unknown nothing is staked. That smaller stakes there pay is not shown.
@@ -130,6 +133,9 @@ class RiskSizer(bt.Sizer):
 
     The strategy needs no indicator for it. With ``exactbars=1`` something else has to keep ``risk_memory`` hours;
     raises ValueError where fewer were kept. Cost: some 2 ms an order.
+
+    >>> cerebro = bt.Cerebro()
+    >>> cerebro.addsizer(RiskSizer, share=0.5, move=0.02, market="spot")
     """
 
     params = (("share", 0.5), ("most", 0.01), *RISK_PARAMS)

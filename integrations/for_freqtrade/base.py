@@ -18,6 +18,13 @@ class ZoneStrategy(IStrategy):
 
     Runs on spot and, with shorts and at most ``wanted_leverage``, on futures. A subclass adds the zones
     (``populate_indicators``), the entries, and what it wants to be otherwise.
+
+    >>> class Fades(ZoneStrategy):
+    ...     def populate_entry_trend(self, dataframe, metadata):
+    ...         dataframe.loc[dataframe["lz_fade"] > 0, "enter_long"] = 1
+    ...         return dataframe
+    >>> Fades.timeframe, Fades.startup_candle_count
+    ('1h', 480)
     """
 
     INTERFACE_VERSION = 3
@@ -40,7 +47,7 @@ class ZoneStrategy(IStrategy):
 
     @property
     def can_short(self) -> bool:
-        return self.config.get("trading_mode") == "futures"
+        return bool(self.config.get("trading_mode") == "futures")
 
     def populate_indicators(self, dataframe: Frame, metadata: dict[str, Any]) -> Frame:
         return add_zones(dataframe, metadata=metadata, marks=self.zone_marks(dataframe))

@@ -46,6 +46,9 @@ def add_features(
 
     Finite from row ``params.memory - 1`` on, NaN before, so that FreqAI leaves these rows out. Arguments, errors and
     cost as for ``add_zones``.
+
+    >>> add_features(candles)["%-lz_has_support"].tail(1).tolist()
+    [1.0]
     """
     params = Params() if params is None else params
     columns = zone_signals(dataframe, params, on_bad, metadata)
@@ -89,16 +92,19 @@ def add_targets(
     ``hold_atr`` times that row's ATR before a close beyond its far edge by ``break_atr`` times that ATR; both on one
     candle and neither are missing. A target looks ahead: never trade on it. Arguments, errors and cost as for
     ``add_zones``.
+
+    >>> sorted(add_targets(candles, classes=True)["&s-lz_outcome"].dropna().unique())
+    ['break', 'hold']
     """
     params = Params() if params is None else params
     market = market_of(dataframe, metadata)
-    held = outcome_column(feed_candles(dataframe, market), params, on_bad, market)
+    outcomes = outcome_column(feed_candles(dataframe, market), params, on_bad, market)
     check_length(dataframe, params, on_bad, market)
     if classes:
-        outcome = np.full(len(held), None, object)
-        outcome[held == 1.0] = "hold"
-        outcome[held == 0.0] = "break"
-        column = {"&s-lz_outcome": outcome}
+        words = np.full(len(outcomes), None, object)
+        words[outcomes == 1.0] = "hold"
+        words[outcomes == 0.0] = "break"
+        column = {"&s-lz_outcome": words}
     else:
-        column = {"&-lz_hold": held}
+        column = {"&-lz_hold": outcomes}
     return joined_columns(dataframe, pd.DataFrame(column, index=dataframe.index), metadata)

@@ -5,32 +5,37 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
-from .columns import RESISTANCE_COLOUR, SUPPORT_COLOUR, Frame
+from ..charts.palette import RESISTANCE, SUPPORT, faded
+from ..tables.zones import zone_runs
+from .columns import Frame
 
 
 def plot_config(prefix: str = "lz_") -> dict[str, Any]:
-    """A ``plot_config``: the nearest zones as bands, levels as lines, forced flow and quality below."""
+    """A ``plot_config``: the nearest zones as bands, levels as lines, forced flow and quality below.
+
+    >>> sorted(plot_config()["subplots"])
+    ['forced flow', 'quality']
+    """
     main: dict[str, Any] = {}
-    for kind, colour in (("support", SUPPORT_COLOUR), ("resistance", RESISTANCE_COLOUR)):
+    for kind, colour in (("support", SUPPORT), ("resistance", RESISTANCE)):
         main[f"{prefix}{kind}_low"] = {
-            "color": f"rgba({colour}, 0.5)",
+            "color": faded(colour, 0.5),
             "fill_to": f"{prefix}{kind}_high",
             "fill_label": kind,
-            "fill_color": f"rgba({colour}, 0.2)",
+            "fill_color": faded(colour, 0.2),
         }
-        main[f"{prefix}{kind}_high"] = {"color": f"rgba({colour}, 0.5)"}
-    main[f"{prefix}level_below"] = {"color": f"rgb({SUPPORT_COLOUR})"}
-    main[f"{prefix}level_above"] = {"color": f"rgb({RESISTANCE_COLOUR})"}
+        main[f"{prefix}{kind}_high"] = {"color": faded(colour, 0.5)}
+    main[f"{prefix}level_below"] = {"color": SUPPORT}
+    main[f"{prefix}level_above"] = {"color": RESISTANCE}
     flow = {
-        f"{prefix}long_flow_usd": {"color": f"rgb({RESISTANCE_COLOUR})", "type": "bar"},
-        f"{prefix}short_flow_usd": {"color": f"rgb({SUPPORT_COLOUR})", "type": "bar"},
+        f"{prefix}long_flow_usd": {"color": SUPPORT, "type": "bar"},
+        f"{prefix}short_flow_usd": {"color": RESISTANCE, "type": "bar"},
     }
     quality = {
-        f"{prefix}support_quality": {"color": f"rgb({SUPPORT_COLOUR})"},
-        f"{prefix}resistance_quality": {"color": f"rgb({RESISTANCE_COLOUR})"},
+        f"{prefix}support_quality": {"color": SUPPORT},
+        f"{prefix}resistance_quality": {"color": RESISTANCE},
     }
     return {"main_plot": main, "subplots": {"forced flow": flow, "quality": quality}}
 
@@ -42,6 +47,10 @@ def plot_annotations(
 
     A box wherever the nearest support or resistance stayed the same from candle to candle, as it was known then: a box
     is never redrawn. A dashed line for each nearest level as of the last candle. Cost: a few us a box.
+
+    >>> frame = add_zones(candles)
+    >>> sorted({one["type"] for one in plot_annotations(frame, frame["date"].iloc[600], frame["date"].iloc[-1])})
+    ['area', 'line']
     """
     dates = pd.to_datetime(dataframe["date"], utc=True)
     inside = ((dates >= pd.Timestamp(start_date)) & (dates <= pd.Timestamp(end_date))).to_numpy()
@@ -49,24 +58,21 @@ def plot_annotations(
     if len(frame) == 0:
         return []
     found: list[dict[str, Any]] = []
-    for kind, colour in (("support", SUPPORT_COLOUR), ("resistance", RESISTANCE_COLOUR)):
+    for kind, colour in (("support", SUPPORT), ("resistance", RESISTANCE)):
         low, high = (frame[f"{prefix}{kind}_{edge}"].to_numpy() for edge in ("low", "high"))
-        first = np.flatnonzero(np.r_[True, (low[1:] != low[:-1]) | (high[1:] != high[:-1])])
-        last = np.r_[first[1:], len(low)] - 1
-        for begin, end in zip(first.tolist(), last.tolist(), strict=True):
-            if low[begin] == low[begin]:
-                found.append(
-                    {
-                        "type": "area",
-                        "label": kind,
-                        "start": times[begin],
-                        "end": times[min(end + 1, len(times) - 1)],
-                        "y_start": float(low[begin]),
-                        "y_end": float(high[begin]),
-                        "color": f"rgba({colour}, 0.2)",
-                    }
-                )
-    for name, colour in (("level_below", SUPPORT_COLOUR), ("level_above", RESISTANCE_COLOUR)):
+        for begin, end in zone_runs(low, high):
+            found.append(
+                {
+                    "type": "area",
+                    "label": kind,
+                    "start": times[begin],
+                    "end": times[min(end, len(times) - 1)],
+                    "y_start": float(low[begin]),
+                    "y_end": float(high[begin]),
+                    "color": faded(colour, 0.2),
+                }
+            )
+    for name, colour in (("level_below", SUPPORT), ("level_above", RESISTANCE)):
         price = float(frame[prefix + name].iloc[-1])
         if price == price:
             found.append(
@@ -77,7 +83,7 @@ def plot_annotations(
                     "end": times[-1],
                     "y_start": price,
                     "y_end": price,
-                    "color": f"rgb({colour})",
+                    "color": colour,
                     "line_style": "dashed",
                 }
             )

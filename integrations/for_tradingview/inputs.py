@@ -6,6 +6,7 @@ import dataclasses
 
 from liquidator_core import Params
 
+from ..charts.palette import RESISTANCE, SUPPORT
 from .text import HIDDEN, MOST_BOXES, Form, joined_lines, number_text, template_text
 
 _GROUPS = {
@@ -17,12 +18,12 @@ _GROUPS = {
     "Levels": ("level_share",),
 }
 _COLOURS = {
-    "longWeak": ("Longs liquidated, weak zone", "#26a69a73"),
-    "longMedium": ("Longs liquidated, medium zone", "#26a69abf"),
-    "longStrong": ("Longs liquidated, strong zone", "#26a69a"),
-    "shortWeak": ("Shorts liquidated, weak zone", "#ef535073"),
-    "shortMedium": ("Shorts liquidated, medium zone", "#ef5350bf"),
-    "shortStrong": ("Shorts liquidated, strong zone", "#ef5350"),
+    "belowWeak": ("Below the close, weak zone", SUPPORT + "73"),
+    "belowMedium": ("Below the close, medium zone", SUPPORT + "BF"),
+    "belowStrong": ("Below the close, strong zone, levels", SUPPORT),
+    "aboveWeak": ("Above the close, weak zone", RESISTANCE + "73"),
+    "aboveMedium": ("Above the close, medium zone", RESISTANCE + "BF"),
+    "aboveStrong": ("Above the close, strong zone, levels", RESISTANCE),
 }
 _SWITCHES = {
     "showZones": ("Zones", "Boxes: where traders were forced out"),

@@ -46,7 +46,7 @@ def snapshot_script(params: Params, title: str, zones: dict[str, Any], levels: d
             amounts=_array("float", zones["usd"]),
             qualities=_array("float", zones["quality"]),
             touches=_array("int", zones["touches"]),
-            sides=_array("int", zones["side"]),
+            prices=_array("float", zones["price"]),
             level_prices=_array("float", levels["price"]),
             level_amounts=_array("float", levels["usd"]),
             level_sides=_array("int", levels["side"]),
@@ -58,14 +58,16 @@ def snapshot_script(params: Params, title: str, zones: dict[str, Any], levels: d
 def zone_columns(zones: Any) -> dict[str, Any]:
     columns = {}
     if zones is not None:
-        columns = {name: _column(zones, "zones", name) for name in ("low", "high", "usd", "quality")}
+        columns = {name: _column(zones, "zones", name) for name in ("low", "high", "price", "usd", "quality")}
         columns |= {name: _whole_numbers(zones, "zones", name) for name in ("touches", "zone_id")}
     if not columns or len(columns["low"]) == 0:
         raise ValueError("a snapshot needs zones, found none: pass zones_of(state, params) or zones_frame(candles)")
-    columns["birth"], columns["side"] = np.divmod(columns["zone_id"], 2)
-    low, high = columns["low"], columns["high"]
+    columns["birth"] = columns["zone_id"] // 2
+    price, low, high = columns["price"], columns["low"], columns["high"]
     _check("zones", "low", low, (low > 0.0) & (low < np.inf), "a finite number above 0")
     _check("zones", "high", high, (high >= low) & (high < np.inf), "a finite number, at least the low")
+    _check("zones", "price", price, (price >= 0.0) & (price < np.inf), "a finite number, not below 0")
+    columns["price"] = np.clip(price, low, high)
     _check("zones", "usd", columns["usd"], (columns["usd"] >= 0.0) & (columns["usd"] < np.inf), "finite, not below 0")
     quality = columns["quality"]
     _check("zones", "quality", quality, (quality >= 0.0) & (quality <= 100.0), "from 0 to 100")

@@ -12,11 +12,16 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Iterator
 
 import numpy as np
+import pandas as pd
 
 from liquidator_core.layout import BINS_PER_LOG, CELL_BINS, LONG, SHORT
-from liquidator_core.levels import nearest_bin
+from liquidator_core.levels import cells_of, nearest_bin
+
+from ..tables.zones import check_zones
+from .timeframes import Engine
 
 _CELL_LOG = CELL_BINS / BINS_PER_LOG  # width of a cell, in log price
 
@@ -51,12 +56,16 @@ def cascade_scores(
     paying = np.where(price <= current, funding_rate, -funding_rate)
     tilt = np.clip(50.0 * (paying - 0.001), 0.0, 0.5)
     share = usd / usd.max() if len(usd) else usd
-    return np.minimum(100.0, 100.0 * np.exp(-distance / window) * share * length / (length + 1.0) * (1.0 + tilt))
+    scores: np.ndarray = np.minimum(
+        100.0, 100.0 * np.exp(-distance / window) * share * length / (length + 1.0) * (1.0 + tilt)
+    )
+    return scores
 
 
 def gravity(price: np.ndarray, usd: np.ndarray, current: float, least_distance: float) -> np.ndarray:
     """``usd / distance ** 2``, the distance a share of ``current`` and at least ``least_distance``."""
-    return usd / np.maximum(np.abs(price - current) / current, least_distance) ** 2
+    pull: np.ndarray = usd / np.maximum(np.abs(price - current) / current, least_distance) ** 2
+    return pull
 
 
 def price_impact(bars: np.ndarray) -> float:
@@ -119,3 +128,49 @@ def sweep(cells: np.ndarray, close: float, side: int, price: float, impact: floa
 def sides_of(price: np.ndarray, current: float) -> np.ndarray:
     """Who is liquidated as price goes from ``current`` to each price: LONG below, SHORT above."""
     return np.where(price <= current, LONG, SHORT)
+
+
+def zones_with_cascades(
+    zones: pd.DataFrame,
+    current: float,
+    funding_rate: float,
+    window: float,
+    gap: float,
+    engine: Engine,
+    bars: np.ndarray,
+) -> pd.DataFrame:
+    """Zones with the columns that ``Liquidator.add_cascade_analysis`` adds.
+
+    engine   whose ledger is swept, as of the last of the bars
+    bars     (n,) BAR, from which the price impact is told
+    """
+    price, usd = _prices_and_usd(zones)
+    length, target = chains(price, current, gap)
+    ends = list(_sweeps(price, current, engine, bars)) if len(price) else []
+    return zones.assign(
+        cascade_probability=cascade_scores(price, usd, length, current, funding_rate, window),
+        cascade_chain_length=length,
+        cascade_target_price=target,
+        reproduction=np.array([number for number, _ in ends], np.float64),
+        sweep_end=np.array([end for _, end in ends], np.float64),
+    )
+
+
+def zones_with_gravity(zones: pd.DataFrame, current: float, least_distance: float) -> pd.DataFrame:
+    """Zones with ``gravity`` and ``gravity_rank``, 1 first."""
+    price, usd = _prices_and_usd(zones)
+    pull = gravity(price, usd, current, least_distance)
+    return zones.assign(gravity=pull, gravity_rank=np.searchsorted(np.sort(-pull), -pull) + 1)
+
+
+def _prices_and_usd(zones: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    check_zones(zones)
+    return zones["price_mean"].to_numpy(np.float64), zones["total_usd"].to_numpy(np.float64)
+
+
+def _sweeps(price: np.ndarray, current: float, engine: Engine, bars: np.ndarray) -> Iterator[tuple[float, float]]:
+    close = float(engine.state["close"][0])
+    impact = price_impact(bars) if close > 0.0 else math.nan
+    cells = cells_of(engine.state, engine.record)
+    for at, side in zip(price, sides_of(price, current), strict=True):
+        yield sweep(cells, close, int(side), float(at), impact)

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from liquidator_core import BAR, TRADE
-from liquidator_core.layout import LONG, SHORT
 from liquidator_core.params import Params
 from liquidator_core.tape import TAPE, close_bars, fold_trades, new_tape
 
@@ -27,6 +26,7 @@ from ..market.columns import NO_ID
 from ..market.liquidations import LIQUIDATION
 from ..market.messages import moment
 from ..market.trades import PART, One, Trades
+from .feeds import READING, add_liquidations, add_rates, bars_of
 from .queue import ORDER, Kept, Queue, copy_queue, in_order, joined_queues, part_of_queue
 from .rows import Rows, Seen
 
@@ -34,7 +34,6 @@ _LOG = logging.getLogger("liquidator")
 _MOST_BARS = 20_000_000
 STREAMED_ROWS = 50_000  # bars that streaming keeps at least: a month of minutes, the open bar of the longest timeframe
 _ID_MEMORY_MS = 600_000  # a reconnect delivers again what is not older than this
-_READING = np.dtype([("time", "i8"), ("value", "f8")])
 _SMALL_PART = 4096  # closed trades are kept in parts of at least this and at most PART: one late trade opens one part
 _PUSHED = 4096  # pushed trades that are held one by one before they join the queue
 
@@ -64,7 +63,7 @@ class History:
         self.venues: list[str] = []
         self.liquidations = Rows(np.zeros(0, LIQUIDATION))
         self.candles = Rows(np.zeros(0, BAR))
-        self.rates = {name: Rows(np.zeros(0, _READING)) for name in ("funding_rate", "open_interest")}
+        self.rates = {name: Rows(np.zeros(0, READING)) for name in ("funding_rate", "open_interest")}
         self._tape = new_tape()
         self._traded = Rows(np.zeros(0, BAR))  # bars of the trades alone
         self._queue: list[Queue] = []
@@ -172,7 +171,7 @@ class History:
             late = time <= (self.closed if self.streaming else 0)
             if late.any():
                 self._count_late("rates", int(late.sum()), int(time[late.argmax()]))
-            readings = np.zeros(len(time), _READING)
+            readings = np.zeros(len(time), READING)
             readings["time"], readings["value"] = time, value
             readings = readings[~late]
             if len(readings):
@@ -343,58 +342,11 @@ class History:
         traded = self._traded.rows[np.searchsorted(self._traded.time, start) :]
         candles = self.candles.rows[np.searchsorted(self.candles.time, start) :]
         candles = candles[candles["time"] + self.step <= self.closed]
-        time = np.union1d(traded["time"], candles["time"])
-        bars = np.zeros(len(time), BAR)
-        for name in BAR.names or ():
-            bars[name] = np.nan if name != "time" else time
-        bars[np.searchsorted(time, traded["time"])] = traded
-        places = np.searchsorted(time, candles["time"])
-        for name in BAR.names or ():
-            values = candles[name]
-            if name.startswith(("large_", "liq_")) or name in ("open_interest", "funding_rate"):
-                values = np.where(np.isnan(values), bars[name][places], values)
-            bars[name][places] = values
-        self._add_rates_to(bars)
-        self._add_liquidations_to(bars)
-        return bars
-
-    def _add_rates_to(self, bars: np.ndarray) -> None:
-        """Funding: the last reading up to a bar's end. Open interest: the last one in the bar, at its end or before."""
-        end = bars["time"] + self.step
+        bars = bars_of(traded, candles)
         for name, readings in self.rates.items():
-            time, value = readings.time, readings.rows["value"]
-            if len(time) == 0:
-                continue
-            last = np.searchsorted(time, end, side="right") - 1
-            known = last >= 0
-            if name == "open_interest":
-                known &= time[last] > bars["time"]
-            bars[name][known] = value[last[known]]
-
-    def _add_liquidations_to(self, bars: np.ndarray) -> None:
-        """USD and mean price of each side; 0 where the feed is on and has none."""
-        if len(bars) == 0 or len(self.liquidations.rows) == 0:
-            return
-        first = int(bars["time"][0]) - self.feed_bars * self.step
-        some = self.liquidations.rows[np.searchsorted(self.liquidations.time, first) :]
-        names = np.argsort(np.argsort(self.venues))
-        keys = (some["usd"], some["price"], some["id"], names[some["venue"]], some["time"])
-        some = some[np.lexsort(keys)]  # so that the order of feeds does not show in the sums
-        if len(some) == 0:
-            return
-        start = some["time"] // self.step * self.step
-        last = np.searchsorted(start, bars["time"], side="right") - 1
-        on = (last >= 0) & (bars["time"] - start[last] <= self.feed_bars * self.step)
-        row = np.searchsorted(bars["time"], start)
-        row = np.where((row < len(bars)) & (bars["time"][np.minimum(row, len(bars) - 1)] == start), row, -1)
-        for side, name in ((LONG, "long"), (SHORT, "short")):
-            mine = (some["side"] == side) & (row >= 0)
-            usd, usd_price = np.zeros(len(bars)), np.zeros(len(bars))
-            np.add.at(usd, row[mine], some["usd"][mine])
-            np.add.at(usd_price, row[mine], (some["usd"] * some["price"])[mine])
-            there = usd > 0.0
-            bars[f"liq_{name}_usd"][on] = usd[on]
-            bars[f"liq_{name}_price"][there] = usd_price[there] / usd[there]
+            add_rates(bars, name, readings.rows, self.step)
+        add_liquidations(bars, self.liquidations.rows, self.venues, self.step, self.feed_bars)
+        return bars
 
     def drop_rows(self) -> None:
         """Streaming: let go of all but the last bars; for whoever has read them."""

@@ -35,7 +35,7 @@ def copy_queue(queue: Queue) -> Queue:
 
 def in_order(queues: list[Queue], names: np.ndarray) -> bool:
     """Whether they lie behind each other by (time, venue, id); ``names`` are the venues' places by name."""
-    last = (0, 0, 0)
+    last: tuple[int, ...] = (0, 0, 0)
     for trades, order in queues:
         keys = [trades["time"]] if order is None else [trades["time"], names[order["venue"]], order["rank"]]
         first, end = (tuple(int(key[row]) for key in keys) for row in (0, -1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 from typing import TYPE_CHECKING
 
 from liquidator_core import Params
@@ -10,8 +10,34 @@ from liquidator_core import Params
 if TYPE_CHECKING:
     import numpy as np
 
+    from .sources import Convention
 
-def read_bars(path: Path, params: Params, bar: str | None) -> np.ndarray:
+
+def read_bars(
+    path: str | os.PathLike[str],
+    params: Params | None = None,
+    bar: str | None = None,
+    venue: str = "",
+    convention: Convention = None,
+) -> np.ndarray:
+    """The bars of a file of candles, or those that its trades make: (n,) BAR, checked.
+
+    path               CSV (also .gz), parquet or feather: ``files.read_candles_or_trades``
+    params             ``tape_ms`` is the length of bars made from trades, ``large_*`` what a large trade is
+    bar                their length instead, 1m to 1d; for trades alone
+    venue, convention  of trades whose file does not say it: as for ``Liquidator.ingest_trades``
+
+    Raises ValueError or TypeError naming the file, its row, what was found and what is allowed.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     file = Path(folder) / "candles.csv"
+    ...     _ = file.write_text("date,open,high,low,close,volume\\n2023-01-01,16500,16600,16400,16550,12.5\\n")
+    ...     bars = read_bars(file)
+    >>> bars[["time", "high", "volume"]].tolist()
+    [(1672531200000, 16600.0, 12.5)]
+    """
     from dataclasses import replace
 
     from liquidator_core.tape import bars_from_trades
@@ -19,15 +45,19 @@ def read_bars(path: Path, params: Params, bar: str | None) -> np.ndarray:
 
     from .candles import bars_from_frame
     from .files import read_candles_or_trades
+    from .messages import naming
     from .trades import trades_from_table
 
+    params = params or Params()
     kind, table = read_candles_or_trades(path)
-    if kind == "candles":
+    with naming(str(path)):
+        if kind == "candles":
+            for option, value in (("bar", bar), ("venue", venue), ("convention", convention)):
+                if value:
+                    raise ValueError(f"--{option} {value} is for trades, and the file holds candles")
+            return bars_from_frame(table)
         if bar is not None:
-            raise ValueError(f"--bar {bar} is for trades, and {path} holds candles")
-        return bars_from_frame(table)
-    if bar is not None:
-        if timeframe_ms(bar) > timeframe_ms("1d"):
-            raise ValueError(f"--bar must be 1m to 1d, got {bar}")
-        params = replace(params, tape_ms=timeframe_ms(bar))
-    return bars_from_trades(trades_from_table(table, sort=True), params)
+            if timeframe_ms(bar) > timeframe_ms("1d"):
+                raise ValueError(f"--bar must be 1m to 1d, got {bar}")
+            params = replace(params, tape_ms=timeframe_ms(bar))
+        return bars_from_trades(trades_from_table(table, True, venue, convention), params)

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from .messages import describe_row, fail_row
+from .messages import TableError, describe_row, fail_row
 from .names import MAKER_NAMES, MAKER_SIDES, SIDES, normal_name
-from .times import TIME_ALLOWED, check_ms, ms_from_numbers
+from .times import TIME_ALLOWED, ms_from_numbers, ms_from_text, ms_from_timestamps
 
 #: Stands for the id of an event that has none.
 NO_ID = -1
@@ -35,15 +37,17 @@ def columns_of(data: Any) -> tuple[list[str], Callable[[str], pa.Array]]:
     """(names, a function that gives the column of a name) of anything that holds columns or rows with names.
 
     A frame (pandas, polars), a ``pyarrow.Table``, a structured array, a mapping of columns, or any iterable of
-    mappings, whose first one has every name. A pandas frame without a column ``time`` gives its DatetimeIndex as that.
-    Raises TypeError for anything else and, naming the row, for a column whose values are of no one type.
+    mappings, not all of which need have every name. A pandas frame without a column ``time`` gives its DatetimeIndex as
+    that. Raises TypeError for anything else and, naming the row, for a column whose values are of no one type;
+    TableError for columns of unequal length.
     """
     if isinstance(data, np.ndarray) and data.dtype.names:
         names = list(data.dtype.names)
         return names, lambda name: _array(np.ascontiguousarray(data[name]), name)
     if isinstance(data, Mapping):
-        names = list(map(str, data))
-        return names, lambda name: _array(data[name], name)
+        by_name = {str(name): values for name, values in data.items()}
+        _check_lengths(by_name)
+        return list(by_name), lambda name: _array(by_name[name], name)
     if hasattr(data, "iloc"):
         if not hasattr(data, "columns"):
             raise TypeError(f"expected rows with names, columns or a table, got {type(data).__name__}")
@@ -60,10 +64,23 @@ def columns_of(data: Any) -> tuple[list[str], Callable[[str], pa.Array]]:
         raise TypeError(f"expected rows with names, columns or a table, got {type(data).__name__}")
     rows = list(data)
     for row, values in enumerate(rows):
-        if not isinstance(values, Mapping):
+        if type(values) is not dict and not isinstance(values, Mapping):
             raise TypeError(f"row {row}: found {values!r:.80}, allowed a mapping of names to values")
-    names = list(map(str, rows[0])) if rows else []
+    names = list(map(str, dict.fromkeys(chain.from_iterable(rows))))
     return names, lambda name: _array([values.get(name) for values in rows], name)
+
+
+def _check_lengths(columns: Mapping[str, Any]) -> None:
+    """Raise TableError unless every value is a column, and all are of one length."""
+    lengths = {}
+    for name, values in columns.items():
+        whole = isinstance(values, (str, bytes, Mapping)) or (isinstance(values, np.ndarray) and values.ndim == 0)
+        if whole or not hasattr(values, "__len__"):
+            raise TableError(f"column {name!r}: found {values!r:.80}, allowed as many values as the other columns have")
+        lengths[name] = len(values)
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{name!r} {length}" for name, length in lengths.items())
+        raise TableError(f"columns must be of one length, found {found}")
 
 
 def held(data: Any) -> Any:
@@ -96,7 +113,9 @@ def _is_bool(value: object) -> bool:
 
 
 def _in_one_piece(column: pa.Array | pa.ChunkedArray) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if not isinstance(column, pa.ChunkedArray):
+        return column
+    return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
 def different_values(column: pa.Array) -> list[Any]:
@@ -106,7 +125,7 @@ def different_values(column: pa.Array) -> list[Any]:
 
 def id_column(column: pa.Array) -> tuple[np.ndarray, bool]:
     """(ids as int64, whether they are numbers, which have an order); missing ones are NO_ID. See ``id_of``."""
-    column = _decoded(column)
+    column = plain(column)
     if _is_text(column.type) or pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
         with contextlib.suppress(pa.ArrowException):
             return column.cast(pa.int64()).fill_null(NO_ID).to_numpy(zero_copy_only=False), True
@@ -136,69 +155,90 @@ def digest_of(text: str) -> int:
 
 
 def whole_column(table: pa.Table, name: str) -> pa.Array:
-    """A column in one piece, dictionaries decoded."""
-    column = table[name]
-    if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    return pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
+    """A column of a table, as ``plain`` gives it."""
+    return plain(table[name])
 
 
-def _decoded(column: pa.Array) -> pa.Array:
-    """A column of categories as the values they stand for."""
-    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+def plain(column: pa.Array | pa.ChunkedArray) -> pa.Array:
+    """A column in one piece, of values themselves: no dictionary, no runs, no views, no extension of a tool's own."""
+    column = _in_one_piece(column)
+    if isinstance(column, pa.ExtensionArray):
+        column = column.storage
+    if pa.types.is_run_end_encoded(column.type):
+        column = pc.run_end_decode(column)
+    if pa.types.is_dictionary(column.type):  # taken by hand, since pyarrow decodes signed indices alone
+        column = plain(column.dictionary).take(column.indices.cast(pa.int64()))
+    if pa.types.is_string_view(column.type):
+        column = column.cast(pa.large_string())
+    if pa.types.is_float16(column.type):
+        column = pa.array(column.to_numpy(zero_copy_only=False).astype(np.float64), from_pandas=True)
+    return column
 
 
 def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def number_column(column: pa.Array, field: str) -> np.ndarray:
     """A column of numbers, or of text that spells them, as float64; missing ones are NaN."""
-    column = _decoded(column)
+    column = plain(column)
     kind = column.type
     number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
     if not (number or _is_text(kind) or pa.types.is_null(kind)):
         raise TypeError(f"{field} must be numbers, got a column of {kind}")
+    if not _is_text(kind):
+        return np.asarray(column.cast(pa.float64(), safe=False).to_numpy(zero_copy_only=False), np.float64)
     try:
         return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False), np.float64)
     except pa.ArrowException:
-        row = next(row for row, text in enumerate(column.to_pylist()) if text is not None and cell_kind(text) != "n")
-        raise TypeError(describe_row(row, None, field, column[row].as_py(), "a number")) from None
+        return _spelt_numbers(column.to_pylist(), field)
+
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
+
+
+def spelt_number(text: str) -> float:
+    """The number that a text spells in plain digits, blanks around it aside; ValueError for any other text."""
+    if not _NUMBER.fullmatch(text.strip()):
+        raise ValueError(f"found {text!r:.80}, allowed a number")
+    return float(text)
+
+
+def _spelt_numbers(texts: list[str | None], field: str) -> np.ndarray:
+    values = np.full(len(texts), np.nan)
+    wrong = []
+    for row, text in enumerate(texts):
+        try:
+            values[row] = np.nan if text is None else spelt_number(text)
+        except ValueError:
+            wrong.append(row)
+    if wrong:
+        raise TypeError(describe_row(wrong[0], None, field, texts[wrong[0]], "a number", len(wrong) - 1))
+    return values
 
 
 def time_column(column: pa.Array) -> np.ndarray:
-    """A column of numbers in s, ms, us or ns, of timestamps or of ISO text as int64 ms; missing ones raise."""
-    column = _decoded(column)
+    """A column of numbers in s, ms, us or ns, of digits of dates, of timestamps or of text as int64 ms; see ``times``.
+
+    Missing ones raise.
+    """
+    column = plain(column)
     kind = column.type
     if column.null_count:
-        fail_row(column.is_null().index(True).as_py(), None, "time", None, TIME_ALLOWED)
+        fail_row(column.is_null().index(True).as_py(), None, "time", None, TIME_ALLOWED, column.null_count - 1)
+    if len(column) == 0:
+        return np.zeros(0, np.int64)
     if _is_text(kind):
-        column = _text_times(column)
-    elif pa.types.is_date(kind):
+        return ms_from_text(column)
+    if pa.types.is_date(kind):
         column = column.cast(pa.timestamp("ms"))
-    elif not (pa.types.is_timestamp(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)):
-        raise TypeError(f"time must be numbers, timestamps or ISO text, got a column of {kind}")
     if pa.types.is_timestamp(column.type):
-        zone = column.type.tz
-        time = column.cast(pa.timestamp("ms", zone), safe=False).cast(pa.int64()).to_numpy(zero_copy_only=False)
-        check_ms(time)
-        return np.asarray(time)
+        return ms_from_timestamps(column)
+    if pa.types.is_decimal(kind):
+        column = column.cast(pa.float64())
+    elif not (pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise TypeError(f"time must be numbers, timestamps or ISO text, got a column of {kind}")
     return ms_from_numbers(column.to_numpy(zero_copy_only=False))
-
-
-def _text_times(column: pa.Array) -> pa.Array:
-    """Numbers or ISO text, with or without a zone (without: UTC), the same throughout."""
-    for kind in (pa.int64(), pa.float64(), pa.timestamp("ns", "UTC"), pa.timestamp("ns")):
-        try:
-            return column.cast(kind)
-        except pa.ArrowException:
-            continue
-    for row, text in enumerate(column.to_pylist()):
-        try:
-            datetime.fromisoformat(text)
-        except ValueError:
-            fail_row(row, None, "time", text, "a number or ISO 8601 text")
-    raise ValueError("time: found text with and without a zone, allowed one form throughout")
 
 
 def side_column(column: pa.Array, name: str, meaning: Mapping[str, int] | None = None) -> np.ndarray:
@@ -213,9 +253,10 @@ def side_column(column: pa.Array, name: str, meaning: Mapping[str, int] | None =
         raise TypeError(f"side must be {allowed}, got a column of {column.type}")
     if pa.types.is_null(column.type):
         fail_row(0, None, "side", None, allowed)
-    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    values = coded.dictionary.to_pylist()
-    codes = coded.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    column = _in_one_piece(column)
+    coded = column if pa.types.is_dictionary(column.type) else plain(column).dictionary_encode()
+    values = plain(coded.dictionary).to_pylist()
+    codes = coded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
     signs = np.array([meaning.get(str(value).strip().lower(), 0) for value in values] + [0], np.int8)
     sides: np.ndarray = signs[codes]
     if not sides.all():

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..market.candles import column_ms, number_values
 from ..market.messages import fail_row, moment
-from ..market.names import CANDLE_TIMES, LIQUIDATION_NAMES, MARKET_NAMES, normal_name
+from ..market.names import CANDLE_TIMES, LIQUIDATION_SUMS, MARKET_NAMES, normal_name
 from ..market.times import check_order
 
 __all__ = ["Feed", "feed_of_bars", "read_feed", "symbol_of"]
@@ -70,7 +70,7 @@ def read_feed(observed: Any) -> Feed:
     time = column_ms(_column(observed, "time", CANDLE_TIMES))
     check_order(time, repeats=False)
     sides = []
-    for field, names in LIQUIDATION_NAMES.items():
+    for field, names in LIQUIDATION_SUMS.items():
         column = _column(observed, names[1], names)
         values = number_values(column, str(column.name))
         wrong = np.flatnonzero((values < 0.0) | np.isinf(values))

@@ -30,7 +30,7 @@ from liquidator_core.timeframes import to_timeframe
 from liquidator_core.windows import trailing_means
 
 from ..market.candles import Candles, OnBad, bars_from_frame, number_values
-from ..market.venues import coin_of
+from ..market.coins import coin_of
 from .observed import HOUR, Feed, read_feed, symbol_of
 from .risk_law import FLOOR_USD, HORIZONS, Law, expected_usd, prior_of
 from .risk_scale import SIDES, SOURCES, TAUGHT, Scale, learn, moves_ahead, prior

@@ -17,12 +17,12 @@ _LOG = logging.getLogger("liquidator")
 class TradedZones(lz.LiquidationZones):
     """The nearest zones, drawn, and what entries, stops and exits need."""
 
-    lines = ("atr", "fade_low", "fade_high", "join_low", "join_high", "join", "exit_long", "exit_short")
+    lines: Any = ("atr", "fade_low", "fade_high", "join_low", "join_high", "join", "exit_long", "exit_short")
     plotlines: ClassVar[dict[str, Any]] = {name: {"_plotskip": True} for name in lines}
 
 
 class ZoneStrategy(bt.Strategy):
-    """Enters where a subclass says, with a stop for each entry, and leaves when the zone ahead is touched.
+    """A strategy that enters where a subclass says, with a stop for each entry, and leaves at the zone ahead.
 
     A subclass has ``look_for_entry``, called at the close of each bar of the first feed, which calls ``enter``.
 
@@ -45,6 +45,13 @@ class ZoneStrategy(bt.Strategy):
 
     ``zones`` is a LiquidationZones with some lines more. Acts on closed bars of the first feed: for larger bars
     resample, a replayed feed raises ValueError.
+
+    >>> class Joins(ZoneStrategy):
+    ...     def look_for_entry(self):
+    ...         if not self.position:
+    ...             self.enter(self.zones.join[0], self.zones.join_low[0], self.zones.join_high[0])
+    >>> len(backtest(bars, Joins).trades) > 0
+    True
     """
 
     params = (
@@ -65,11 +72,11 @@ class ZoneStrategy(bt.Strategy):
             raise ValueError(
                 f"{type(self).__name__} acts on closed bars, a replayed feed shows unfinished ones: use resampledata"
             )
-        self.zones = TradedZones(self.data, zone_params=lz.params_of(self.p))
+        self.zones = TradedZones(self.data, zone_params=lz.params_of(self.p))  # type: ignore[call-arg]  # takes feeds
         self.entries: list[tuple[bt.Order, bt.Order]] = []  # since flat: an entry and its stop
         self.exit_order: bt.Order | None = None
         self._acted = 0
-        self._told = False
+        self._has_logged_margin = False
 
     def look_for_entry(self) -> None:
         """Call ``enter`` if this bar's signal is one to trade."""
@@ -90,8 +97,8 @@ class ZoneStrategy(bt.Strategy):
             self.look_for_entry()
 
     def notify_order(self, order: bt.Order) -> None:
-        if order.status == order.Margin and not self._told:
-            self._told = True
+        if order.status == order.Margin and not self._has_logged_margin:
+            self._has_logged_margin = True
             name, price = type(self).__name__, order.created.price
             _LOG.warning("%s: cash is short for %g at %g, the order was rejected", name, order.created.size, price)
 
@@ -172,12 +179,12 @@ def is_past(data: bt.feed.DataBase, length: int) -> bool:
 
 def is_alive(order: bt.Order | None) -> bool:
     """Whether an order may yet be filled."""
-    return order is not None and order.alive()
+    return order is not None and bool(order.alive())
 
 
 def is_filled(order: bt.Order) -> bool:
     """Whether an order was filled, all of it."""
-    return order.status == order.Completed
+    return bool(order.status == order.Completed)
 
 
 def _short_binary(size: float) -> float:

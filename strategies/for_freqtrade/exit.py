@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import talib.abstract as ta
 from freqtrade.strategy import IntParameter
 from pandas import DataFrame
@@ -24,7 +26,7 @@ class LiquidatorExit(ZoneStrategy):
 
     trend_bars = IntParameter(24, 96, default=48, space="buy")
 
-    def populate_entry_trend(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
+    def populate_entry_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
         # exact whatever came before its window; TA-Lib's averages and regressions are running sums
         trend = dataframe["close"] - ta.MIDPRICE(dataframe, timeperiod=self.trend_bars.value)
         known = dataframe["lz_atr"].notna()  # without zones there would be neither exits nor stops

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import talib.abstract as ta
 from freqtrade.strategy import BooleanParameter, DecimalParameter
 from pandas import DataFrame
@@ -26,14 +28,14 @@ class LiquidatorFade(ZoneStrategy):
     min_room = DecimalParameter(0, 4, default=0.5, decimals=1, space="buy")
     with_trend = BooleanParameter(default=False, space="buy")
 
-    def populate_indicators(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
+    def populate_indicators(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
         # exact whatever came before its window; TA-Lib's averages and regressions are running sums
         middle = ta.MIDPRICE(dataframe, timeperiod=200)
         params = params_of(self)
         marks = self.zone_marks(dataframe, params)
         return add_zones(dataframe.assign(middle=middle), params, metadata=metadata, marks=marks)
 
-    def populate_entry_trend(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
+    def populate_entry_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
         up = (dataframe["lz_resistance_low"] - dataframe["close"]) / dataframe["lz_atr"]
         down = (dataframe["close"] - dataframe["lz_support_high"]) / dataframe["lz_atr"]
         enter_long = (dataframe["lz_fade"] > 0) & ~(up < self.min_room.value)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import talib.abstract as ta
 from freqtrade.strategy import BooleanParameter, DecimalParameter, IntParameter, informative
@@ -32,16 +32,16 @@ class LiquidatorJoin(ZoneStrategy):
     with_trend = BooleanParameter(default=True, space="buy")
 
     @informative("4h")
-    def populate_indicators_4h(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
+    def populate_indicators_4h(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
         return add_informative_zones(dataframe, metadata=metadata, marks=self.zone_marks(dataframe))
 
-    def populate_indicators(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
+    def populate_indicators(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
         # exact whatever came before its window; TA-Lib's averages and regressions are running sums
         middle = ta.MIDPRICE(dataframe, timeperiod=200)
         marks = self.zone_marks(dataframe)
         return add_alignment(add_zones(dataframe.assign(middle=middle), metadata=metadata, marks=marks), ["4h"])
 
-    def populate_entry_trend(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
+    def populate_entry_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
         up = (dataframe["lz_resistance_low_4h"] - dataframe["close"]) / dataframe["lz_atr"]
         down = (dataframe["close"] - dataframe["lz_support_high_4h"]) / dataframe["lz_atr"]
         enter_long = (dataframe["lz_join"] > 0) & ~(up < self.min_room.value)

@@ -29,18 +29,20 @@ class LiquidatorModel(ZoneStrategy):
     def _classes(self) -> bool:
         return str(self.config.get("freqaimodel")).endswith("Classifier")
 
-    def feature_engineering_expand_basic(self, dataframe: DataFrame, metadata: dict, **kwargs: Any) -> DataFrame:
+    def feature_engineering_expand_basic(
+        self, dataframe: DataFrame, metadata: dict[str, Any], **kwargs: Any
+    ) -> DataFrame:
         return add_features(dataframe, metadata=metadata)
 
-    def set_freqai_targets(self, dataframe: DataFrame, metadata: dict, **kwargs: Any) -> DataFrame:
+    def set_freqai_targets(self, dataframe: DataFrame, metadata: dict[str, Any], **kwargs: Any) -> DataFrame:
         if self._classes:
             self.freqai.class_names = ["break", "hold"]
         return add_targets(dataframe, classes=self._classes, metadata=metadata)
 
-    def populate_indicators(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
+    def populate_indicators(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
         return add_zones(self.freqai.start(dataframe, metadata, self), metadata=metadata)
 
-    def populate_entry_trend(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
+    def populate_entry_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
         hold = dataframe["hold" if self._classes else "&-lz_hold"]
         expected = (dataframe["do_predict"] == 1) & (hold >= self.min_hold.value)
         dataframe.loc[expected & (dataframe["lz_fade"] > 0), ["enter_long", "enter_tag"]] = (1, "fade")

@@ -32,12 +32,12 @@ class LiquidatorScale(ZoneStrategy):
     step_atr = DecimalParameter(0.2, 4, default=1, decimals=1, space="buy")
     stop_widths = DecimalParameter(0.2, 8, default=4, decimals=1, space="sell")
 
-    def populate_entry_trend(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
+    def populate_entry_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
         dataframe.loc[dataframe["lz_fade"] > 0, ["enter_long", "enter_tag"]] = (1, "fade")
         dataframe.loc[dataframe["lz_fade"] < 0, ["enter_short", "enter_tag"]] = (1, "fade")
         return dataframe
 
-    def populate_exit_trend(self, dataframe: DataFrame, metadata: dict) -> DataFrame:
+    def populate_exit_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
         dataframe.loc[dataframe["lz_broke"] < 0, ["exit_long", "exit_tag"]] = (1, "zone broke")
         dataframe.loc[dataframe["lz_broke"] > 0, ["exit_short", "exit_tag"]] = (1, "zone broke")
         return dataframe
@@ -50,7 +50,7 @@ class LiquidatorScale(ZoneStrategy):
         return entry_price(dataframe, side, proposed_rate, "fade")
 
     def check_entry_timeout(self, pair: str, trade: Trade, order: Order, current_time: datetime, **kwargs: Any) -> bool:
-        return current_time - order.order_date_utc >= timedelta(minutes=self.entry_candles * trade.timeframe)
+        return bool(current_time - order.order_date_utc >= timedelta(minutes=self.entry_candles * trade.timeframe))
 
     def adjust_trade_position(self, trade: Trade, **kwargs: Any) -> tuple[float, str] | None:
         """On what the last closed candle says alone: a bot asks all the time, a backtest once a candle."""

@@ -5,9 +5,9 @@ close of their bar; and the difference with its 95 % interval from resampled day
 on whatever else is there. A difference of nothing is what is found.
 
 Cleared ground: of the hours in the top tenth of observed liquidations of a side, on how many the hour's extreme lies
-inside a zone as of the hour before, beside the zones of mirrored and of transplanted marks (of five seeds), with the 95 %
-interval of the difference from resampled days. What is found depends on the control: fewer than of mirrored ones, more
-than of transplanted ones, which lie where price was not.
+inside a zone as of the hour before, beside the zones of mirrored and of transplanted marks (of five seeds), with the
+95 % interval of the difference from resampled days. What is found depends on the control: fewer than of mirrored ones,
+more than of transplanted ones, which lie where price was not.
 
     python tests/figures cleared_ground
 """

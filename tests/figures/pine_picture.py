@@ -21,13 +21,14 @@ from matplotlib.patches import Rectangle
 from pine_run import Ran, run_pine
 
 from liquidator_integrations import sample_bars
+from liquidator_integrations.charts.palette import FALLING, RESISTANCE, RISING, SUPPORT
 from liquidator_integrations.for_tradingview import to_pine
 
 HOUR = 3_600_000
 BARS = 1500  # run
 SHOWN = 200
 AHEAD = 45  # bars to the right of the last one
-DARK, BRIGHT, UP, DOWN = "#131722", "#d1d4dc", "#26a69a", "#ef5350"
+DARK, BRIGHT = "#131722", "#d1d4dc"
 
 
 def draw(path: Path) -> None:
@@ -54,7 +55,7 @@ def draw(path: Path) -> None:
 
 
 def draw_candles(axes: Axes, bars: np.ndarray) -> None:
-    colours = np.where(bars["close"] >= bars["open"], UP, DOWN)
+    colours = np.where(bars["close"] >= bars["open"], RISING, FALLING)
     at = np.arange(len(bars))
     for names, width in ((("low", "high"), 0.7), (("open", "close"), 2.2)):
         ends = np.stack([np.column_stack([at, bars[name]]) for name in names], axis=1)
@@ -81,10 +82,10 @@ def draw_script(axes: Axes, ran: Ran, bars: np.ndarray) -> None:
         if low < label["y"] < high * 1.02:
             axes.text(place(label["x"]), label["y"], label["text"], color=BRIGHT, fontsize=7, va="center", zorder=5)
     for title, marker, edge, away, colour in (
-        ("Fade up", "^", "low", -0.006, "#00897b"),
-        ("Fade down", "v", "high", 0.006, "#ad1457"),
-        ("Join up", "D", "low", -0.01, "#2979ff"),
-        ("Join down", "D", "high", 0.01, "#ff9800"),
+        ("Fade up", "^", "low", -0.006, SUPPORT),
+        ("Fade down", "v", "high", 0.006, RESISTANCE),
+        ("Join up", "D", "low", -0.01, SUPPORT),
+        ("Join down", "D", "high", 0.01, RESISTANCE),
     ):
         at = np.flatnonzero(ran.plots[title][-SHOWN:] == 1)
         axes.scatter(at, bars[edge][-SHOWN:][at] * (1 + away), marker=marker, s=22, color=colour, zorder=4)

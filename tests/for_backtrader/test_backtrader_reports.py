@@ -113,8 +113,8 @@ def share_of(path, colour):
     """Share of the picture's pixels that a band of this colour tints."""
     pixels = pyplot.imread(path)[:, :, :3]
     red, green, blue = pixels[:, :, 0], pixels[:, :, 1], pixels[:, :, 2]
-    strong, weak = (green, red) if colour == "green" else (red, green)
-    return float(((strong - weak > 0.08) & (strong - blue > 0.08) & (strong > 0.5)).mean())
+    strong, weak = (blue, red) if colour == "blue" else (red, blue)
+    return float(((strong - weak > 0.08) & (green > weak + 0.02) & (green < strong)).mean())
 
 
 def test_indicators_draw_bands(tmp_path):
@@ -123,14 +123,14 @@ def test_indicators_draw_bands(tmp_path):
     texts = [text.get_text() for legend in legends if legend for text in legend.get_texts()]
     assert any(text.startswith("LiquidationZones (480 bars)\nsupport") for text in texts)
     assert any(text.startswith("ForcedFlow") for text in texts)
-    for colour in ("green", "red"):
+    for colour in ("blue", "orange"):
         assert share_of(tmp_path / "zones.png", colour) > 0.01
 
 
 def test_the_observer_draws_bands_without_an_indicator(tmp_path):
     draw(tmp_path / "bare.png", bt.Strategy)
     draw(tmp_path / "map.png", bt.Strategy, ZoneMap)
-    for colour in ("green", "red"):
+    for colour in ("blue", "orange"):
         assert share_of(tmp_path / "map.png", colour) > share_of(tmp_path / "bare.png", colour) + 0.002
 
 

@@ -323,6 +323,17 @@ def test_plot_config_names_columns_that_are_there(zones):
     assert {entry["fill_to"] for entry in config["main_plot"].values() if "fill_to" in entry} <= set(zones)
 
 
+def test_what_lies_below_the_close_is_blue_and_what_lies_above_orange(zones):
+    config = plot_config()
+    of_below = [entry["color"] for name, entry in config["main_plot"].items() if "support" in name or "below" in name]
+    of_below.append(config["subplots"]["forced flow"]["lz_long_flow_usd"]["color"])
+    assert set(of_below) == {"#0072B2", "rgba(0, 114, 178, 0.5)"}
+    drawn = plot_annotations(zones, zones["date"].iloc[3000], zones["date"].iloc[3200])
+    colours = {"support": "rgba(0, 114, 178, 0.2)", "resistance": "rgba(230, 159, 0, 0.2)"}
+    colours |= {"level below": "#0072B2", "level above": "#E69F00"}
+    assert {one["label"]: one["color"] for one in drawn} == colours
+
+
 def test_annotations_are_what_the_columns_said_then(zones):
     start, end = zones["date"].iloc[3000], zones["date"].iloc[3200]
     drawn = plot_annotations(zones, start, end)

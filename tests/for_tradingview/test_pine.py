@@ -21,6 +21,7 @@ from liquidator_core.layout import LONG, SHORT
 from liquidator_core.levels import levels_of
 from liquidator_core.timeframes import to_timeframe
 from liquidator_core.zones import zones_of
+from liquidator_integrations.charts.palette import RESISTANCE, SUPPORT
 from liquidator_integrations.for_tradingview import to_pine
 from liquidator_integrations.for_tradingview.scripts import loop_steps
 from liquidator_integrations.for_tradingview.text import FORMS, HISTORY, MOST_BOXES
@@ -587,8 +588,15 @@ def test_export_takes_less_than_fifty_ms(bars):
         assert min(timeit.repeat(lambda arguments=arguments: to_pine(**arguments), number=1, repeat=5)) < 0.05
 
 
-def test_long_zones_and_short_zones_have_colours_of_their_own(bars, live):
+def test_what_lies_below_the_close_is_blue_and_what_lies_above_orange(bars, live):
     _, state = engine(bars, Params())
-    sides = {zone["low"]: zone["side"] for zone in zones_of(state, Params())}
-    for box in live.boxes:
-        assert box["border_color"].startswith("#26a69a" if sides[box["bottom"]] == LONG else "#ef5350")
+    zones = zones_of(state, Params())
+    snapshot = to_pine(form="snapshot", zones=zones, levels=levels_of(state, Params()))
+    above = {zone["low"]: zone["price"] > bars["close"][-1] for zone in zones}
+    assert set(above.values()) == {False, True}
+    for ran in (live, run_pine(snapshot, bars)):
+        assert len(ran.boxes) == len(zones)
+        for box in ran.boxes:
+            assert box["border_color"].startswith(RESISTANCE if above[box["bottom"]] else SUPPORT)
+        for line in ran.lines:
+            assert line["color"].startswith(RESISTANCE if line["y1"] > bars["close"][-1] else SUPPORT)

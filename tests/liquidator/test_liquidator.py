@@ -383,7 +383,7 @@ class TestTwin:
     @pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data")
     def test_zones_of_real_trades_are_those_of_the_naive_twin(self):
         table = pq.read_table(SHARED / "hyperliquid_btc_trades_3d.parquet").slice(0, 150_000)
-        trades = np.concatenate([part.trades for part in read_trades(table, "BTC")])
+        trades = np.concatenate([part.trades for part in read_trades(table).parts])
         params = made_bars.small_params(event_mult=3.0, zone_bars=200, break_atr=2.0)
         assert self.check(trades, params) > 1
 
@@ -456,7 +456,7 @@ class TestZones:
     def test_a_call_costs_what_came_since(self):
         made = filled(trades_of())
         made.compute_zones()
-        engine = made._engine("1m")
+        engine = made._frames.engine("1m")
         at = engine._at
         made.compute_zones()
         assert engine._at == at == made._history.rows.end
@@ -758,7 +758,7 @@ class TestStreaming:
 
     def test_memory_is_bounded(self, monkeypatch):
         monkeypatch.setattr("liquidator_integrations.liquidator.history.STREAMED_ROWS", 300)
-        monkeypatch.setattr("liquidator_integrations.liquidator.liquidator._CATCH_UP", 50)
+        monkeypatch.setattr("liquidator_integrations.liquidator.timeframes._CATCH_UP", 50)
         made = small(mode="streaming", timeframes=["1m", "1h"])
         whole = small(mode="streaming", timeframes=["1m", "1h"])
         assert STREAMED_ROWS > 31 * 1440  # a month of minutes, what the longest timeframe needs
@@ -794,7 +794,7 @@ class TestStreaming:
         expected = log_events(reference)
         reference.ingest_trades(table_of(trades))
         monkeypatch.setattr("liquidator_integrations.liquidator.history.STREAMED_ROWS", 100)
-        monkeypatch.setattr("liquidator_integrations.liquidator.liquidator._CATCH_UP", 50)
+        monkeypatch.setattr("liquidator_integrations.liquidator.timeframes._CATCH_UP", 50)
         made = small(mode="streaming")
         events = log_events(made)
         made.ingest_trades(table_of(trades))  # at once more bars than are kept
@@ -1097,7 +1097,7 @@ class TestCascade:
     def test_a_sweep_goes_as_far_as_small_steps_carry_it(self):
         made = filled(trades_of())
         made.compute_zones()
-        engine = made._engine("1m")
+        engine = made._frames.engine("1m")
         from liquidator_core.levels import cells_of
 
         cells = cells_of(engine.state, engine.record)

@@ -127,7 +127,7 @@ def test_the_constructor_takes_what_it_took():
 @pytest.mark.parametrize("name", CALLS)
 def test_every_method_can_be_called_as_before(name):
     made = filled()
-    if "not in this version" in names_of("Methods")[name] and name != "from_exchange":
+    if "not in this version" in names_of("Methods")[name]:
         with pytest.raises(NotImplementedError, match=LATER):
             CALLS[name](made)
         return
@@ -215,10 +215,6 @@ class TestRoadmap:
         assert script.startswith("//@version=")
         assert "indicator(" in script
         assert L.plot(zones.head(0), show=False, export="tradingview") != script
-
-    def test_exchange(self):
-        with pytest.raises(NotImplementedError, match="fetching from an exchange is not in this version"):
-            Liquidator.from_exchange("BTC-USD", exchange="binance", hours=24)
 
     def test_machine_learning(self):
         with pytest.raises(NotImplementedError, match="hold and break probabilities is not in this version"):

@@ -72,7 +72,7 @@ def test_there_is_one_clustering_and_no_zone_wider_than_asked(zone_bars, seeds):
         made = Liquidator(params=params)
         made.ingest_trades(trades_of(2000, seed))
         made.compute_zones()
-        engine = made._engine("1m")
+        engine = made._frames.engine("1m")
         marks = marks_of(engine.state, engine.record)
         names = ["birth_row", "birth", "side", "price", "half_width", "usd", "atr"]
         whole = [naive.Mark(*mark) for mark in marks[marks["broken"] == 0][names].tolist()]
@@ -94,12 +94,12 @@ def test_streaming_works_out_what_is_new_and_tells_of_it():
         seen |= set(made.update_incremental(trades_of().iloc[part])["zone_id"])
     assert len(seen) > 5
     assert seen <= {zone["zone_id"] for zone in formed}
-    engine = made._engine("1m")
+    engine = made._frames.engine("1m")
     before = engine._at
     last = trades_of().iloc[-1]
     made.push({"time": last["time"] + MINUTE + 5000, "price": last["price"], "size": 1.0, "side": "A"})
     made.compute_zones()
-    assert made._engine("1m") is engine
+    assert made._frames.engine("1m") is engine
     assert 0 < engine._at - before <= 2  # rows folded, of some 500
 
 

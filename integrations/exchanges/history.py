@@ -1,0 +1,276 @@
+"""A span of history from an exchange: what the store has is read, what it lacks is fetched, what is lost is named."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from liquidator_core.timeframes import TIMEFRAMES, timeframe_ms
+
+from ..market.messages import moment
+from ..market.times import ms_of
+from ..store import layout, parquet
+from ..store.layout import Span, merged, without
+from . import coverage, venues
+from .client import Client, run
+from .feed import Feed, Progress
+from .symbols import find_market
+from .tables import KINDS, empty, finished, key_of
+
+_LONGEST = TIMEFRAMES[:12]  # of candles: up to a day, so that all begin at a multiple of their length
+
+
+@dataclass(frozen=True)
+class History:
+    """What a fetch gave.
+
+    tables     kind -> Arrow table, in order of time, without repeats
+    coverage   a row a kind and UTC day: venue, symbol, kind, day, expected, got, proof, status
+    gaps       a row a gap: venue, symbol, kind, since, until (UTC ms), missing
+    venue, symbol   whose it is, as ccxt names them
+    """
+
+    tables: dict[str, pa.Table]
+    coverage: pd.DataFrame
+    gaps: pd.DataFrame
+    venue: str
+    symbol: str
+
+
+def fetch(
+    symbol: str,
+    exchange: Any,
+    kinds: Sequence[str] = ("candles",),
+    *,
+    since: Any,
+    until: Any = None,
+    timeframe: str = "1m",
+    market: str | None = None,
+    store: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> History:
+    """The history of a market from an exchange, complete or with its gaps named: tables, coverage and gaps.
+
+    symbol      as people write it: BTC, BTCUSDT, BTC-USD, XBT/USD, BTC-PERP, or ccxt's or the venue's own
+    exchange    a name of ccxt, or a ccxt instance, synchronous or asynchronous; requests go where its ``urls`` say
+    kinds       of candles, trades, funding, open_interest, liquidations
+    since, until   ms, a datetime or ISO text; since <= time < until; ``until`` is now if it is None
+    timeframe   of candles, 1m to 1d; a candle that is open at ``until`` is left out
+    market      perpetual (linear), inverse or spot; None: what the symbol says, else the linear perpetual, else spot,
+                and standard error says which
+    store       a folder that keeps what was fetched, and from which it is read the next time; None: nothing is kept
+    progress    is called as progress(what, done, total) while it goes on
+
+    Sides are the taker's, sizes base coins. A status of ``unproven`` is not ``complete``: the venue gives no means to
+    tell. Raises ValueError or TypeError for what is not allowed and for an exchange that answers nonsense,
+    ConnectionError for one that does not answer or forbids, OSError for a store that cannot be written to, RuntimeError
+    for an asynchronous instance within a running loop. What was fetched before an error is kept in the store. Cost: a
+    request a page.
+
+    >>> fetch("BTC", "binanse", since=0)
+    Traceback (most recent call last):
+    ValueError: exchange: found 'binanse', allowed the name of an exchange: did you mean 'binance' or 'binanceus'?
+    """
+    client = Client(exchange, inline=True)
+    job = Job(client, symbol, kinds, since, until, timeframe, market, store, progress)
+    return run(job.run, client.instance)
+
+
+async def afetch(
+    symbol: str,
+    exchange: Any,
+    kinds: Sequence[str] = ("candles",),
+    *,
+    since: Any,
+    until: Any = None,
+    timeframe: str = "1m",
+    market: str | None = None,
+    store: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> History:
+    """``fetch`` for a running loop: a synchronous instance, or one of a name, is asked in a thread.
+
+    >>> import asyncio
+    >>> asyncio.run(afetch("BTC", "binance", ("ticks",), since=0))
+    Traceback (most recent call last):
+    ValueError: kinds: found 'ticks', allowed candles, trades, funding, open_interest, liquidations
+    """
+    client = Client(exchange, inline=False)
+    return await Job(client, symbol, kinds, since, until, timeframe, market, store, progress).run()
+
+
+class Job:
+    """One fetch.
+
+    optional   the kinds that are left out where the market has none
+    before     is awaited before the first request for data
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        symbol: str,
+        kinds: Sequence[str],
+        since: Any,
+        until: Any,
+        timeframe: str,
+        market: str | None,
+        store: str | os.PathLike[str] | None,
+        progress: Progress | None,
+        optional: Sequence[str] = (),
+    ) -> None:
+        self.client = client
+        self.before: Callable[[Client, Any, int, int], Awaitable[None]] | None = None
+        self.kinds = _kinds(kinds)
+        self.until = now_ms() if until is None else _ms("until", until)
+        self.since = _ms("since", since)
+        if self.since >= self.until:
+            what = "it lies in the future" if until is None else "since must be before until"
+            raise ValueError(f"since: found {moment(self.since)}, allowed a time before {moment(self.until)}: {what}")
+        if timeframe not in _LONGEST:
+            raise ValueError(f"timeframe: found {timeframe!r}, allowed {', '.join(_LONGEST)}")
+        self.timeframe = timeframe
+        self._symbol = symbol
+        self._type = market
+        self._root = None if store is None else layout.open_root(Path(store))
+        self._progress = progress
+        self._optional = optional
+
+    async def run(self) -> History:
+        with self.client.strict():
+            return await self._run()
+
+    async def _run(self) -> History:
+        market = await self.resolve()
+        if self.before is not None:
+            await self.before(self.client, market, self.since, self.until)
+        tables, results = {}, {}
+        for kind in self.kinds:
+            if kind in self._optional and not venues.has(self.client.instance, market, kind):
+                continue
+            since, until = self._bounds(kind)
+            tables[kind], spans = await self._one(market, kind, since, until)
+            module = venues.module_of(self.client.venue)
+            flat = kind == "candles" and venues.has(self.client.instance, market, kind) and module.FLAT
+            results[kind] = coverage.examine(
+                tables[kind],
+                since,
+                until,
+                spans,
+                step=timeframe_ms(self.timeframe) if flat else 0,
+                chained=kind == "trades" and module.CHAINED,
+            )
+        named = (self.client.venue, str(market["symbol"]))
+        done = {kind: finished(table) for kind, table in tables.items()}
+        return History(done, *coverage.frames(*named, results), *named)
+
+    async def resolve(self) -> Any:
+        """The market that is meant, checked."""
+        markets = await self.client.markets()
+        market, chosen = find_market(markets, self._symbol, self._type)
+        if chosen:
+            print(f"{self._symbol} on {self.client.venue}: {_described(market)}", file=sys.stderr)
+        if market.get("contract") and not (market.get("contractSize") and (market["linear"] or market["inverse"])):
+            raise ValueError(f"symbol: nothing says how large the contracts of {market['symbol']} are")
+        clock = self.client.clock_ms
+        if clock is not None and self.since > clock + 1000:
+            raise ValueError(f"since: found {moment(self.since)}, allowed a time before now: {moment(clock)}")
+        created = market.get("created")
+        if created and self.since < created:
+            raise ValueError(
+                f"since: found {moment(self.since)}, allowed from {moment(created)} on, when {self.client.venue} "
+                f"listed {market['symbol']}"
+            )
+        timeframes = self.client.instance.timeframes or {}
+        if "candles" in self.kinds and timeframes and self.timeframe not in timeframes:
+            there = ", ".join(name for name in _LONGEST if name in timeframes)
+            raise ValueError(f"timeframe: found {self.timeframe!r}, allowed on {self.client.venue} {there}")
+        return market
+
+    def _bounds(self, kind: str) -> tuple[int, int]:
+        """The span of a kind: of candles those that lie within it whole."""
+        until = self.until if self.client.clock_ms is None else min(self.until, self.client.clock_ms + 1000)
+        if kind != "candles":
+            return self.since, max(until, self.since)
+        step = timeframe_ms(self.timeframe)
+        since = -(-self.since // step) * step
+        return since, max(since, until // step * step)
+
+    async def _one(self, market: Any, kind: str, since: int, until: int) -> tuple[pa.Table, list[Span]]:
+        """(the rows of a kind in order, the spans that are covered), from the store and from the venue."""
+        place = None
+        spans: list[Span] = []
+        parts = [empty(kind)]
+        if self._root is not None:
+            name = f"candles-{self.timeframe}" if kind == "candles" else kind
+            place = layout.folder(self._root, self.client.venue, str(market["symbol"]), name)
+            spans, there = parquet.read(place, since, until)
+            if there is not None:
+                there = parquet.in_order(there.drop_columns([parquet.WRITTEN]), key_of(kind))
+                parts.append(there.replace_schema_metadata(None))
+                if kind == "trades" and venues.module_of(self.client.venue).CHAINED:
+                    spans = coverage.without_holes(there, since, until, spans)
+        done = sum(span.until - span.since for span in spans)
+        if venues.has(self.client.instance, market, kind):
+            fill = getattr(venues.module_of(self.client.venue), kind)
+            for begin, end in without([(since, until)], spans):
+                told = self._tell(kind, done, until - since)
+                feed = Feed(self.client, market, kind, begin, end, self.timeframe, place, told)
+                try:
+                    await fill(feed)
+                finally:
+                    feed.keep()
+                parts += feed.tables
+                spans = spans + feed.spans
+                done += end - begin
+        table = pa.concat_tables(parts, promote_options="default")
+        return parquet.in_order(table, key_of(kind)), merged(spans)
+
+    def _tell(self, kind: str, done: int, total: int) -> Callable[[int, int], object]:
+        """What reports progress: the ms of the span that are covered, of how many."""
+        state = [done]
+
+        def told(since: int, until: int) -> None:
+            state[0] = min(total, state[0] + until - since)
+            if self._progress is not None:
+                self._progress(kind, state[0], total)
+
+        return told
+
+
+def _kinds(kinds: Sequence[str]) -> tuple[str, ...]:
+    wanted = (kinds,) if isinstance(kinds, str) else tuple(kinds)
+    for kind in wanted:
+        if kind not in KINDS:
+            raise ValueError(f"kinds: found {kind!r}, allowed {', '.join(KINDS)}")
+    if not wanted:
+        raise ValueError(f"kinds: found none, allowed {', '.join(KINDS)}")
+    return tuple(dict.fromkeys(wanted))
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def _ms(name: str, value: Any) -> int:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        value = datetime(value.year, value.month, value.day, tzinfo=UTC)
+    try:
+        return ms_of(value)
+    except (ValueError, TypeError) as error:
+        raise type(error)(str(error).replace("time:", f"{name}:", 1)) from None
+
+
+def _described(market: Any) -> str:
+    if market["spot"]:
+        return f"{market['symbol']} (spot)"
+    return f"{market['symbol']} ({'linear' if market['linear'] else 'inverse'} perpetual)"

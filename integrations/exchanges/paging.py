@@ -1,0 +1,93 @@
+"""The ways in which venues hand out a span, page by page; what differs is how one page is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+
+from .client import Refusal
+from .feed import Feed
+from .tables import Columns
+
+Page = Columns
+Ask = Callable[[int, int], Awaitable[Page]]  # rows of since <= time < until
+
+
+def times_of(page: Page) -> np.ndarray:
+    return np.asarray(page["time"])
+
+
+async def by_windows(
+    feed: Feed,
+    ask: Ask,
+    step: int,
+    limit: int,
+    flat: bool,
+    lag: int = 0,
+    again: Ask | None = None,
+    may_refuse: bool = False,
+) -> None:
+    """Take rows that come at most one a step, in windows that hold a page.
+
+    flat   the venue sends a row for every step, so that a row that is missing is asked for once more, and if it does
+           not come stays uncovered
+    lag    ms from a row's time to its end, when it is known
+    again  asks once more, if otherwise than the first time
+    may_refuse   the venue refuses windows that it keeps no rows of any more: they stay uncovered
+    """
+    window = step * limit
+    since = -(-feed.since // step) * step if flat else feed.since
+    until = feed.until // step * step if flat else feed.until
+    while since < until:
+        end = min(until, since + window)
+        try:
+            page = await ask(since, end)
+        except Refusal:
+            if not may_refuse:
+                raise
+            since = end
+            continue
+        time = times_of(page)
+        if flat:
+            await _by_steps(feed, again or ask, page, since, end, step)
+        else:
+            if len(time) == 0:
+                page = await ask(since, end)
+                time = times_of(page)
+            feed.take(page)
+            feed.cover(since, end, "none", int(time.max()) + 1 + lag if end == until and len(time) else None)
+        since = end
+
+
+async def _by_steps(feed: Feed, ask: Ask, page: Page, since: int, end: int, step: int) -> None:
+    """Take one window's rows, of which there must be one a step."""
+    wanted = np.arange(since, end, step)
+    time = times_of(page)
+    feed.take(page)
+    missing = wanted[~np.isin(wanted, time)]
+    if len(missing):
+        more = await ask(int(missing[0]), int(missing[-1]) + step)
+        feed.take(more)
+        missing = missing[~np.isin(missing, times_of(more))]
+    have = wanted[~np.isin(wanted, missing)]
+    if len(have):
+        breaks = np.flatnonzero(np.diff(have) != step)
+        for first, last in zip(have[np.r_[0, breaks + 1]], have[np.r_[breaks, len(have) - 1]], strict=True):
+            feed.cover(int(first), int(last) + step, "count")
+
+
+async def newest_only(feed: Feed, ask: Callable[[], Awaitable[Page]], limit: int | None) -> None:
+    """Take the newest rows of a venue that hands out no others: what lies before them stays uncovered.
+
+    limit   rows of a full page; None: not known, so that every page may be one
+    """
+    page = await ask()
+    if len(times_of(page)) == 0:
+        page = await ask()
+    time = times_of(page)
+    feed.take(page)
+    if len(time) == 0:
+        return
+    reach = int(time.min()) + 1 if limit is None or len(time) >= limit else feed.since
+    feed.cover(reach, feed.until, "none", int(time.max()))

@@ -1,0 +1,184 @@
+"""The tables that a fetch gives, a kind each, and how a venue's answers become their columns.
+
+Sides are the taker's, sizes base coins, times UTC milliseconds. A table says so in its schema's metadata
+(``liquidator: normalised``), so that whoever reads it need not know the venue's own ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from liquidator_core import TRADE, Params
+from liquidator_core.layout import LONG, SHORT
+from liquidator_core.tape import bars_from_trades
+
+from ..market.names import SIDES
+from ..market.venues import VENUES
+
+NORMALISED = {b"liquidator": b"normalised"}
+
+_NUMBERS = pa.float64()
+#: The columns of each kind; ``venue`` and ``symbol`` follow, and ``usd`` before them where the venue tells it.
+COLUMNS: dict[str, dict[str, pa.DataType]] = {
+    "candles": {
+        "time": pa.int64(),
+        **dict.fromkeys(("open", "high", "low", "close", "volume", "taker_buy"), _NUMBERS),
+    },
+    "trades": {"time": pa.int64(), "price": _NUMBERS, "size": _NUMBERS, "side": pa.string(), "id": pa.string()},
+    "funding": {"time": pa.int64(), "funding_rate": _NUMBERS},
+    "open_interest": {"time": pa.int64(), "open_interest": _NUMBERS},
+    "liquidations": {"time": pa.int64(), "price": _NUMBERS, "size": _NUMBERS, "side": pa.string(), "usd": _NUMBERS},
+}
+KINDS = tuple(COLUMNS)
+_NAME = pa.dictionary(pa.int32(), pa.string())
+_FIRST_MS, _LAST_MS = 10**11, 10**14  # 1973 to 5138: what is no time in ms lies outside
+_TAKER = np.array(["sell", "", "buy"], object)
+_WHO = {LONG: "long", SHORT: "short"}
+
+Page = dict[str, Any]
+Columns = Mapping[str, Any]  # name -> array, list or Arrow array, of one length
+
+
+def key_of(kind: str) -> tuple[str, ...]:
+    """The columns that tell rows of a kind apart."""
+    return {"trades": ("time", "id"), "liquidations": ("time", "price", "size", "side")}.get(kind, ("time",))
+
+
+def table_of(kind: str, columns: Columns, venue: str, symbol: str) -> pa.Table:
+    """A page of a venue's rows as a table."""
+    types = dict(COLUMNS[kind])
+    if "usd" in columns:
+        types["usd"] = _NUMBERS
+    arrays = {name: _array(columns[name], kind_of) for name, kind_of in types.items()}
+    rows = len(arrays["time"])
+    for name, text in (("venue", venue), ("symbol", symbol)):
+        arrays[name] = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), pa.array([text]))
+    return pa.table(arrays)
+
+
+def empty(kind: str) -> pa.Table:
+    """A table of a kind without rows."""
+    types = {**COLUMNS[kind], "venue": _NAME, "symbol": _NAME}
+    return pa.table({name: pa.array([], kind_of) for name, kind_of in types.items()})
+
+
+def finished(table: pa.Table) -> pa.Table:
+    """A table as it is handed out: marked as normalised."""
+    return table.unify_dictionaries().combine_chunks().replace_schema_metadata(NORMALISED)
+
+
+def _array(values: Any, kind: pa.DataType) -> pa.Array:
+    array = values if isinstance(values, pa.Array) else pa.array(values)
+    return array if array.type == kind else array.cast(kind)
+
+
+def checked(kind: str, page: Page) -> Page:
+    """A page whose columns are as long as each other. Raises ValueError for a time, a price or a size that is none."""
+    time = page["time"]
+    for name in COLUMNS[kind]:
+        if len(page[name]) != len(time):
+            raise ValueError(f"{name}: found {len(page[name])} rows, allowed {len(time)}")
+    if len(time) == 0:
+        return page
+    if time.min() < _FIRST_MS or time.max() >= _LAST_MS:
+        raise ValueError(f"time: found {time.min()} to {time.max()}, allowed ms since the epoch")
+    for name in page.keys() & {"price", "size", "open", "high", "low", "close"}:
+        values = page[name]
+        if not (values.min() > 0.0 and values.max() < np.inf):
+            raise ValueError(f"{name}: found {values.min()} to {values.max()}, allowed finite numbers above 0")
+    return page
+
+
+def candles_of(table: pa.Table, step: int, until: int) -> dict[str, np.ndarray]:
+    """The columns of the candles that trades make, flat ones included, from the first trade's on.
+
+    table   trades in order of time, all before ``until``
+    step    ms of a candle; ``until`` is a multiple of it
+    """
+    rows = np.zeros(len(table) + 1, TRADE)
+    for name in ("time", "price", "size"):
+        rows[name][:-1] = table[name].to_numpy()
+    rows["side"][:-1] = np.where(pc.equal(table["side"], "buy").to_numpy(), 1, -1)
+    rows[-1] = (until, rows["price"][-2], rows["size"][-2], 1)  # closes the last candle
+    bars = bars_from_trades(rows, Params(tape_ms=step))
+    return {name: bars[name].copy() for name in COLUMNS["candles"]}
+
+
+# From answers to columns ----------------------------------------------------------------------------------------------
+
+
+def numbers(values: Iterable[Any]) -> np.ndarray:
+    """Numbers that an answer holds as text or as they are: (n,) float64, each the nearest to its decimal digits."""
+    values = list(values)
+    if values and isinstance(values[0], str):
+        read: np.ndarray = pa.array(values, pa.string()).cast(_NUMBERS).to_numpy()
+        return read
+    return np.array(values, np.float64)
+
+
+def whole(values: Iterable[Any]) -> np.ndarray:
+    """Whole numbers that an answer holds as text or as they are: (n,) int64."""
+    values = list(values)
+    if not values:
+        return np.zeros(0, np.int64)
+    column = (
+        pa.array(values, pa.string()).cast(pa.int64()) if isinstance(values[0], str) else pa.array(values, pa.int64())
+    )
+    read: np.ndarray = column.to_numpy()
+    return read
+
+
+def iso_ms(values: Sequence[str]) -> np.ndarray:
+    """ISO 8601 times with a zone, to the millisecond below."""
+    ns: np.ndarray = pa.array(values, pa.string()).cast(pa.timestamp("ns", "UTC")).cast(pa.int64()).to_numpy()
+    return ns // 1_000_000
+
+
+def takers(words: Sequence[Any], venue: str = "") -> pa.Array:
+    """The side of the taker, ``buy`` or ``sell``, from a venue's words for it. Raises KeyError for another word."""
+    kind = VENUES.get(venue)
+    meaning = kind.sides if kind is not None and kind.sides is not None else SIDES
+    known = {word: _TAKER[meaning[str(word).lower()] + 1] for word in set(words)}
+    return pa.array([known[word] for word in words], pa.string())
+
+
+def makers(bought: Sequence[bool]) -> pa.Array:
+    """The side of the taker, from whether the maker bought."""
+    return pc.if_else(pa.array(bought, pa.bool_()), "sell", "buy")
+
+
+def closed(side: int) -> str:
+    """Who was liquidated, ``long`` or ``short``."""
+    return _WHO[side]
+
+
+def sized(market: Mapping[str, Any], amount: np.ndarray, price: np.ndarray) -> dict[str, np.ndarray]:
+    """Sizes in base coins from what a venue counts: contracts of a market's size, or coins.
+
+    Those of an inverse market are dollars: ``usd`` is told, too, and ``size`` is that at the trade's price.
+    """
+    if not market.get("contract"):
+        return {"size": amount}
+    unit = float(market["contractSize"])
+    parts = round(1.0 / unit)
+    worth = amount / parts if parts > 1 and 1.0 / parts == unit else amount * unit  # 5 x 0.01 is not 0.05, 5 / 100 is
+    return {"size": worth / price, "usd": worth} if market.get("inverse") else {"size": worth}
+
+
+def rows_of(answer: Any, *path: str) -> list[Any]:
+    """The list that an answer holds under these names. Raises TypeError or KeyError for another answer."""
+    for name in path:
+        answer = answer[name]
+    if not isinstance(answer, list):
+        raise TypeError(f"found {type(answer).__name__}, allowed a list")
+    return answer
+
+
+def column(rows: Sequence[Any], name: Any, read: Callable[[Iterable[Any]], Any] = numbers) -> Any:
+    """One field of every row."""
+    return read([row[name] for row in rows])

@@ -1,0 +1,113 @@
+"""What is known as of an instant: zones and levels of a timeframe."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from liquidator_core import Params, zones_of
+from liquidator_core.alignment import alignment
+from liquidator_core.layout import BINS_PER_LOG, CELL_BINS
+from liquidator_core.levels import cells_of
+from liquidator_core.timeframes import TIMEFRAMES, bar_spans
+from liquidator_core.zones import marks_of
+
+from ..market.messages import moment
+from ..market.times import ms_of
+from ..tables.zone_schema import Context, zone_rows
+from ..tables.zones import grid_frame, zone_rows_to_frame
+from .rows import Rows
+from .timeframes import Engine, Timeframes
+
+
+def context_at(
+    frames: Timeframes,
+    timeframe: str,
+    params: Params,
+    pct_merge: float | None,
+    as_of: Any = None,
+    end: int | None = None,
+) -> Context:
+    """What zones are told from: as of the last row, of a time, or of the row before a position."""
+    rows = frames.rows(timeframe)
+    if as_of is not None:
+        closed_by = bar_spans(rows.rows["time"], timeframe)[1]
+        end = rows.first + int(np.searchsorted(closed_by, ms_of(as_of), side="right"))
+        if rows.first and end - rows.first < params.memory:
+            raise ValueError(
+                f"as_of {as_of!r} lies before what streaming keeps, from {moment(rows.rows['time'][0])} on"
+            )
+    engine = (frames.engine(timeframe, params) if as_of is None else Engine(params)).advance(rows, end)
+    end = rows.end if end is None else end
+    marks = marks_of(engine.state, engine.record)
+    whole = marks[marks["broken"] == 0]
+    if pct_merge is not None and len(whole):
+        widest = float((pct_merge * whole["price"] / whole["atr"]).min())  # so that no zone is wider than its share
+        merged = dataclasses.replace(params, max_width_atr=min(widest, 1000.0))
+        engine = Engine(merged).advance(rows, end)
+        marks = marks_of(engine.state, engine.record)
+    return Context(
+        zones_of(engine.state, engine.record),
+        marks,
+        rows.rows[: end - rows.first],
+        timeframe,
+        frames.history.liquidations.rows,
+        frames.history.venues,
+        float(engine.state["close"][0]),
+        end,
+        end >= params.memory,
+    )
+
+
+def end_of(context: Context) -> int:
+    """End of the last bar, ms."""
+    return int(bar_spans(context.bars["time"][-1:], context.timeframe)[1][0])
+
+
+def zones_frame(context: Context, use_atr: bool, least: float) -> pd.DataFrame:
+    """The zones of at least a quality, strongest first, as ``compute_zones`` gives them."""
+    rows = [zone for zone in zone_rows(context, use_atr) if zone["quality_score"] >= least]
+    rows.sort(key=lambda zone: (-zone["quality_score"], zone["price_mean"]))
+    frame = zone_rows_to_frame(rows)
+    as_of = str(np.datetime64(end_of(context), "ms")) if len(context.bars) else None
+    frame.attrs = {"bars_seen": context.bars_seen, "warm": context.warm, "as_of": as_of}
+    return frame
+
+
+def aligned_zones_frame(contexts: Mapping[str, Context], use_atr: bool, least: float) -> pd.DataFrame:
+    """The zones of several timeframes, best aligned first, as ``compute_multi_timeframe_zones`` gives them."""
+    rows = []
+    for name, context in contexts.items():
+        others = [other.zones for other_name, other in contexts.items() if other_name != name]
+        scores = np.broadcast_to(alignment(context.zones["low"], context.zones["high"], others), len(context.zones))
+        for zone, score in zip(zone_rows(context, use_atr), scores.tolist(), strict=True):
+            if zone["quality_score"] >= least:
+                rows.append({**zone, "timeframe": name, "alignment_score": score})
+    rows.sort(key=lambda zone: (-np.nan_to_num(zone["alignment_score"]), -zone["quality_score"], zone["zone_id"]))
+    more = {"timeframe": (TIMEFRAMES, "of its bars"), "alignment_score": ("float", "0 to 100")}
+    return zone_rows_to_frame(rows, more)
+
+
+def ledger_grid(rows: Rows, params: Params, bars: int) -> pd.DataFrame:
+    """The ledger ahead of price, cell by cell, as each of the last ``bars`` bars closed."""
+    if isinstance(bars, bool) or not isinstance(bars, int) or bars < 1:
+        raise ValueError(f"bars must be a whole number, 1 or more, got {bars!r}")
+    engine = Engine(params)
+    columns = []
+    for end in range(max(rows.first, rows.end - bars), rows.end):
+        engine.advance(rows, end + 1)
+        columns.append(cells_of(engine.state, engine.record))
+    width = CELL_BINS / BINS_PER_LOG
+    cells = [np.floor(np.log(column["price"]) / width).astype(np.int64) for column in columns]
+    filled = [part for part in cells if len(part)]
+    low = min((int(part.min()) for part in filled), default=0)
+    high = max((int(part.max()) + 1 for part in filled), default=0)
+    usd = np.zeros((high - low, len(columns)))
+    for place, (cell, column) in enumerate(zip(cells, columns, strict=True)):
+        np.add.at(usd[:, place], cell - low, column["usd"])
+    time = rows.rows["time"][len(rows.rows) - len(columns) :]
+    return grid_frame(usd, np.exp((np.arange(low, high) + 0.5) * width), time)
