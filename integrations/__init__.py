@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     from .market.sample import sample_bars
     from .tables.indicators import compute_atr, compute_vwap
     from .tables.risk import liquidation_at_risk, risk_columns, risk_memory
+    from .targets import audit
 
 __all__ = [
     "Liquidator",
+    "audit",
     "compute_atr",
     "compute_vwap",
     "liquidation_at_risk",
@@ -26,6 +28,7 @@ __all__ = [
 
 _PLACES = {
     "Liquidator": "liquidator",
+    "audit": "targets",
     "compute_atr": "tables.indicators",
     "compute_vwap": "tables.indicators",
     "liquidation_at_risk": "tables.risk",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -17,20 +18,28 @@ LEVELS_SHOWN = 5
 
 
 @contextlib.contextmanager
-def progress_bar() -> Iterator[Any]:
-    """A bar on standard error while something runs, if a person is watching."""
+def progress_bar(after_s: float = 0.0) -> Iterator[Any]:
+    """A bar on standard error while something runs, if a person is watching, and once it has run so many seconds."""
     console = Console(stderr=True)
     if not console.is_terminal:
         yield None
         return
+    begun = time.monotonic()
     columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("starting", total=None)
+    progress = Progress(*columns, console=console, transient=True)
+    task = progress.add_task("starting", total=None)
 
-        def tell(what: str, done: int, total: int) -> None:
-            progress.update(task, description=what, completed=done, total=total)
+    def tell(what: str, done: int, total: int) -> None:
+        if time.monotonic() - begun >= after_s:
+            progress.start()
+        progress.update(task, description=what, completed=done, total=total)
 
+    if after_s == 0.0:
+        progress.start()
+    try:
         yield tell
+    finally:
+        progress.stop()
 
 
 def console_for(stderr: bool = False) -> Console:

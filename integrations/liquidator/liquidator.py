@@ -67,6 +67,11 @@ class Liquidator(Incoming):
 
     Raises ValueError or TypeError for a value that is not allowed. Memory: batch 32 bytes a trade kept, 32 more if it
     has an id, and 136 a bar; streaming some tens of MB, however long it runs, and the trades of the open bar.
+
+    >>> btc = Liquidator("BTC", bar="1h")
+    >>> btc.update_candles(candles)
+    >>> btc.compute_zones()["kind"].head(2).tolist()
+    ['resistance', 'support']
     """
 
     def __init__(
@@ -147,10 +152,12 @@ class Liquidator(Incoming):
             known_venue(exchange)
             made.ingest_trades(raw_data, venue=exchange)
             return made
-        from ..exchanges.recent import load_recent
+        from ..exchanges.recent import fetch_recent, give
 
         wanted = {"hours": hours, "data": data, "until": until, "market": market, "store": store, "progress": progress}
-        load_recent(made, symbol, exchange, **wanted)
+        history = fetch_recent(symbol, exchange, timeframe=made.bar, **wanted)
+        made = cls(coin_of(history.symbol), **settings)  # PEPE may be traded a thousand at a time, as 1000PEPE
+        give(history, made)
         return made
 
     # Bars and zones ---------------------------------------------------------------------------------------------------

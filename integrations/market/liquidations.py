@@ -82,7 +82,7 @@ def read_liquidations(
     found = find_names(names, LIQUIDATION_NAMES)
     groups: list[tuple[Named, np.ndarray | None]] = [(named, None)]
     if not venue and "venue" in found:
-        groups = venues_in(column(found["venue"]), found["venue"], every=False)
+        groups = venues_in(column(found["venue"]), found["venue"], every=False) or groups
     parts, places = [], []
     for whose, rows in groups:
         how = _Events(names, column, rows, whose, convention, normalised)
@@ -144,16 +144,16 @@ class _Events:
             return number_column(self._of("usd"), "usd")
         base = next((name for name in self.names if normal_name(name) in BASE_SIZES), None)
         if base is not None:
-            return number_column(self.column(base), "size") * price
+            return np.asarray(number_column(self.column(base), "size") * price)
         size = number_column(self._of("size"), "size")
         if self.coins:
-            return size * price
+            return np.asarray(size * price)
         words, codes = markets
         contract = next((name for name in self.names if normal_name(name) in ("contractsize", "contract_size")), None)
         if contract is not None:  # ccxt
             size = size * number_column(self.column(contract), contract)
             inverse = np.array([market_of(word).kind == "inverse" for word in words])
-            return size * np.where(inverse[codes], 1.0, price)
+            return np.asarray(size * np.where(inverse[codes], 1.0, price))
         quote = np.array([counts_quote(self.named, self.names, self.found["size"], word) for word in words])
         return size * np.where(quote[codes], 1.0, price)
 
