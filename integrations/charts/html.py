@@ -7,6 +7,7 @@ import os
 import sys
 import tempfile
 import webbrowser
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -112,6 +113,31 @@ def write_html(fig: go.Figure, path: str | os.PathLike[str]) -> Path:
     with replacing(target) as file:
         file.write(fig.to_html(include_plotlyjs=True, full_html=True).encode())
     return target
+
+
+def risk_figure(curves: Mapping[str, Mapping[str, Sequence[float]]], title: str) -> go.Figure:
+    """USD that are liquidated if price goes so far, of both sides, with their bands.
+
+    curves   "long" and "short": ``move`` (share of the close), ``expected_usd``, ``low_usd`` and ``high_usd``, and
+             ``rival_usd``, what the move alone says (NaN: not known)
+    """
+    fig = go.Figure()
+    for (side, curve), colour in zip(curves.items(), (RESISTANCE, SUPPORT), strict=True):
+        percent = [100.0 * move for move in curve["move"]]
+        edge = {"mode": "lines", "line_width": 0, "hoverinfo": "skip", "showlegend": False}
+        fig.add_scatter(x=percent, y=curve["low_usd"], **edge)
+        fig.add_scatter(x=percent, y=curve["high_usd"], fill="tonexty", fillcolor=f"rgba({colour}, 0.2)", **edge)
+        line = {"color": f"rgb({colour})", "width": 2}
+        fig.add_scatter(x=percent, y=curve["expected_usd"], mode="lines+markers", line=line, name=f"{side}s, 80 % band")
+        if not np.isnan(curve["rival_usd"]).all():
+            dots = {"color": f"rgb({colour})", "width": 1, "dash": "dot"}
+            fig.add_scatter(
+                x=percent, y=curve["rival_usd"], mode="lines", line=dots, name=f"{side}s, by the move alone"
+            )
+    fig.update_xaxes(title="if price goes, %", zeroline=True)
+    fig.update_yaxes(title="liquidated, USD", rangemode="tozero")
+    fig.update_layout(template="plotly_white", title=title, height=560, hovermode="x")
+    return fig
 
 
 def show(fig: go.Figure) -> bool:

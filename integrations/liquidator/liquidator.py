@@ -20,6 +20,8 @@ from ..market.columns import Events
 from ..market.messages import moment
 from ..market.sources import Convention
 from ..market.venues import known_venue
+from ..tables import risk
+from ..tables.observed import feed_of_bars
 from ..tables.zones import check_zones, levels_to_frame, zone_dicts
 from . import cascade, saving
 from .events import Callback, EventCallbacks
@@ -274,6 +276,14 @@ class Liquidator(Incoming):
         """Where forced closes lie ahead, as of the last bar, upwards by price; see ``frames.levels_to_frame``."""
         engine = self._frames.advanced(self.timeframe)
         return levels_to_frame(levels_of(engine.state, engine.record), float(engine.state["close"][0]))
+
+    def at_risk(self, **asked: Any) -> pd.DataFrame:
+        """USD that are liquidated if price goes somewhere, as of the last hour: ``tables.risk.liquidation_at_risk``.
+
+        asked   ``horizon``, ``moves``, ``feed``, ``market``; what was observed of liquidations is the feed, if anything
+        """
+        bars = self._frames.rows("1h").rows
+        return risk.liquidation_at_risk(bars, observed=feed_of_bars(bars), params=self.params, **asked)
 
     def levels_grid(self, bars: int = 240) -> pd.DataFrame:
         """The ledger ahead of price as a grid for heatmaps: USD by price (index) and bar (columns, their opening).
