@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from ..evidence.result import Result
 
 
-def demo(seeds: SeedsOption = 20, params: ParamsOption = None, chart: ChartOption = None) -> None:
+def demo(seeds: SeedsOption = 5, params: ParamsOption = None, chart: ChartOption = None) -> None:
     """Zones, levels, a backtest and a chart on the embedded sample: hourly BTCUSDT, October 2019 to December 2020."""
     from ..market.sample import sample_bars
 
@@ -55,7 +55,7 @@ def zones(
     bar: Annotated[str | None, typer.Option(help="For trades: bars to fold them into, 1m to 1d. Default: 1m.")] = None,
     venue: VenueOption = "",
     convention: ConventionOption = None,
-    seeds: SeedsOption = 20,
+    seeds: SeedsOption = 5,
     params: ParamsOption = None,
     chart: ChartOption = None,
     exchange: Annotated[str | None, typer.Option(help="Fetch candles from there, by its name in ccxt.")] = None,

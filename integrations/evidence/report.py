@@ -79,7 +79,7 @@ class Report:
 def make_report(
     bars: np.ndarray,
     params: Params | None = None,
-    seeds: int = 20,
+    seeds: int = 5,
     progress: Progress | None = None,
     run: Run | None = None,
 ) -> Report:
