@@ -30,7 +30,7 @@ class ZoneReport(bt.Analyzer):
 
     Params:
 
-      - ``placebo_runs`` (default: ``20``): runs of the strategy on flipped marks, of seeds 0, 1, 2 and so on; each
+      - ``placebo_runs`` (default: ``5``): runs of the strategy on flipped marks, of seeds 0, 1, 2 and so on; each
         takes as long as the run itself
       - ``zone_params`` (default: ``None``): a ``liquidator_core.Params``; ``None`` means the strategy's, or else the
         defaults
@@ -60,7 +60,7 @@ class ZoneReport(bt.Analyzer):
     True
     """
 
-    params = (("placebo_runs", 20), ("zone_params", None))
+    params = (("placebo_runs", 5), ("zone_params", None))
 
     def __init__(self, **unknown: Any) -> None:
         refuse_unknown(self, unknown)
