@@ -135,15 +135,16 @@ def risk_figure(curves: Mapping[str, Mapping[str, Sequence[float]]], title: str)
              ``rival_usd``, what the move alone says (NaN: not known)
     """
     fig = go.Figure()
-    for (side, curve), colour in zip(curves.items(), (SUPPORT, RESISTANCE), strict=True):
+    for side, curve in curves.items():
+        colour = SIDE_COLOURS[side]
         percent = [100.0 * move for move in curve["move"]]
         edge = {"mode": "lines", "line_width": 0, "hoverinfo": "skip", "showlegend": False}
         fig.add_scatter(x=percent, y=curve["low_usd"], **edge)
-        fig.add_scatter(x=percent, y=curve["high_usd"], fill="tonexty", fillcolor=f"rgba({colour}, 0.2)", **edge)
-        line = {"color": f"rgb({colour})", "width": 2}
+        fig.add_scatter(x=percent, y=curve["high_usd"], fill="tonexty", fillcolor=faded(colour, 0.2), **edge)
+        line = {"color": colour, "width": 2}
         fig.add_scatter(x=percent, y=curve["expected_usd"], mode="lines+markers", line=line, name=f"{side}s, 80 % band")
         if not np.isnan(curve["rival_usd"]).all():
-            dots = {"color": f"rgb({colour})", "width": 1, "dash": "dot"}
+            dots = {"color": colour, "width": 1, "dash": "dot"}
             fig.add_scatter(
                 x=percent, y=curve["rival_usd"], mode="lines", line=dots, name=f"{side}s, by the move alone"
             )
