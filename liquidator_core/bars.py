@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -21,10 +22,8 @@ def is_good(b: Record) -> bool:
 PRICE_NOISE = 1e-9
 
 
-def mend_noise(
-    open_: np.ndarray, high: np.ndarray, low: np.ndarray, close: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """(highs, lows) of candles, each (n,), moved to a price that lies beyond them by noise alone.
+def mend_noise(open_: Any, high: Any, low: Any, close: Any) -> tuple[np.ndarray, np.ndarray]:
+    """(highs, lows) of candles, each (n,) or a number, moved to a price that lies beyond them by noise alone.
 
     Adjusted prices often have a high below the close by one part in 10^16. Where no price is beyond high or low by more
     than PRICE_NOISE of itself, the highest of the four is the high and the lowest the low; all other rows stay.

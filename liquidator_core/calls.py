@@ -64,7 +64,7 @@ def _fold(state: np.ndarray, params: np.ndarray, bars: np.ndarray, out: np.ndarr
 
 
 def step(state: np.ndarray, params: np.ndarray, bar: np.ndarray, out: np.ndarray) -> None:
-    """Advance one symbol by one closed bar.
+    """One closed bar into the state of its symbol, and the bar's SIGNAL out.
 
     state   (1,) from new_state    advanced in place
     params  (1,) PARAMS            read only; ``Params(...).to_record()``
@@ -74,6 +74,13 @@ def step(state: np.ndarray, params: np.ndarray, bar: np.ndarray, out: np.ndarray
     Raises TypeError and ValueError for arrays of another kind, before anything is changed.
     Cost: O(blocks of cohorts + positions closed + live marks + bins up to the first level), O(flow_bars) when something
     was swept; no allocation in the kernel.
+
+    >>> params = Params().to_record()
+    >>> state, out = new_state(params), new_signals(1)
+    >>> for row in range(600):
+    ...     step(state, params, bars[row : row + 1], out)
+    >>> round(float(out["support"][0]), 1), int(state["rows"][0])
+    (8625.7, 600)
     """
     if _compiled:
         try:
@@ -87,7 +94,7 @@ def step(state: np.ndarray, params: np.ndarray, bar: np.ndarray, out: np.ndarray
 
 
 def fold(state: np.ndarray, params: np.ndarray, bars: np.ndarray, out: np.ndarray) -> None:
-    """Advance one symbol by many closed bars: exactly what ``step`` gives, one after the other.
+    """Many closed bars into the state of their symbol, and their SIGNALs out: exactly what ``step`` gives, bar by bar.
 
     state   (1,) from new_state    advanced in place
     params  (1,) PARAMS            read only
@@ -95,6 +102,12 @@ def fold(state: np.ndarray, params: np.ndarray, bars: np.ndarray, out: np.ndarra
     out     (n,) SIGNAL            overwritten
 
     Raises as ``step`` does. Cost: n times that of ``step``, without its call.
+
+    >>> params = Params().to_record()
+    >>> state, out = new_state(params), new_signals(len(bars))
+    >>> fold(state, params, bars, out)
+    >>> round(float(out["support"][-1]), 1)
+    7268.2
     """
     state, params, bars, out = _attach(state, params, bars, out)
     if not _fold(state, params, bars, out):
@@ -128,7 +141,10 @@ def average_true_ranges(bars: np.ndarray, params: Params) -> tuple[np.ndarray, n
 
 
 def warm_up() -> None:
-    """Compile the kernels, or load them from the cache, so that a live bot does not wait at its first bar."""
+    """The kernels compiled, or loaded from the cache, so that a live bot does not wait at its first bar.
+
+    >>> warm_up()
+    """
     params = Params().to_record()
     step(new_state(params), params, np.zeros(1, BAR), new_signals(1))
     fold(new_state(params), params, np.zeros(1, BAR), new_signals(1))

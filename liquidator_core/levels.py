@@ -120,6 +120,13 @@ def levels_of(state: np.ndarray, params: Params | np.ndarray) -> np.ndarray:
     """Every level as of the last bar: (n,) LEVEL, upwards by price. Nothing is changed. Cost: O(4096 bins).
 
     ``params`` are those of the state, or their record; others raise ValueError.
+
+    >>> params = Params().to_record()
+    >>> state, out = new_state(params), new_signals(len(bars))
+    >>> fold(state, params, bars, out)
+    >>> levels = levels_of(state, params)
+    >>> levels.dtype == LEVEL, bool((levels["price"][1:] > levels["price"][:-1]).all())
+    (True, True)
     """
     out = np.zeros(2 * MAX_LEVELS, LEVEL)
     state, record, out = kernel_views(*attach_state(state, params), out)

@@ -57,15 +57,16 @@ def _mean_price(usd: float, price: float, more_usd: float, more_price: float) ->
 
 @kernel
 def _add(t: Record, p: Record, bar: Record, trade: Record) -> None:
+    size = trade["size"]  # without Numba ``trade.size`` is NumPy's own: 1
     bar.high = max(bar.high, trade.price)
     bar.low = min(bar.low, trade.price)
     bar.close = trade.price
-    bar.volume += trade.size
+    bar.volume += size
     if trade.side > 0:
-        bar.taker_buy += trade.size
+        bar.taker_buy += size
     elif trade.side == 0:
         bar.taker_buy = math.nan
-    usd = trade.price * trade.size
+    usd = trade.price * size
     if t.trades < p.large_trades:
         t.trades += 1
     elif usd >= p.large_usd and usd * p.large_trades >= p.large_mult * window_sum(t.usd, t.now, p.large_trades):

@@ -90,6 +90,11 @@ def _add_flow(usd: float, price: float, more_usd: float, more_price: float) -> t
     return usd + more_usd, price + (more_price - price) * (more_usd / (usd + more_usd))
 
 
+def step_ms(time: np.ndarray) -> int:
+    """The shortest step between (n,) times of bars in order, in ms: the bars' length; 0 if there are not two."""
+    return int(np.diff(time).min()) if len(time) > 1 else 0
+
+
 def to_timeframe(bars: np.ndarray, timeframe: str, step_ms: int | None = None) -> np.ndarray:
     """Merge (n,) BAR of a lower timeframe into the closed bars of a higher one.
 

@@ -157,6 +157,12 @@ def zones_of(state: np.ndarray, params: Params | np.ndarray) -> np.ndarray:
     """The zones as of the last bar: (n,) ZONE, upwards by price. Nothing is changed. Cost: O(zones).
 
     ``params`` are those of the state, or their record; others raise ValueError.
+
+    >>> params = Params().to_record()
+    >>> state, out = new_state(params), new_signals(len(bars))
+    >>> fold(state, params, bars, out)
+    >>> zones_of(state, params)["price"].round(1).tolist()
+    [6926.5, 7197.3, 7268.2, 7330.5, 7415.2, 7813.8]
     """
     state, record = attach_state(state, params)
     out = np.zeros(int(state["zone_count"][0]), ZONE)

@@ -11,7 +11,7 @@ import typer
 from liquidator_core._atomic import replacing
 
 from ..market.bars import read_bars
-from .options import ParamsOption, check_target, read_params
+from .options import ConventionOption, ParamsOption, VenueOption, check_target, read_params
 
 
 def pine(
@@ -27,6 +27,8 @@ def pine(
     timeframe: Annotated[list[str] | None, typer.Option(help="A higher timeframe to align with, up to two.")] = None,
     open_interest: Annotated[bool, typer.Option("--open-interest", help="Read the chart's _OI symbol.")] = False,
     bar: Annotated[str | None, typer.Option(help="For trades: bars to fold them into, 1m to 1d. Default: 1m.")] = None,
+    venue: VenueOption = "",
+    convention: ConventionOption = None,
 ) -> None:
     """A Pine v6 script for TradingView: paste it into the Pine editor."""
     from ..for_tradingview.scripts import to_pine
@@ -39,8 +41,9 @@ def pine(
         raise ValueError("--snapshot needs a FILE of candles or trades")
     if file is not None and form != "snapshot":
         raise ValueError(f"--{form} takes no FILE, got {file}: the chart has candles of its own")
-    if file is None and bar is not None:
-        raise ValueError(f"--bar {bar} is for the trades of a --snapshot")
+    for option, value in (("bar", bar), ("venue", venue), ("convention", convention)):
+        if file is None and value:
+            raise ValueError(f"--{option} {value} is for the trades of a --snapshot")
     check_target("--output", output, ".pine")
     settings = read_params(params)
     drawn: dict[str, Any] = {}
@@ -48,7 +51,7 @@ def pine(
         from ..evidence.report import make_report
         from ..market.messages import iso
 
-        report = make_report(read_bars(file, settings, bar), settings, seeds=0)
+        report = make_report(read_bars(file, settings, bar, venue, convention), settings, seeds=0)
         drawn = {"zones": report.zones, "levels": report.levels, "as_of": iso(report.bars["time"][-1])}
     script = to_pine(
         settings, form, symbol=symbol, open_interest=open_interest, timeframes=tuple(timeframe or ()), **drawn

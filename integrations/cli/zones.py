@@ -13,7 +13,15 @@ from rich.console import Console
 from liquidator_core import Params
 
 from ..market.bars import read_bars
-from .options import ChartOption, ParamsOption, SeedsOption, check_target, read_params
+from .options import (
+    ChartOption,
+    ConventionOption,
+    ParamsOption,
+    SeedsOption,
+    VenueOption,
+    check_target,
+    read_params,
+)
 from .printing import console_for, print_report, progress_bar
 
 if TYPE_CHECKING:
@@ -27,7 +35,7 @@ def demo(seeds: SeedsOption = 5, params: ParamsOption = None, chart: ChartOption
     """Zones, levels, a backtest and a chart on the embedded sample: hourly BTCUSDT, October 2019 to December 2020."""
     from ..market.sample import sample_bars
 
-    check_target("--chart", chart)
+    _check_chart(chart)
     report = _run(sample_bars(), read_params(params), seeds)
     out = console_for()
     print_report(out, report, "BTCUSDT 1h, Binance spot (embedded sample)")
@@ -45,6 +53,8 @@ def zones(
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object, and no chart.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="The zones as CSV, and no chart.")] = False,
     bar: Annotated[str | None, typer.Option(help="For trades: bars to fold them into, 1m to 1d. Default: 1m.")] = None,
+    venue: VenueOption = "",
+    convention: ConventionOption = None,
     seeds: SeedsOption = 5,
     params: ParamsOption = None,
     chart: ChartOption = None,
@@ -61,14 +71,16 @@ def zones(
         raise ValueError("--json and --csv exclude each other")
     if chart and (as_json or as_csv):
         raise ValueError("--chart goes with neither --json nor --csv: these write no chart")
-    check_target("--chart", chart)
+    _check_chart(chart)
     settings = read_params(params)
     if exchange is None:
         if hours is not None or market is not None or store is not None:
             raise ValueError("--hours, --market and --store go with --exchange")
         title = Path(source).name
-        bars = read_bars(Path(source), settings, bar)
+        bars = read_bars(Path(source), settings, bar, venue, convention)
     else:
+        if venue or convention:
+            raise ValueError("--venue and --convention are for the trades of a FILE")
         title = f"{source} {exchange}"
         bars = _fetch_bars(source, exchange, 24 if hours is None else hours, bar or "1m", market, store)
     report = _run(bars, settings, None if as_csv else seeds)
@@ -105,6 +117,12 @@ def _chart_of(title: str, exchange: str | None) -> Path:
     return Path(f"liquidator-{stem}.html")
 
 
+def _check_chart(path: Path | None) -> None:
+    from ..charts.files import SUFFIXES
+
+    check_target("--chart", path, *SUFFIXES)
+
+
 def _run(bars: np.ndarray, params: Params, seeds: int | None) -> Report:
     from ..evidence.report import make_report
 
@@ -120,12 +138,11 @@ def _fade(bars: np.ndarray, params: Params) -> Result:
 
 def _write_chart(out: Console, report: Report, path: Path, title: str) -> None:
     out.print()
-    try:
-        from ..charts.html import figure, write_html
-    except ImportError as error:
-        out.print(f"No chart: {error}", soft_wrap=True)
-        return
+    from ..charts.files import write_scene
     from ..charts.scene import make_scene
 
-    scene = make_scene(report.bars, report.params, report.fade, report.placebos)
-    out.print(f"Chart: {write_html(figure(scene, title), path)}", soft_wrap=True)
+    scene = make_scene(report.bars, report.params, report.fade, report.placebos, title)
+    try:
+        out.print(f"Chart: {write_scene(scene, path)}", soft_wrap=True)
+    except ImportError as error:
+        out.print(f"No chart: {error}", soft_wrap=True)

@@ -34,8 +34,12 @@ Tell = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Span:
-    """Rows that were predicted from earlier ones: what these taught, and how it and the given Params rank what was
+    """Some rows that were predicted from earlier ones: what these taught, and how it and the given Params rank what was
     observed.
+
+    >>> span = Span(0, 3_600_000, 2, 0.004, (0.7, 0.3), learned=(0.5, 0.4), given=(0.4, 0.4), deviance=1.5)
+    >>> span.learned > span.given
+    True
     """
 
     start: int  # ms
@@ -50,7 +54,15 @@ class Span:
 
 @dataclass(frozen=True)
 class MixFit:
-    """What ``fit_mix`` found. ``params`` are those given, with the learned mix and margin rate."""
+    """The answer of ``fit_mix``. ``params`` are those given, with the learned mix and margin rate.
+
+    >>> params = Params(leverages=(25, 100), leverage_weights=(0.5, 0.5), ledger_bars=47)
+    >>> usd = 2.0 * flows_by_leverage(bars, params)[..., 0]  # as if twice the USD implied were observed, all at 25x
+    >>> known = ~np.isnan(usd[0])
+    >>> fit = fit_mix(observe(bars, bars["time"][known], usd[:, known]), params, spans=1, resamples=2)
+    >>> round(fit.scale, 1), fit.params.leverage_weights
+    (2.0, (1.0, 0.0))
+    """
 
     params: Params
     low: tuple[float, ...]  # 95 % intervals of the weights, from resampled days, the margin rate chosen in each
@@ -67,6 +79,11 @@ def observe(bars: np.ndarray, time: np.ndarray, usd: np.ndarray) -> np.ndarray:
     """A copy of (n,) BAR with (2, m) observed long and short USD on the bars that open at these times.
 
     Raises ValueError if there are no times, one of them comes twice, ``usd`` has another shape, or no bar opens at any.
+
+    >>> usd = np.array([[1e6], [2e5]])  # long and short
+    >>> observed = observe(bars, bars["time"][:1], usd)
+    >>> observed["liq_long_usd"][:2].tolist()
+    [1000000.0, nan]
     """
     if not len(time):
         raise ValueError("no times of observed liquidations")
@@ -98,7 +115,7 @@ def fit_mix(
     seed: int = 0,
     tell: Tell | None = None,
 ) -> MixFit:
-    """Learn leverage weights and margin rate from bars with observed liquidations.
+    """Bars with observed liquidations to the leverage weights and the margin rate that explain these best.
 
     bars          (n,) BAR, ``liq_long_usd`` and ``liq_short_usd`` known on the rows to learn from; not changed
     params        the leverages to mix, and everything else; default ``Params()``
@@ -121,6 +138,13 @@ def fit_mix(
 
     Cost: the engine once a leverage and margin rate; then EM once a span, resample and rate, some ten seconds for 2,000
     rows, four rates and 200 resamples.
+
+    >>> params = Params(leverages=(25, 100), leverage_weights=(0.5, 0.5), ledger_bars=47)
+    >>> usd = flows_by_leverage(bars, params)[..., 1]  # as if 100x were all there is
+    >>> known = ~np.isnan(usd[0])
+    >>> fit = fit_mix(observe(bars, bars["time"][known], usd[:, known]), params, spans=1, resamples=2)
+    >>> fit.params.leverage_weights
+    (0.0, 1.0)
     """
     params = params or Params()
     rates = (params.margin_rate,) if margin_rates is None else tuple(margin_rates)
@@ -197,6 +221,9 @@ def flows_by_leverage(bars: np.ndarray, params: Params) -> np.ndarray:
     """(2, n, leverages) long and short flow that each leverage would give alone, leverages upwards; NaN while cold.
 
     Observed liquidations are not looked at. The flow of a mix is the sum weighted by the mix.
+
+    >>> flows_by_leverage(bars, Params(leverages=(10, 50), leverage_weights=(0.5, 0.5))).shape
+    (2, 1500, 2)
     """
     leverages = sorted(params.leverages)
     alone = [dataclasses.replace(params, leverages=(leverage,), leverage_weights=(1.0,)) for leverage in leverages]

@@ -19,6 +19,10 @@ def outcome_column(
 
     The zone is put to trial as a mark is, see ``liquidator_core.marks``, from the candle of the fade on: a value looks
     ahead by up to ``outcome_bars`` good candles. Arguments and errors as for ``signal_columns``, cost as for ``fold``.
+
+    >>> outcomes = outcome_column(candles)
+    >>> int((outcomes == 1.0).sum()), int((outcomes == 0.0).sum())  # held, broke
+    (100, 23)
     """
     bars, params = checked_bars(candles, params, None, on_bad, market)
     record = params.to_record()

@@ -9,7 +9,11 @@ import numpy as np
 
 
 class ClosedTrade(NamedTuple):
-    """From flat to flat. Times are those of the opens of the bars in which it was filled; entry is the first fill."""
+    """One trade from flat to flat, its entry the first fill. Times are the opens of the bars in which it was filled.
+
+    >>> ClosedTrade(0, 3_600_000, 100.0, 110.0, 1.0, 9.9, 0.1, False).pnl
+    9.9
+    """
 
     entry_ms: int
     exit_ms: int
@@ -23,11 +27,15 @@ class ClosedTrade(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Result:
-    """What a backtest gave. Returns and drawdown are shares: 0.1 is 10 %.
+    """The answer of a backtest. Returns and drawdown are shares: 0.1 is 10 %.
 
     ``equity`` is the account's value at the close of each bar, from the first on which the strategy could act;
     ``equity_ms`` the open times of these bars. A position still open at the end is in ``final_value`` at the last
     close, not in ``trades``.
+
+    >>> result = Result(100.0, 110.0, 0.05, [], np.zeros(0, np.int64), np.zeros(0), 0.02)
+    >>> round(result.total_return, 3), result.wins
+    (0.1, 0)
     """
 
     cash: float
@@ -52,5 +60,8 @@ def buy_and_hold(bars: np.ndarray, warm: int, commission: float = 0.0004) -> flo
     """The return of all cash put in at the first open that a strategy could trade at, valued at the last close.
 
     warm   rows it takes until a signal is known: ``Params.memory``; the open is that of the row after them
+
+    >>> round(buy_and_hold(bars, warm=480), 3)
+    -0.112
     """
     return float(bars["close"][-1] / (bars["open"][warm] * (1.0 + commission)) - 1.0)

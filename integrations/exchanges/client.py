@@ -53,7 +53,8 @@ def library() -> ModuleType:
         import ccxt
     except ImportError:
         raise ImportError('ccxt is missing: pip install "liquidator-core[exchange]"') from None
-    return ccxt
+    module: ModuleType = ccxt
+    return module
 
 
 class Refusal(ValueError):  # noqa: N818
@@ -71,7 +72,7 @@ def shared(name: str) -> Any:
     ccxt = library()
     wanted = name.strip().lower()
     if wanted not in ccxt.exchanges:
-        near = difflib.get_close_matches(wanted, ccxt.exchanges, 3)
+        near = difflib.get_close_matches(wanted, ccxt.exchanges, 2)
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"one of ccxt's {len(ccxt.exchanges)}"
         raise ValueError(f"exchange: found {name!r}, allowed the name of an exchange: {hint}")
     if wanted not in _SHARED:
@@ -330,7 +331,8 @@ def run(make: Callable[[], Coroutine[Any, Any, Answer]], instance: Any) -> Answe
     if own is not None and own.is_running():
         return asyncio.run_coroutine_threadsafe(make(), own).result()
     if own is not None and not own.is_closed():
-        return own.run_until_complete(make())
+        answer: Answer = own.run_until_complete(make())
+        return answer
     with _LOOP_LOCK:
         return _our_loop().run_until_complete(_visiting(make, instance))
 

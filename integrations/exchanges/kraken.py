@@ -53,7 +53,7 @@ async def _page(feed: Feed, cursor: str | None) -> dict[str, Any]:
 def _floored(seconds: np.ndarray) -> np.ndarray:
     """The ms that times in seconds fall into; floats of this size are 2.4e-7 apart, so what is as near is on it."""
     whole_seconds = np.floor(seconds)
-    return (whole_seconds * 1000.0 + np.floor((seconds - whole_seconds) * 1000.0 + 3e-4)).astype(np.int64)
+    return np.asarray(whole_seconds * 1000.0 + np.floor((seconds - whole_seconds) * 1000.0 + 3e-4), np.int64)
 
 
 async def newest(feed: Feed) -> dict[str, Any]:

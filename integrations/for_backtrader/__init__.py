@@ -37,6 +37,7 @@ from .indicators import (
 )
 from .library import bt
 from .observers import ZoneMap
+from .risk import LiquidationRisk, RiskSizer
 from .sizers import QualitySizer
 
 __all__ = [
@@ -46,10 +47,12 @@ __all__ = [
     "ForcedFlow",
     "LiquidationIndicator",
     "LiquidationLevels",
+    "LiquidationRisk",
     "LiquidationSignal",
     "LiquidationZones",
     "QualitySizer",
     "Result",
+    "RiskSizer",
     "ZoneAlignment",
     "ZoneDiagnostics",
     "ZoneMap",
@@ -70,6 +73,10 @@ def for_module(library: ModuleType) -> ModuleType:
 
     The classes are made from the same source, and once: a second call returns the same module, which is called
     ``liquidator_integrations.for_<library>``. A process that unpickles them has to call this first.
+
+    >>> import backtrader
+    >>> for_module(backtrader).__name__
+    'liquidator_integrations.for_backtrader'
     """
     if not isinstance(library, ModuleType) or not all(hasattr(library, name) for name in ("Indicator", "Strategy")):
         raise TypeError(f"library must be backtrader or a module that works like it, got {library!r}")
@@ -80,6 +87,11 @@ def remake(package: ModuleType, library: str, **names: object) -> ModuleType:
     """A package of this kind executed anew beside it, as ``for_<library>``, its ``library`` made of ``names``.
 
     The modules of such a package take whatever depends on backtrader from their module ``library`` alone.
+
+    >>> import backtrader, sys
+    >>> package = sys.modules["liquidator_integrations.for_backtrader"]
+    >>> remake(package, "backtrader", bt=backtrader) is package
+    True
     """
     name = f"{package.__name__.rpartition('.')[0]}.for_{library}"
     if name not in sys.modules:

@@ -27,11 +27,16 @@ def backtest(
     commission: float = 0.0004,
     **strategy_kwargs: Any,
 ) -> Result:
-    """Run a strategy that takes ``zone_params`` over bars.
+    """Bars and a strategy that takes ``zone_params`` to the ``Result`` of trading them.
 
     bars         (n,) BAR, every bar with usable prices: orders would be filled at the others too
     params       of the zones; None = defaults
     commission   share of the notional, for each fill; funding is not charged
+
+    >>> class Idle(bt.Strategy):
+    ...     params = (("zone_params", None),)
+    >>> backtest(bars, Idle).total_return
+    0.0
     """
     params = Params() if params is None else params
     _check(bars, params)

@@ -52,7 +52,21 @@ def ms_of(days: float) -> int:
 
 
 def refuse_unknown(owner: Any, unknown: dict[str, Any]) -> None:
-    """Raise TypeError for keyword arguments that are no parameters of ``owner``, with the nearest name."""
+    """A TypeError, with the nearest name, for the first keyword argument that is no parameter of ``owner``.
+
+    >>> import backtrader as bt
+    >>> class Mine(bt.Strategy):
+    ...     params = (("share", 0.5),)
+    ...     def __init__(self, **unknown):
+    ...         refuse_unknown(self, unknown)
+    >>> cerebro = bt.Cerebro()
+    >>> feed = cerebro.adddata(CandleFeed(dataname=bars))
+    >>> _ = cerebro.addstrategy(Mine, shares=0.1)
+    >>> cerebro.run()
+    Traceback (most recent call last):
+        ...
+    TypeError: Mine has no parameter 'shares': did you mean 'share'?
+    """
     known = owner.params._getkeys()
     for name in unknown:
         hint = suggestion(name, known) or f"; known are {', '.join(known)}"
@@ -60,7 +74,13 @@ def refuse_unknown(owner: Any, unknown: dict[str, Any]) -> None:
 
 
 def params_of(given: Any) -> Params:
-    """The Params of an object's ``zone_params``, with those of its fields that were given apart."""
+    """The Params of an object's ``zone_params``, with those of its fields that were given apart.
+
+    >>> from types import SimpleNamespace
+    >>> given = SimpleNamespace(zone_params=Params(zone_bars=96), flow_bars=48)
+    >>> params_of(given).zone_bars, params_of(given).flow_bars
+    (96, 48)
+    """
     base = Params() if given.zone_params is None else given.zone_params
     if not isinstance(base, Params):
         raise TypeError(f"zone_params must be liquidator_core.Params, got {type(base).__name__}")

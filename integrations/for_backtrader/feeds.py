@@ -122,6 +122,11 @@ class CandleFeed(_BarFeed):
     When cerebro preloads, columns are copied whole, fromdate and todate included. Filters and tzinput, which rewrite
     bars, make backtrader load them one by one. Warns (UserWarning) at the end of a run for which none was left. Raises
     ValueError and TypeError as ``bars_from_frame`` does, and TypeError for unknown parameters.
+
+    >>> cerebro = bt.Cerebro()
+    >>> feed = cerebro.adddata(CandleFeed(dataname=bars))
+    >>> cerebro.run()[0].data.close[0] == float(bars["close"][-1])
+    True
     """
 
     lines = EXTRA
@@ -131,6 +136,9 @@ def lean_feed(dataname: Any, keep: Container[str] = (), **params: Any) -> bt.fee
     """A CandleFeed without the lines of which the bars know nothing: cerebro goes over every line at every bar.
 
     keep   names of lines that are there all the same
+
+    >>> "funding_rate" in lean_feed(bars).getlinealiases(), "close" in lean_feed(bars).getlinealiases()
+    (False, True)
     """
     bars = _bars_of(dataname)
     known = tuple(name for name in EXTRA if name in keep or not np.isnan(bars[name]).all())

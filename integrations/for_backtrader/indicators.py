@@ -62,9 +62,6 @@ def _cut(low: Any, high: Any, start: int, end: int) -> np.ndarray:
 class LiquidationIndicator(bt.Indicator):
     """Fields of ``liquidator_core.SIGNAL`` as lines, as many as a subclass names.
 
-    class Touches(LiquidationIndicator):
-        lines = ("touch", "broke")
-
     Params:
 
       - ``zone_params`` (default: ``None``): a ``liquidator_core.Params``; ``None`` means its defaults
@@ -93,6 +90,15 @@ class LiquidationIndicator(bt.Indicator):
 
     See also:
       - docs/formula.md
+
+    >>> class Touches(LiquidationIndicator):
+    ...     lines = ("touch", "broke")
+    >>> cerebro = bt.Cerebro()
+    >>> feed = cerebro.adddata(CandleFeed(dataname=bars))
+    >>> cerebro.addindicator(Touches, zone_bars=96)
+    >>> found = cerebro.run()[0].getindicators()[0]
+    >>> found.touch[0] in (-1, 0, 1)
+    True
     """
 
     params = ZONE_PARAMS
@@ -202,6 +208,13 @@ class LiquidationZones(LiquidationIndicator):
       - ``fade``: +1 buy at the next open, a support was touched and held the close; -1 sell, mirrored
 
     Params, formula, inputs, warm-up and errors: see ``LiquidationIndicator``; more lines: see ``ZoneDiagnostics``.
+
+    >>> cerebro = bt.Cerebro()
+    >>> feed = cerebro.adddata(CandleFeed(dataname=bars))
+    >>> cerebro.addindicator(LiquidationZones)
+    >>> found = cerebro.run()[0].getindicators()[0]
+    >>> round(found.support[0], 1), round(found.resistance[0], 1)
+    (7268.2, 7330.5)
     """
 
     alias = ("LiqZones",)
@@ -225,6 +238,13 @@ class LiquidationLevels(LiquidationIndicator):
       - ``level_above``, ``level_above_usd``: those of the shorts above it
 
     Params, inputs, warm-up and errors: see ``LiquidationIndicator``.
+
+    >>> cerebro = bt.Cerebro()
+    >>> feed = cerebro.adddata(CandleFeed(dataname=bars))
+    >>> cerebro.addindicator(LiquidationLevels)
+    >>> found = cerebro.run()[0].getindicators()[0]
+    >>> found.level_below[0] < feed.close[0] < found.level_above[0]
+    True
     """
 
     alias = ("LiqLevels",)
@@ -244,6 +264,13 @@ class ForcedFlow(LiquidationIndicator):
       - ``short_flow_usd``: of shorts
 
     Params, formula, inputs, warm-up and errors: see ``LiquidationIndicator``.
+
+    >>> cerebro = bt.Cerebro()
+    >>> feed = cerebro.adddata(CandleFeed(dataname=bars))
+    >>> cerebro.addindicator(ForcedFlow)
+    >>> found = cerebro.run()[0].getindicators()[0]
+    >>> found.long_flow_usd[0] >= 0.0
+    True
     """
 
     lines = ("long_flow_usd", "short_flow_usd")
@@ -257,9 +284,13 @@ class ForcedFlow(LiquidationIndicator):
 class LiquidationSignal(LiquidationIndicator):
     """One line, ``signal``: +1 buy, -1 sell, 0 nothing, for ``cerebro.add_signal`` (it is ``fade`` of SIGNAL).
 
-    cerebro.add_signal(bt.SIGNAL_LONGSHORT, LiquidationSignal)
-
     Params, formula, inputs, warm-up and errors: see ``LiquidationIndicator``.
+
+    >>> cerebro = bt.Cerebro()
+    >>> feed = cerebro.adddata(CandleFeed(dataname=bars))
+    >>> cerebro.add_signal(bt.SIGNAL_LONGSHORT, LiquidationSignal)
+    >>> bool(cerebro.run()[0].broker.getvalue() > 0.0)
+    True
     """
 
     alias = ("LiqSignal",)
@@ -276,6 +307,13 @@ class ZoneDiagnostics(LiquidationIndicator):
     ``join``, ``exit_long``, ``exit_short``; ``atr``; the edges that ``fade`` and ``join`` speak of.
 
     Params, inputs, warm-up and errors: see ``LiquidationIndicator``. Not drawn.
+
+    >>> cerebro = bt.Cerebro()
+    >>> feed = cerebro.adddata(CandleFeed(dataname=bars))
+    >>> cerebro.addindicator(ZoneDiagnostics)
+    >>> found = cerebro.run()[0].getindicators()[0]
+    >>> found.support_quality[0] <= 100.0
+    True
     """
 
     lines = FIELDS
@@ -283,15 +321,10 @@ class ZoneDiagnostics(LiquidationIndicator):
 
 
 class ZoneAlignment(bt.Indicator):
-    """How many timeframes agree on the nearest zones of the first one. Lines, known at the close of its bar:
+    """The share of timeframes that agree on the nearest zones of the first one. Lines, known at the close of its bar:
 
       - ``support_alignment``: 0 to 100, the share of the other feeds with a zone that overlaps the nearest support
       - ``resistance_alignment``: that of the nearest resistance
-
-    cerebro.adddata(CandleFeed(dataname=bars, stamp="close"))
-    cerebro.resampledata(cerebro.datas[0], timeframe=bt.TimeFrame.Minutes, compression=240)
-    ...
-    self.alignment = ZoneAlignment(self.data0, self.data1)
 
     Each feed has zones of its own, made from its closed bars. NaN where there is no such zone, and until every feed
     gave ``Params.memory`` bars. backtrader puts feeds in step by the times of their bars, so that those of a longer
@@ -303,6 +336,17 @@ class ZoneAlignment(bt.Indicator):
     are known sooner and later after the time that they carry, as are bars of 1 and of 4 hours that are stamped with
     their open: the longer would be seen before they closed. Warns as ``LiquidationIndicator`` does, of each feed by its
     name.
+
+    >>> cerebro = bt.Cerebro()
+    >>> feed = cerebro.adddata(CandleFeed(dataname=bars, stamp="close"))
+    >>> larger = cerebro.resampledata(feed, timeframe=bt.TimeFrame.Minutes, compression=240)
+    >>> class Aligned(bt.Strategy):
+    ...     def __init__(self):
+    ...         self.alignment = ZoneAlignment(self.data0, self.data1, ledger_bars=47, flow_bars=24, zone_bars=48)
+    >>> _ = cerebro.addstrategy(Aligned)
+    >>> aligned = cerebro.run()[0].alignment
+    >>> {value for value in aligned.support_alignment.array if value == value} <= {0.0, 100.0}
+    True
     """
 
     _mindatas = 2

@@ -33,15 +33,20 @@ def _drawn(band: str) -> dict[str, dict[str, Any]]:
 
 
 class ZoneMap(bt.Observer):
-    """Draws the three nearest zones below the close and the three nearest above, as they were known at each bar.
-
-    cerebro.addobserver(ZoneMap)
+    """A drawing of the three nearest zones below the close and the three above, as they were known at each bar.
 
     Lines: ``below_1_low``, ``below_1_high`` (the nearest one at or below the close), ... ``above_3_low``,
     ``above_3_high``; NaN where there are fewer zones, and until ``Params.memory`` bars were seen. The strategy needs
     no indicator of zones.
 
     Params: as for ``LiquidationIndicator``. Watches the first feed. Cost: a step and a list of zones a bar.
+
+    >>> cerebro = bt.Cerebro(stdstats=False)
+    >>> feed = cerebro.adddata(CandleFeed(dataname=bars))
+    >>> cerebro.addobserver(ZoneMap)
+    >>> zones = cerebro.run()[0].observers[0]
+    >>> zones.below_1_low[0] < zones.above_1_high[0]
+    True
     """
 
     lines: Any = tuple(f"{band}_{edge}" for band in _BANDS for edge in ("low", "high"))

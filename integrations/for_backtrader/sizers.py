@@ -13,9 +13,7 @@ __all__ = ["QualitySizer"]
 
 
 class QualitySizer(bt.Sizer):
-    """Stakes ``share`` of the account's value, times the quality of the zone that is traded / 100.
-
-    cerebro.addsizer(QualitySizer, share=0.5)
+    """The size of an order: ``share`` of the account's value, times the quality of the zone that is traded / 100.
 
     The zone traded is that of the bar's ``fade``, where its side is the order's; else the nearest support for a buy,
     the nearest resistance for a sale. Without such a zone the size is 0, and nothing is bought or sold. Quality sorts
@@ -30,6 +28,13 @@ class QualitySizer(bt.Sizer):
     A signal depends on the last ``Params.memory`` bars alone, so these are folded when an order is sized, and
     the strategy needs no indicator of zones. With ``exactbars=1`` something else has to keep so many bars. Raises
     ValueError where fewer were kept. Warns at its first order of what ``LiquidationIndicator`` warns of.
+
+    >>> cerebro = bt.Cerebro()
+    >>> feed = cerebro.adddata(CandleFeed(dataname=bars))
+    >>> cerebro.add_signal(bt.SIGNAL_LONG, LiquidationSignal)
+    >>> cerebro.addsizer(QualitySizer, share=0.5)
+    >>> bool(cerebro.run()[0].broker.getvalue() > 0.0)
+    True
     """
 
     params = (("share", 0.5), *ZONE_PARAMS)

@@ -18,6 +18,13 @@ class ZoneStrategy(IStrategy):
 
     Runs on spot and, with shorts and at most ``wanted_leverage``, on futures. A subclass adds the zones
     (``populate_indicators``), the entries, and what it wants to be otherwise.
+
+    >>> class Fades(ZoneStrategy):
+    ...     def populate_entry_trend(self, dataframe, metadata):
+    ...         dataframe.loc[dataframe["lz_fade"] > 0, "enter_long"] = 1
+    ...         return dataframe
+    >>> Fades.timeframe, Fades.startup_candle_count
+    ('1h', 480)
     """
 
     INTERFACE_VERSION = 3

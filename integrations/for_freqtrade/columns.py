@@ -25,6 +25,7 @@ from liquidator_core.alignment import alignment
 from liquidator_core.timeframes import TIMEFRAMES, timeframe_ms
 
 from ..market.candles import OnBad, column_ms
+from ..tables.risk import risk_memory
 from ..tables.signals import signal_columns
 
 _LOG = logging.getLogger("liquidator")
@@ -40,15 +41,23 @@ EDGES = ("fade", "join", "nearest")
 _COLUMNS = ("date", *(BAR.names or ())[1:])
 
 
-def startup_candle_count(params: Params | None = None, extra: int = 0) -> int:
+def startup_candle_count(
+    params: Params | None = None, extra: int = 0, risk: bool = False, observed: bool = False
+) -> int:
     """Candles that freqtrade must load before the first one to trade on: ``params.memory + extra``.
 
-    extra   look-back of indicators that are computed from zone columns; those computed from candles need none unless
-            they look back further than ``params.memory``
+    extra     look-back of indicators that are computed from zone columns; those computed from candles need none unless
+              they look back further than ``params.memory``
+    risk      with what ``add_risk`` needs of hourly candles, ``risk_memory``, of every timeframe of the strategy
+    observed  likewise, where ``add_risk`` is given a feed
 
     One call to Binance futures gives 499 candles, to its spot market 1000: below 499 a bot starts with one call a pair.
+
+    >>> startup_candle_count(), startup_candle_count(Params(zone_bars=96), extra=20)
+    (480, 404)
     """
-    return (Params() if params is None else params).memory + extra
+    params = Params() if params is None else params
+    return (risk_memory(params, observed) if risk or observed else params.memory) + extra
 
 
 def add_zones(
@@ -62,7 +71,7 @@ def add_zones(
     """The frame with every field of SIGNAL as a column: ``lz_support``, ``lz_fade``, ``lz_atr`` and so on.
 
     dataframe  candles as freqtrade hands them over; open interest, funding rate, taker buy volume and observed
-               liquidations are used where ``freqtrade_feeds`` added them, other columns are not looked at
+               liquidations are used where the feeds added them, other columns are not looked at
     params     defaults if None; ``startup_candle_count(params)`` belongs to them
     on_bad     "skip": a candle with a bad value is a skipped row, NaN and 0, and logged, and a frame of fewer candles
                than ``params.memory``, on which every row is unknown, is logged; "raise": both raise ValueError
@@ -73,6 +82,10 @@ def add_zones(
     Returns a new frame: the columns given, then float64 (NaN = unknown or none) and int64 ones, joined at once. Raises
     ValueError for missing columns, a volume without a single value, dates that go back or repeat, and where a column of
     that name is there already. Cost: that of ``signal_columns``.
+
+    >>> frame = add_zones(candles, metadata={"pair": "BTC/USDT"})
+    >>> frame[["lz_support", "lz_fade"]].tail(1).round(1).values.tolist()
+    [[7268.2, 0.0]]
     """
     params = Params() if params is None else params
     columns = zone_signals(dataframe, params, on_bad, metadata, marks).add_prefix(prefix)
@@ -92,6 +105,10 @@ def add_informative_zones(
     freqtrade fills a NaN of a larger timeframe with what stood there before, so that a zone that is gone would stay for
     ever. Here a price above the close that does not exist is infinite, and everything else that does not exist is 0,
     the ATR of a skipped candle too.
+
+    >>> frame = add_informative_zones(candles)
+    >>> bool(frame["lz_resistance"].iloc[479:].isna().any())
+    False
     """
     params = Params() if params is None else params
     frame = add_zones(dataframe, params, prefix, on_bad, metadata, marks)
@@ -110,6 +127,11 @@ def add_alignment(dataframe: Frame, timeframes: list[str], prefix: str = "lz_") 
     which knows them all. ``dataframe`` holds the columns of ``add_zones``
     and, for each timeframe, those of ``add_informative_zones`` as ``@informative`` names them (``lz_support_low_4h``).
     NaN without a zone of its own, and where one of the timeframes is not warm.
+
+    >>> edges = {f"lz_{kind}_{edge}": [1.0] for kind in ("support", "resistance") for edge in ("low", "high")}
+    >>> larger = {f"{name}_4h": price for name, price in edges.items()}
+    >>> add_alignment(pd.DataFrame(edges | larger), ["4h"])["lz_support_agreement"].tolist()
+    [100.0]
     """
     others = []
     for timeframe in timeframes:
@@ -123,7 +145,11 @@ def add_alignment(dataframe: Frame, timeframes: list[str], prefix: str = "lz_") 
 
 
 def market_of(dataframe: Frame, metadata: Metadata) -> str:
-    """``BTC/USDT 5m``: the pair of freqtrade's metadata, and the shortest step between the first thousand candles."""
+    """``BTC/USDT 5m``: the pair of freqtrade's metadata, and the shortest step between the first thousand candles.
+
+    >>> market_of(candles, {"pair": "BTC/USDT"})
+    'BTC/USDT 1h'
+    """
     pair = str((metadata or {}).get("pair", "candles"))
     if "date" not in getattr(dataframe, "columns", ()) or len(dataframe) < 2:
         return pair

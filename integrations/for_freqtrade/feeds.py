@@ -28,7 +28,7 @@ import numpy as np
 
 from liquidator_core import BAR, TRADE, Params
 from liquidator_core.tape import fold_trades, new_tape
-from liquidator_core.timeframes import timeframe_ms
+from liquidator_core.timeframes import step_ms, timeframe_ms
 
 from ..market.candles import column_ms
 from ..market.files import market_in_table, read_candles_or_trades, read_table
@@ -46,6 +46,10 @@ def add_open_interest(dataframe: Frame, interest: Frame, metadata: Metadata = No
 
     interest  freqtrade's candle type "open_interest", of the candles' timeframe or a smaller one: the ledger compares
               each row with the row before, so one that stays for several candles would claim that nothing was opened
+
+    >>> interest = pd.DataFrame({"date": candles["date"], "open_interest_amount": 5.0})
+    >>> add_open_interest(candles, interest)["open_interest"].tail(1).tolist()
+    [5.0]
     """
     name = f"{market_of(dataframe, metadata)}: open interest"
     with naming(name):
@@ -65,6 +69,10 @@ def add_funding_rate(dataframe: Frame, funding: Frame, metadata: Metadata = None
 
     funding    freqtrade's candle type "funding_rate"
     timeframe  of that candle type at the exchange, ``self.dp.get_funding_rate_timeframe()``
+
+    >>> funding = pd.DataFrame({"date": candles["date"][::8], "funding_rate": 0.0001})
+    >>> add_funding_rate(candles, funding)["funding_rate"].tail(1).tolist()
+    [0.0001]
     """
     name = f"{market_of(dataframe, metadata)}: funding rate"
     with naming(name):
@@ -74,7 +82,12 @@ def add_funding_rate(dataframe: Frame, funding: Frame, metadata: Metadata = None
 
 
 def add_mark_price(dataframe: Frame, mark: Frame, metadata: Metadata = None) -> Frame:
-    """The frame with ``mark_price``, the last known close of freqtrade's candle type "mark", up to a day old."""
+    """The frame with ``mark_price``, the last known close of freqtrade's candle type "mark", up to a day old.
+
+    >>> mark = candles.assign(close=9000.0)
+    >>> add_mark_price(candles, mark)["mark_price"].tail(1).tolist()
+    [9000.0]
+    """
     name = f"{market_of(dataframe, metadata)}: mark price"
     with naming(name):
         _, end = _spans(dataframe)
@@ -89,6 +102,13 @@ def add_order_flow(dataframe: Frame, params: Params | None = None, metadata: Met
     on the first candle that has trades, as a bot may have loaded a part of them, and large ones wherever fewer than
     ``large_trades`` trades came before the candle. A row of ``add_zones`` that is to be the same live and in a backtest
     needs ``max_candles`` of ``params.memory + 2`` or more. Cost: some us a trade.
+
+    >>> time = 1_600_000_200_000
+    >>> trades = [{"timestamp": time + at, "price": 100.0, "amount": 1.0, "side": "buy"} for at in range(3)]
+    >>> dates = pd.date_range("2020-09-13 12:00", periods=3, freq="h", tz="UTC")
+    >>> later = [trade | {"timestamp": trade["timestamp"] + 3_600_000} for trade in trades]
+    >>> add_order_flow(pd.DataFrame({"date": dates, "trades": [trades, later, None]}))["taker_buy"].tolist()
+    [nan, 3.0, nan]
     """
     names = [name for name in BAR.names or () if name == "taker_buy" or name.startswith("large_")]
     columns = {name: np.full(len(dataframe), np.nan) for name in names}
@@ -129,6 +149,11 @@ def add_liquidations(dataframe: Frame, orders: np.ndarray, metadata: Metadata = 
 
     A candle without one is 0 while the last one known is at most a day old: the feed was heard and said nothing.
     Before the first, and when it has been silent for longer, it is NaN, and the engine estimates.
+
+    >>> orders = np.zeros(1, TRADE)
+    >>> orders["time"], orders["side"], orders["price"], orders["size"] = bars["time"][-1] + 1, -1, 9000.0, 2.0
+    >>> add_liquidations(candles, orders)["liq_long_usd"].tail(1).tolist()
+    [18000.0]
     """
     name = f"{market_of(dataframe, metadata)}: liquidations"
     with naming(name):
@@ -156,6 +181,14 @@ def read_forced_orders(path: str | os.PathLike[str], pair: str) -> np.ndarray:
 
     Parquet, feather or CSV with the columns of a file of trades: time (at which you came to know the order), price,
     size (base units) and side, that of the order: a sell closes a long. ``read_feed`` says how its pair is known.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "BTC_USDT.csv"
+    ...     order = {"time": [1_600_000_000_000], "price": [9000.0], "size": [2.0], "side": ["sell"]}
+    ...     pd.DataFrame(order).to_csv(path, index=False)
+    ...     read_forced_orders(path, "BTC/USDT")["size"].tolist()
+    [2.0]
     """
     with naming(pair):
         kind, table = read_candles_or_trades(path)
@@ -171,6 +204,13 @@ def read_feed(path: str | os.PathLike[str], pair: str) -> Frame:
 
     The pair is that of a column pair, symbol or coin, or else of the file's name (``BTC_USDT_USDT-1h-funding_rate``). A
     file of another pair, or one that does not say of which it is, raises ValueError.
+
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = Path(folder) / "BTC_USDT_USDT-1h-funding_rate.feather"
+    ...     pd.DataFrame({"date": candles["date"][:2], "funding_rate": [0.0001, 0.0002]}).to_feather(path)
+    ...     read_feed(path, "BTC/USDT:USDT")["funding_rate"].tolist()
+    [0.0001, 0.0002]
     """
     table = read_table(path)
     frame = table.to_pandas()
@@ -214,7 +254,7 @@ def _known(feed: Frame, column: str, length_ms: int, name: str) -> tuple[np.ndar
 
 def _length(frame: Frame) -> int:
     """Length of the candles of a frame in ms: the shortest step between two rows; 0 if there are not two."""
-    return int(np.diff(column_ms(frame["date"])).min()) if len(frame) > 1 and "date" in frame.columns else 0
+    return step_ms(column_ms(frame["date"])) if len(frame) > 1 and "date" in frame.columns else 0
 
 
 def _spans(dataframe: Frame) -> tuple[np.ndarray, np.ndarray]:
@@ -223,7 +263,7 @@ def _spans(dataframe: Frame) -> tuple[np.ndarray, np.ndarray]:
     check_order(start, repeats=False)
     if len(start) < 2:
         raise ValueError(f"found {len(start)} candles, allowed are 2 or more, as their length is the step between them")
-    return start, start + np.diff(start).min()
+    return start, start + step_ms(start)
 
 
 def _last(end: np.ndarray, known: np.ndarray, values: np.ndarray, age_ms: int, name: str) -> np.ndarray:

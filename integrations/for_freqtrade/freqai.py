@@ -46,6 +46,9 @@ def add_features(
 
     Finite from row ``params.memory - 1`` on, NaN before, so that FreqAI leaves these rows out. Arguments, errors and
     cost as for ``add_zones``.
+
+    >>> add_features(candles)["%-lz_has_support"].tail(1).tolist()
+    [1.0]
     """
     params = Params() if params is None else params
     columns = zone_signals(dataframe, params, on_bad, metadata)
@@ -89,6 +92,9 @@ def add_targets(
     ``hold_atr`` times that row's ATR before a close beyond its far edge by ``break_atr`` times that ATR; both on one
     candle and neither are missing. A target looks ahead: never trade on it. Arguments, errors and cost as for
     ``add_zones``.
+
+    >>> sorted(add_targets(candles, classes=True)["&s-lz_outcome"].dropna().unique())
+    ['break', 'hold']
     """
     params = Params() if params is None else params
     market = market_of(dataframe, metadata)

@@ -22,6 +22,9 @@ def parameter(field: str, low: float | None = None, high: float | None = None, *
     ``params_of`` collects the values. hyperopt sees them only with ``--analyze-per-epoch``. The ranges of
     ``ledger_bars``, ``flow_bars`` and ``zone_bars`` end at their defaults, so that the default
     ``startup_candle_count`` is enough for all of them. Raises ValueError for other fields, bounds and roundings.
+
+    >>> parameter("event_mult", decimals=1, space="zones").value
+    6.0
     """
     spec = {spec.name: spec for spec in dataclasses.fields(Params)}.get(field)
     if spec is None or isinstance(spec.default, tuple):
@@ -54,7 +57,13 @@ def _decimals(value: float) -> int:
 
 
 def params_of(strategy: IStrategy, **fixed: Any) -> Params:
-    """``Params`` of the present values of a strategy's parameters named like its fields; ``fixed`` are the others."""
+    """``Params`` of the present values of a strategy's parameters named like its fields; ``fixed`` are the others.
+
+    >>> class Searched:
+    ...     zone_bars = parameter("zone_bars", space="zones")
+    >>> params_of(Searched(), flow_bars=48).memory
+    432
+    """
     names = [spec.name for spec in dataclasses.fields(Params)]
     found = {name: getattr(strategy, name, None) for name in names}
     return Params(**fixed, **{name: one.value for name, one in found.items() if isinstance(one, BaseParameter)})

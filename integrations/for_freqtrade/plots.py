@@ -5,15 +5,19 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ..charts.palette import RESISTANCE, SUPPORT, faded
+from ..tables.zones import zone_runs
 from .columns import Frame
 
 
 def plot_config(prefix: str = "lz_") -> dict[str, Any]:
-    """A ``plot_config``: the nearest zones as bands, levels as lines, forced flow and quality below."""
+    """A ``plot_config``: the nearest zones as bands, levels as lines, forced flow and quality below.
+
+    >>> sorted(plot_config()["subplots"])
+    ['forced flow', 'quality']
+    """
     main: dict[str, Any] = {}
     for kind, colour in (("support", SUPPORT), ("resistance", RESISTANCE)):
         main[f"{prefix}{kind}_low"] = {
@@ -43,6 +47,10 @@ def plot_annotations(
 
     A box wherever the nearest support or resistance stayed the same from candle to candle, as it was known then: a box
     is never redrawn. A dashed line for each nearest level as of the last candle. Cost: a few us a box.
+
+    >>> frame = add_zones(candles)
+    >>> sorted({one["type"] for one in plot_annotations(frame, frame["date"].iloc[600], frame["date"].iloc[-1])})
+    ['area', 'line']
     """
     dates = pd.to_datetime(dataframe["date"], utc=True)
     inside = ((dates >= pd.Timestamp(start_date)) & (dates <= pd.Timestamp(end_date))).to_numpy()
@@ -52,21 +60,18 @@ def plot_annotations(
     found: list[dict[str, Any]] = []
     for kind, colour in (("support", SUPPORT), ("resistance", RESISTANCE)):
         low, high = (frame[f"{prefix}{kind}_{edge}"].to_numpy() for edge in ("low", "high"))
-        first = np.flatnonzero(np.r_[True, (low[1:] != low[:-1]) | (high[1:] != high[:-1])])
-        last = np.r_[first[1:], len(low)] - 1
-        for begin, end in zip(first.tolist(), last.tolist(), strict=True):
-            if low[begin] == low[begin]:
-                found.append(
-                    {
-                        "type": "area",
-                        "label": kind,
-                        "start": times[begin],
-                        "end": times[min(end + 1, len(times) - 1)],
-                        "y_start": float(low[begin]),
-                        "y_end": float(high[begin]),
-                        "color": faded(colour, 0.2),
-                    }
-                )
+        for begin, end in zone_runs(low, high):
+            found.append(
+                {
+                    "type": "area",
+                    "label": kind,
+                    "start": times[begin],
+                    "end": times[min(end, len(times) - 1)],
+                    "y_start": float(low[begin]),
+                    "y_end": float(high[begin]),
+                    "color": faded(colour, 0.2),
+                }
+            )
     for name, colour in (("level_below", SUPPORT), ("level_above", RESISTANCE)):
         price = float(frame[prefix + name].iloc[-1])
         if price == price:

@@ -17,7 +17,7 @@ def zone_stoploss(
     edge: Edge = "fade",
     prefix: str = "lz_",
 ) -> float | None:
-    """What ``custom_stoploss`` returns for a stop beyond a zone; None leaves the stop where it is.
+    """The answer of ``custom_stoploss`` for a stop beyond a zone; None leaves the stop where it is.
 
     dataframe    the analyzed frame, ``self.dp.get_analyzed_dataframe(pair, self.timeframe)[0]``
     trade        freqtrade's Trade
@@ -29,6 +29,12 @@ def zone_stoploss(
 
     A price that has passed the stop already gets the closest stop there is. The stoploss of the strategy stays the
     outer limit.
+
+    >>> from types import SimpleNamespace
+    >>> frame = pd.DataFrame({"lz_support_low": [95.0], "lz_support_high": [96.0]})
+    >>> trade = SimpleNamespace(is_short=False, leverage=1.0)
+    >>> round(zone_stoploss(frame, trade, current_rate=100.0, edge="nearest"), 3)
+    0.06
     """
     _check_edge(edge)
     side = -1 if trade.is_short else 1
@@ -63,13 +69,16 @@ def _check_edge(edge: str) -> None:
 def entry_price(
     dataframe: Frame, side: str, proposed_rate: float, edge: Edge = "nearest", prefix: str = "lz_"
 ) -> float:
-    """What ``custom_entry_price`` returns to wait at the near edge of a zone rather than to buy at once.
+    """The answer of ``custom_entry_price``: the near edge of a zone to wait at, rather than to buy at once.
 
     side    "long" or "short", as freqtrade says it
     edge    which zone of the last candle: that of its "fade" or "join", or the "nearest" support (short: resistance)
 
     For a long the lower of the zone's high and ``proposed_rate``, for a short the higher of its low and that;
     ``proposed_rate`` where there is no such zone.
+
+    >>> entry_price(pd.DataFrame({"lz_support_high": [96.0]}), "long", proposed_rate=100.0)
+    96.0
     """
     if side not in ("long", "short"):
         raise ValueError(f"side must be 'long' or 'short', got {side!r}")

@@ -11,11 +11,13 @@ import numpy as np
 from liquidator_core.timeframes import timeframe_ms
 
 from ..market.candles import Candles, OnBad, bars_from_frame
+from ..market.coins import Identity, market_of
 from ..market.columns import Events, held
+from ..market.envelopes import is_envelope
 from ..market.liquidations import read_liquidations, read_rates
-from ..market.messages import moment
+from ..market.messages import TableError, moment
+from ..market.sources import Convention, joined_by_columns, text_of
 from ..market.trades import One, Reader, read_trades, reader_of, rows_of
-from ..market.venues import ENVELOPES
 from .events import EventCallbacks
 from .history import History
 from .settings import BAR_LENGTHS, Settings
@@ -23,67 +25,86 @@ from .settings import BAR_LENGTHS, Settings
 _LOG = logging.getLogger("liquidator")
 
 _MOST_READERS = 1000
+_MOST_MARKETS = 1000
 
 
 class Incoming:
-    """The part of a Liquidator that takes data; ``skipped`` counts the bad trades left out."""
+    """The part of a Liquidator that takes data.
+
+    ``skipped`` counts the bad trades left out, ``not_trades`` the rows that say that they are no trades of their own.
+    """
 
     def __init__(self, settings: Settings, history: History, events: EventCallbacks) -> None:
-        self.coin = settings.coin
         self.skipped = 0
+        self.not_trades = 0
         self._settings = settings
         self._history = history
         self._events = events
-        self._reader = _TradeReader(settings.coin)
+        coin = settings.coin
+        self._identity = Identity(coin, "" if coin is None else market_of(coin).currency)
+        self._reader = _TradeReader()
 
-    def ingest_trades(self, data: Events, venue: str = "") -> None:
+    @property
+    def coin(self) -> str | None:
+        """Whose data it takes; None as long as no market has said it."""
+        return self._identity.coin
+
+    def ingest_trades(self, data: Events, venue: str = "", *, convention: Convention = None) -> None:
         """Take public trades: all of them or, if one is bad, none.
 
-        data    rows with names (a list or a generator of dicts), columns, a frame, an Arrow table, a structured array,
-                or what a venue's API returned; see ``ingest.NAMES`` for names and ``ingest.VENUES`` for venues
-        venue   whose they are, where no column says it; some venues name sides and sizes in their own way
+        data        rows with names (a list or a generator of dicts), columns, a frame, an Arrow table, a structured
+                    array, or what a venue's API returned; ``market/names.py`` lists names, ``market/venues.py`` venues
+        venue       whose they are, where no column says it; some venues name sides and sizes in their own way.
+                    Aliases of ccxt, tardis, cryptofeed and aggr will do; a misspelt one is an error
+        convention  "venue": sides are the venue's own words. "taker": a tool has made them the taker's. None: as the
+                    names of columns tell where that is certain (tardis, cryptofeed, aggr, ccxt), else the venue's
 
         Sizes are base units. Those of inverse contracts that count the quote currency (on Bybit, Deribit, Kraken) are
-        divided by the price; those of contracts whose size no trade says (swaps of OKX, KuCoin, Gate and others) are
-        refused unless a field ``base_size`` gives them in base units. Trades with an id that this venue already gave
-        are known and left out; without ids every trade counts. Trades of one time count in order of venue, id and
-        arrival, so name the venues. Raises ValueError or TypeError naming row, field, what was found and what is
-        allowed. Cost: that of the trades given.
+        divided by the price; those of contracts whose size no trade says (swaps of OKX, KuCoin, Gate and others, and
+        whatever looks like a derivative of a venue that is not known) are refused unless a field gives them in base
+        units (``base_size``, ``homeNotional``, ``baseQty``). Trades with an id that this venue already gave are known
+        and left out; without ids every trade counts. So are rows that say that they are no trades of their own: a
+        maker's leg, a block trade (``counts``). Trades of one time count in order of venue, id and arrival, so name
+        the venues. Raises ValueError or TypeError naming row, field, what was found and what is allowed; with
+        ``on_bad="skip"`` only for what no row is to blame for, such as a missing column. Cost: that of the trades
+        given.
         """
         data = held(data)
         if _is_one_trade(data):
-            self._push_row(data[0], venue)
+            self._push_row(data[0], venue, convention)
             return
         try:
-            parts = read_trades(data, self.coin, venue)
+            read = read_trades(data, self._identity, venue, convention)
+        except TableError:
+            raise
         except (ValueError, TypeError):
             if self._settings.on_bad == "raise":
                 raise
-            rows, skipped = rows_of(data, venue), self.skipped
-            for trade in rows:
-                self.push(trade, venue)
-            if self.skipped - skipped == len(rows):  # it is not the rows that are bad
-                raise
+            for trade in rows_of(data, venue):
+                self.push(trade, venue, convention=convention)
             return
-        self._history.add_trades(parts)
+        self._history.add_trades(read.parts)
+        self._identity = read.identity
+        self.not_trades += read.others
         if self._history.streaming:
             self._events.advance()
 
-    def _push_row(self, trade: Mapping[str, Any], venue: str) -> None:
+    def _push_row(self, trade: Mapping[str, Any], venue: str, convention: Convention) -> None:
         """``push`` for a table of one row, with errors that name the row."""
         try:
-            self.push(trade, venue)
+            self._reader.of(trade, venue, convention)
+            self.push(trade, venue, convention=convention)
+        except TableError:
+            raise
         except (ValueError, TypeError) as error:
-            if str(error).startswith(("missing column", "columns ")):
-                raise
             raise (TypeError if isinstance(error, TypeError) else ValueError)(f"row 0, {error}") from None
 
-    def push(self, trade: Mapping[str, Any], venue: str = "") -> None:
+    def push(self, trade: Mapping[str, Any], venue: str = "", *, convention: Convention = None) -> None:
         """Take one trade, as ``ingest_trades`` takes many; no frame is made. Cost: a few microseconds, and where a bar
         closes some 100 more.
         """
         try:
-            one, venue = self._reader.read(trade, venue)
+            one, venue, self._identity = self._reader.read(trade, venue, convention, self._identity)
         except (ValueError, TypeError) as error:
             if self._settings.on_bad == "raise":
                 raise
@@ -91,21 +112,27 @@ class Incoming:
                 _LOG.warning("trades are skipped, the first: %s", error)
             self.skipped += 1
             return
+        if one is None:
+            self.not_trades += 1
+            return
         self._history.push(one, venue)
         if self._history.streaming and self._history.clock >= self._history.due:
             self._events.advance()
 
-    def ingest_liquidations(self, data: Events, venue: str = "") -> None:
+    def ingest_liquidations(self, data: Events, venue: str = "", *, convention: Convention = None) -> None:
         """Take observed liquidations, given like trades: time, price, side, USD or size, and where known id and venue.
 
-        side    "long" or "short": who was liquidated; "buy" or "sell": the closing order, but see
-                ``ingest.read_liquidations``
+        side        "long" or "short": who was liquidated; "buy" or "sell": the closing order, but see
+                    ``market.liquidations.read_liquidations``
+        convention  "taker": "buy" and "sell" are the closing order's; "venue": as the venue means them
 
         The bars from a feed's first liquidation on, until ``params.flow_bars`` bars after its last, have what it
         observed in place of what the engine estimates. All venues' are added up. Errors as for ``ingest_trades``.
         """
         data = held(data)
-        some = self._history.add_liquidations(read_liquidations(data, self.coin, self._history.code_of, venue))
+        read = read_liquidations(data, self._identity, self._history.code_of, venue, convention)
+        some = self._history.add_liquidations(read.events)
+        self._identity = read.identity
         self._events.announce_liquidations(some)
         if self._history.streaming:
             self._events.advance()
@@ -113,12 +140,14 @@ class Incoming:
     ingest_liqs = ingest_liquidations
 
     def ingest_funding_rates(self, data: Events) -> None:
-        """Take readings of the funding rate and of open interest (base units), as time series: ``ingest.read_rates``.
+        """Take readings of the funding rate and of open interest (base units): ``market.liquidations.read_rates``.
 
         A bar has the last funding rate up to its end, and the last open interest read in it, its end included. Errors
         as for ``ingest_trades``.
         """
-        self._history.add_rates(read_rates(data, self.coin))
+        read = read_rates(held(data), self._identity)
+        self._history.add_rates(read.series)
+        self._identity = read.identity
 
     ingest_open_interest = ingest_funding_rates
 
@@ -128,7 +157,10 @@ class Incoming:
         A candle's prices and volumes stand in for those of its bar's trades; of one time the last given counts. Raises
         as ``bars_from_frame``, and for candles of another timeframe.
         """
+        candles = held(candles)
+        identity = joined_by_columns(self._identity, candles)
         self._history.add_candles(_read_candles(candles, self._settings.bar, self._settings.on_bad))
+        self._identity = identity
         if self._history.streaming:
             self._events.advance()
 
@@ -139,12 +171,15 @@ class Incoming:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What was left out, and why: late events, repeated ids, bad trades skipped; and callbacks that raised."""
+        """What was left out, and why: late events, repeated ids, bad trades skipped, rows that say that they are no
+        trades; and callbacks that raised.
+        """
         late = {f"late_{name}": count for name, count in self._history.late.items()}
         return {
             **late,
             "repeated": self._history.repeated,
             "skipped": self.skipped,
+            "not_trades": self.not_trades,
             "callback_errors": self.callback_errors,
         }
 
@@ -152,35 +187,45 @@ class Incoming:
 class _TradeReader:
     """Single trades of one coin, each read by what was worked out for trades of its names."""
 
-    def __init__(self, coin: str) -> None:
-        self._coin = coin
-        self._readers: dict[tuple[str, ...], Reader] = {}
+    def __init__(self) -> None:
+        self._readers: dict[tuple[Any, ...], Reader] = {}
+        self._markets: set[str] = set()  # names that were found to be this coin's
 
-    def read(self, trade: Mapping[str, Any], venue: str) -> tuple[One, str]:
-        """(a trade checked, its venue in lower case); raises TypeError or ValueError naming what is wrong."""
+    def of(self, trade: Mapping[str, Any], venue: str, convention: Convention) -> Reader:
+        """What reads trades of these names. Raises TypeError, and TableError for names that are missing."""
         if type(trade) is not dict and not isinstance(trade, Mapping):
             raise TypeError(f"a trade must be a mapping of names to values, got {type(trade).__name__}")
-        names = (venue, *trade)
+        names = (venue, convention, *trade)
         reader = self._readers.get(names)
         if reader is None:
             if len(self._readers) > _MOST_READERS:
                 self._readers.clear()
-            reader = self._readers[names] = reader_of(names[1:], venue)
-        if reader.coin_name and str(trade[reader.coin_name]).upper() != self._coin.upper():
-            raise ValueError(f"coin: found {trade[reader.coin_name]!r}, allowed {self._coin!r}: one Liquidator a coin")
+            reader = self._readers[names] = reader_of(tuple(trade), venue, convention)
+        return reader
+
+    def read(
+        self, trade: Mapping[str, Any], venue: str, convention: Convention, identity: Identity
+    ) -> tuple[One | None, str, Identity]:
+        """(a trade, checked, or None if it says that it is none; its venue's name; whose it and those before are).
+
+        Raises TypeError or ValueError naming what is wrong.
+        """
+        reader = self.of(trade, venue, convention)
         if reader.venue_name and not venue and trade[reader.venue_name]:
-            return self.read(trade, str(trade[reader.venue_name]))
-        return reader.read(trade), venue.lower()
+            return self.read(trade, text_of(trade[reader.venue_name]), convention, identity)
+        known = identity
+        for name in reader.market_names:
+            market = trade[name]
+            if type(market) is not str or market not in self._markets:
+                identity = identity.joined(text_of(market), name)
+                if identity is known and type(market) is str and len(self._markets) < _MOST_MARKETS:
+                    self._markets.add(market)
+        return reader.read(trade), reader.venue, identity
 
 
 def _is_one_trade(data: Any) -> bool:
     """Whether what was given as a table holds one trade, as a mapping."""
-    return (
-        isinstance(data, list)
-        and len(data) == 1
-        and isinstance(data[0], Mapping)
-        and data[0].keys().isdisjoint(ENVELOPES)
-    )
+    return isinstance(data, list) and len(data) == 1 and isinstance(data[0], Mapping) and not is_envelope(data[0])
 
 
 def _read_candles(candles: Candles, bar: str, on_bad: OnBad) -> np.ndarray:

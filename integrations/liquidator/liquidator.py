@@ -7,7 +7,7 @@ Time is event time alone: the same data gives the same answer on any day, in any
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
@@ -15,15 +15,20 @@ import numpy as np
 from liquidator_core import Params, levels_of
 
 from ..market.candles import Candles, bars_from_frame
+from ..market.coins import Identity, coin_of
 from ..market.columns import Events
 from ..market.messages import moment
-from ..market.venues import coin_of
+from ..market.sources import Convention
+from ..market.venues import known_venue
+from ..tables import risk
+from ..tables.observed import feed_of_bars
 from ..tables.zones import check_zones, levels_to_frame, zone_dicts
 from . import cascade, saving
 from .events import Callback, EventCallbacks
 from .history import History
 from .incoming import Incoming
 from .instant import aligned_zones_frame, context_at, ledger_grid, zones_frame
+from .plotting import CORE_NAMES, plot_zones
 from .settings import SETTINGS, Settings, above, finite, least_quality, not_yet, one_of
 from .timeframes import Timeframes
 
@@ -33,21 +38,18 @@ if TYPE_CHECKING:
     from ..charts.html import Figure
 
 Zone = dict[str, Any]  # a row of ``zone_schema.COLUMNS``
-_CORE_NAMES = {"price_mean": "price", "entry_low": "low", "entry_high": "high", "total_usd": "usd"} | {
-    "quality_score": "quality",
-    "first_ts": "birth",
-    "dominant_side": "side",
-}
 
 
 class Liquidator(Incoming):
     """Liquidation zones and levels of one coin from its public data.
 
-    coin                its name; a column ``coin`` must agree
+    coin                its name: all that names another coin or market of one is refused; None: the first market's,
+                        which it keeps. So it is with the currency, where all dollars are one
     pct_merge           widest zone of several events, as a share of its price; None: ``params.max_width_atr`` decides
     zone_vol_mult       half-width of an event's band in ATR; None: ``params.zone_atr``
     window_minutes      how long an event counts; None: ``params.zone_bars`` bars
-    liq_size_threshold  USD that a trade must have to count as large, beside the relative rule; None: any
+    liq_size_threshold  USD from which a trade that is large beside those before it adds to forced flow
+                        (``params.use_large_trades`` and ``large_usd``); None: ``params`` decide
     mode                ``batch``: bars are made anew when older data arrive. ``streaming``: a closed bar never changes,
                         callbacks fire, memory is bounded
     cutoff_hours        batch: for how long trades are kept beside the bars they made, in event time; None: for ever
@@ -61,11 +63,16 @@ class Liquidator(Incoming):
 
     Raises ValueError or TypeError for a value that is not allowed. Memory: batch 32 bytes a trade kept, 32 more if it
     has an id, and 136 a bar; streaming some tens of MB, however long it runs, and the trades of the open bar.
+
+    >>> btc = Liquidator("BTC", bar="1h")
+    >>> btc.update_candles(candles)
+    >>> btc.compute_zones()["kind"].head(2).tolist()
+    ['resistance', 'support']
     """
 
     def __init__(
         self,
-        coin: str = "BTC",
+        coin: str | None = None,
         pct_merge: float | None = None,
         zone_vol_mult: float | None = None,
         window_minutes: float | None = None,
@@ -108,7 +115,7 @@ class Liquidator(Incoming):
     def __repr__(self) -> str:
         bars = self._history.rows
         last = f", last {moment(int(bars.rows['time'][-1]))}" if len(bars.rows) else ""
-        return f"<Liquidator {self.coin} {self.mode}, {bars.end} bars of {self.bar}{last}>"
+        return f"<Liquidator {self.coin or '(no coin yet)'} {self.mode}, {bars.end} bars of {self.bar}{last}>"
 
     @classmethod
     def from_exchange(
@@ -136,13 +143,17 @@ class Liquidator(Incoming):
         The others, and errors, as for ``exchanges.fetch``. Cost: candles a few requests a day, trades a request a page.
         """
         made = cls(coin_of(symbol), **settings)
+        made._identity = made._identity.joined(symbol)
         if raw_data is not None:
+            known_venue(exchange)
             made.ingest_trades(raw_data, venue=exchange)
             return made
-        from ..exchanges.recent import load_recent
+        from ..exchanges.recent import fetch_recent, give
 
         wanted = {"hours": hours, "data": data, "until": until, "market": market, "store": store, "progress": progress}
-        load_recent(made, symbol, exchange, **wanted)
+        history = fetch_recent(symbol, exchange, timeframe=made.bar, **wanted)
+        made = cls(coin_of(history.symbol), **settings)  # PEPE may be traded a thousand at a time, as 1000PEPE
+        give(history, made)
         return made
 
     # Bars and zones ---------------------------------------------------------------------------------------------------
@@ -181,9 +192,9 @@ class Liquidator(Incoming):
             self._last = key, zones_frame(context, use_atr, least)
         return self._last[1].copy()
 
-    def update_incremental(self, new_trades: Events, venue: str = "") -> pd.DataFrame:
+    def update_incremental(self, new_trades: Events, venue: str = "", *, convention: Convention = None) -> pd.DataFrame:
         """``ingest_trades``, then ``compute_zones``."""
-        self.ingest_trades(new_trades, venue)
+        self.ingest_trades(new_trades, venue, convention=convention)
         return self.compute_zones()
 
     def compute_multi_timeframe_zones(
@@ -262,12 +273,21 @@ class Liquidator(Incoming):
         engine = self._frames.advanced(self.timeframe)
         return levels_to_frame(levels_of(engine.state, engine.record), float(engine.state["close"][0]))
 
+    def at_risk(self, **asked: Any) -> pd.DataFrame:
+        """USD that are liquidated if price goes somewhere, as of the last hour: ``tables.risk.liquidation_at_risk``.
+
+        asked   ``horizon``, ``moves``, ``feed``, ``market``; what was observed of liquidations is the feed, if anything
+        """
+        bars = self._frames.rows("1h").rows
+        return risk.liquidation_at_risk(bars, observed=feed_of_bars(bars), params=self.params, **asked)
+
     def levels_grid(self, bars: int = 240) -> pd.DataFrame:
         """The ledger ahead of price as a grid for heatmaps: USD by price (index) and bar (columns, their opening).
 
         bars   the last so many closed bars; each column is what was known when its bar closed
 
-        Prices rise by one cell of the ledger, 0.4 %. Cost: some 50 us a bar.
+        Prices rise by one cell of the ledger, 0.4 %. Cost: that of ``memory`` bars and
+        some five folds of the rest.
         """
         params = self._settings.params_of(self.timeframe, self.window_minutes)
         return ledger_grid(self._frames.rows(self.timeframe), params, bars)
@@ -312,46 +332,42 @@ class Liquidator(Incoming):
         show: bool = True,
         save_path: str | os.PathLike[str] | None = None,
         export: str | None = None,
-    ) -> Figure | str:
-        """Candles with these zones (``compute_zones()`` if None) as a plotly figure.
+        *,
+        last: int = 500,
+        colors: Mapping[str, str] | None = None,
+    ) -> Figure:
+        """Candles with these zones (``compute_zones()`` if None) as a plotly figure; in browsers and files all of them.
 
         candles    to draw; None: the bars of ``timeframe``
-        show       open it in a browser or notebook if there is one; nothing waits for it
-        save_path  write it there as one HTML file that needs no network
-        export     "tradingview": return a Pine script of these zones and the levels rather than the figure, or, if
-                   there is no zone, one that finds its own on the chart
+        show       open the page in a browser, or the figure in a notebook, if there is one; nothing waits for it
+        save_path  write all candles there, with the zones of each bar: .html (the page), .png, .svg or .json
+        export     "tradingview": ``layout.meta["pine"]`` of the figure is a Pine script of these zones and the levels,
+                   or, if there is no zone, one that finds its own; with ``save_path`` also written, as .pine
+        last       bars in the figure
+        colors     of zones by quality, such as {"weak": "#999999"}
 
         Figures need plotly: pip install "liquidator-core[charts]".
         """
         if export is not None:
             one_of("export", export, ("tradingview",))
         zones = self.compute_zones() if zones is None else check_zones(zones)
-        script = self._pine(zones) if export else None
-        if script is not None and not show and save_path is None:
-            return script
-        from ..charts.html import figure, write_html
-        from ..charts.html import show as show_chart
-        from ..charts.scene import make_scene
-
         bars = self.bars(self.timeframe) if candles is None else bars_from_frame(candles, self.on_bad)
-        scene = make_scene(bars, self._params_for(self.timeframe, self.window_minutes))
-        title = f"{self.coin} {self.timeframe}: liquidation zones"
-        made = figure(scene, title, max(1, len(bars)), zones.rename(columns=_CORE_NAMES))
-        if save_path is not None:
-            write_html(made, save_path)
-        if show:
-            show_chart(made)
-        return made if script is None else script
+        params = self._settings.params_of(self.timeframe, self.window_minutes)
+        title = f"{self.coin or ''} {self.timeframe}: liquidation zones"
+        script = self._pine(zones) if export else None
+        return plot_zones(
+            bars, params, zones, title, show=show, save_path=save_path, script=script, last=last, colors=colors
+        )
 
     def _pine(self, zones: pd.DataFrame) -> str:
         from ..for_tradingview.scripts import to_pine
 
         params = self._settings.params_of(self.timeframe, self.window_minutes)
         if len(zones) == 0:
-            return to_pine(params, symbol=self.coin)
+            return to_pine(params, symbol=self.coin or "")
         as_of = f"{zones.attrs['as_of']} UTC" if zones.attrs.get("as_of") is not None else ""
         return to_pine(
-            params, "snapshot", zones.rename(columns=_CORE_NAMES), self.levels(), symbol=self.coin, as_of=as_of
+            params, "snapshot", zones.rename(columns=CORE_NAMES), self.levels(), symbol=self.coin or "", as_of=as_of
         )
 
     # Later -----------------------------------------------------------------------------------------------------------
@@ -374,6 +390,7 @@ class Liquidator(Incoming):
         """Write everything but callbacks to one file, whole or not at all; ``load`` goes on to the same results."""
         settings = {name: getattr(self, name) for name in SETTINGS}
         about = {"settings": settings, "params": self.params.to_dict(), "skipped": self.skipped}
+        about |= {"not_trades": self.not_trades, "quote": self._identity.quote}
         saving.write_file(path, about, self._frames)
 
     @classmethod
@@ -384,6 +401,7 @@ class Liquidator(Incoming):
         """
         about, arrays = saving.read_file(path)
         made = cls(**about["settings"], params=Params.from_dict(about["params"]))
-        made.skipped = about["skipped"]
+        made.skipped, made.not_trades = about["skipped"], about["not_trades"]
+        made._identity = Identity(made.coin, about["quote"])
         saving.restore(made._frames, made._settings.step, about, arrays)
         return made

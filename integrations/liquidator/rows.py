@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..market.columns import NO_ID
+from ..market.trades import ROUNDING_MS, firsts
 
 _SEEN = np.dtype([("time", "i8"), ("id", "i8")])
-_ROUNDING_MS = 1000
 _KEPT_IDS = 1000  # pushed ids that are looked up one by one before they join the rest
 
 
@@ -85,7 +85,7 @@ class Rows:
 class Seen:
     """Ids of one venue's events, so that what is delivered twice counts once.
 
-    An event has one time, give or take ``_ROUNDING_MS``: the same id at another time is another event.
+    An event has one time, give or take ``ROUNDING_MS``: the same id at another time is another event.
     """
 
     def __init__(self, events: np.ndarray | None = None) -> None:
@@ -95,11 +95,11 @@ class Seen:
     def is_new(self, time: int, ident: int) -> bool:
         """Whether an event was not seen before; it is from now on."""
         if ident in self._recent:
-            if abs(time - self._recent[ident]) <= _ROUNDING_MS:
+            if abs(time - self._recent[ident]) <= ROUNDING_MS:
                 return False
             self.settle()
         known = self.events.time
-        if len(known) and time <= known[-1] + _ROUNDING_MS and (self._near(time, time)["id"] == ident).any():
+        if len(known) and time <= known[-1] + ROUNDING_MS and (self._near(time, time)["id"] == ident).any():
             return False
         self._recent[ident] = time
         if len(self._recent) > _KEPT_IDS:
@@ -119,7 +119,7 @@ class Seen:
         fresh = ids != NO_ID
         if twice.any():
             old = near[np.isin(near["id"], ids[twice])]
-            fresh[twice] = _firsts(np.r_[old["time"], times[twice]], np.r_[old["id"], ids[twice]])[len(old) :]
+            fresh[twice] = firsts(np.r_[old["time"], times[twice]], np.r_[old["id"], ids[twice]])[len(old) :]
         self._add(times[fresh], ids[fresh])
         new: np.ndarray = fresh | (ids == NO_ID)
         return new
@@ -131,19 +131,10 @@ class Seen:
 
     def _near(self, first: int, last: int) -> np.ndarray:
         """The events seen from one time to another, give or take the rounding."""
-        low = int(np.searchsorted(self.events.time, first - _ROUNDING_MS))
-        return self.events.rows[low : np.searchsorted(self.events.time, last + _ROUNDING_MS, side="right")]
+        low = int(np.searchsorted(self.events.time, first - ROUNDING_MS))
+        return self.events.rows[low : np.searchsorted(self.events.time, last + ROUNDING_MS, side="right")]
 
     def _add(self, times: np.ndarray, ids: np.ndarray) -> None:
         events = np.zeros(len(times), _SEEN)
         events["time"], events["id"] = times, ids
         self.events.put(events[np.argsort(times, kind="stable")], unique=False)
-
-
-def _firsts(times: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Which of many events, in order of arrival, are the first of their id and time, (n,) bool."""
-    order = np.lexsort((times, ids))
-    begins = np.r_[True, (np.diff(ids[order]) != 0) | (np.diff(times[order]) > _ROUNDING_MS)]
-    first = np.zeros(len(ids), np.bool_)
-    first[np.minimum.reduceat(order, np.flatnonzero(begins))] = True
-    return first

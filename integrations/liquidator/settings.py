@@ -34,7 +34,7 @@ class Settings:
 
     def __init__(
         self,
-        coin: str,
+        coin: str | None,
         pct_merge: float | None,
         zone_vol_mult: float | None,
         window_minutes: float | None,
@@ -55,7 +55,7 @@ class Settings:
             raise ValueError(f"lateness_ms must be a whole number from 0 to 3,600,000, got {lateness_ms!r}")
         if not isinstance(params, Params | None):
             raise TypeError(f"params must be Params or None, got {type(params).__name__}")
-        if not isinstance(coin, str) or not coin:
+        if coin is not None and (not isinstance(coin, str) or not coin):
             raise ValueError(f"coin must be a name, got {coin!r}")
         self.coin = coin
         self.on_bad = on_bad
@@ -73,7 +73,7 @@ class Settings:
         if zone_vol_mult is not None:
             changes["zone_atr"] = zone_vol_mult
         if liq_size_threshold is not None:
-            changes["large_usd"] = liq_size_threshold
+            changes |= {"use_large_trades": True, "large_usd": liq_size_threshold}
         self.params = dataclasses.replace(params or Params(), **changes)
         self.params_of(self.timeframe, window_minutes)
 
@@ -97,13 +97,13 @@ class Settings:
         window = above("window_minutes", window_minutes)
         if window is None:
             return self.params
-        bars = math.ceil(window * 60_000 / timeframe_ms(timeframe))
+        bars = window * 60_000 / timeframe_ms(timeframe)
         if bars > SIZES[-1]:
             raise ValueError(
                 f"window_minutes must make at most {SIZES[-1]} bars of {timeframe}, got {window_minutes!r}: "
                 "for more choose a longer timeframe"
             )
-        return dataclasses.replace(self.params, zone_bars=bars)
+        return dataclasses.replace(self.params, zone_bars=math.ceil(bars))
 
 
 def least_quality(name: str | None) -> float:

@@ -10,13 +10,22 @@ from liquidator_core import Params
 if TYPE_CHECKING:
     import numpy as np
 
+    from .sources import Convention
 
-def read_bars(path: str | os.PathLike[str], params: Params | None = None, bar: str | None = None) -> np.ndarray:
+
+def read_bars(
+    path: str | os.PathLike[str],
+    params: Params | None = None,
+    bar: str | None = None,
+    venue: str = "",
+    convention: Convention = None,
+) -> np.ndarray:
     """The bars of a file of candles, or those that its trades make: (n,) BAR, checked.
 
-    path     CSV (also .gz), parquet or feather: ``files.read_candles_or_trades``
-    params   ``tape_ms`` is the length of bars made from trades, ``large_*`` what a large trade is
-    bar      their length instead, 1m to 1d; for trades alone
+    path               CSV (also .gz), parquet or feather: ``files.read_candles_or_trades``
+    params             ``tape_ms`` is the length of bars made from trades, ``large_*`` what a large trade is
+    bar                their length instead, 1m to 1d; for trades alone
+    venue, convention  of trades whose file does not say it: as for ``Liquidator.ingest_trades``
 
     Raises ValueError or TypeError naming the file, its row, what was found and what is allowed.
 
@@ -43,11 +52,12 @@ def read_bars(path: str | os.PathLike[str], params: Params | None = None, bar: s
     kind, table = read_candles_or_trades(path)
     with naming(str(path)):
         if kind == "candles":
-            if bar is not None:
-                raise ValueError(f"--bar {bar} is for trades, and the file holds candles")
+            for option, value in (("bar", bar), ("venue", venue), ("convention", convention)):
+                if value:
+                    raise ValueError(f"--{option} {value} is for trades, and the file holds candles")
             return bars_from_frame(table)
         if bar is not None:
             if timeframe_ms(bar) > timeframe_ms("1d"):
                 raise ValueError(f"--bar must be 1m to 1d, got {bar}")
             params = replace(params, tape_ms=timeframe_ms(bar))
-        return bars_from_trades(trades_from_table(table, sort=True), params)
+        return bars_from_trades(trades_from_table(table, True, venue, convention), params)

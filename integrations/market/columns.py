@@ -6,13 +6,14 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from .messages import describe_row, fail_row
+from .messages import TableError, describe_row, fail_row
 from .names import MAKER_NAMES, MAKER_SIDES, SIDES, normal_name
 from .times import TIME_ALLOWED, ms_from_numbers, ms_from_text, ms_from_timestamps
 
@@ -36,15 +37,17 @@ def columns_of(data: Any) -> tuple[list[str], Callable[[str], pa.Array]]:
     """(names, a function that gives the column of a name) of anything that holds columns or rows with names.
 
     A frame (pandas, polars), a ``pyarrow.Table``, a structured array, a mapping of columns, or any iterable of
-    mappings, whose first one has every name. A pandas frame without a column ``time`` gives its DatetimeIndex as that.
-    Raises TypeError for anything else and, naming the row, for a column whose values are of no one type.
+    mappings, not all of which need have every name. A pandas frame without a column ``time`` gives its DatetimeIndex as
+    that. Raises TypeError for anything else and, naming the row, for a column whose values are of no one type;
+    TableError for columns of unequal length.
     """
     if isinstance(data, np.ndarray) and data.dtype.names:
         names = list(data.dtype.names)
         return names, lambda name: _array(np.ascontiguousarray(data[name]), name)
     if isinstance(data, Mapping):
-        names = list(map(str, data))
-        return names, lambda name: _array(data[name], name)
+        by_name = {str(name): values for name, values in data.items()}
+        _check_lengths(by_name)
+        return list(by_name), lambda name: _array(by_name[name], name)
     if hasattr(data, "iloc"):
         if not hasattr(data, "columns"):
             raise TypeError(f"expected rows with names, columns or a table, got {type(data).__name__}")
@@ -61,10 +64,23 @@ def columns_of(data: Any) -> tuple[list[str], Callable[[str], pa.Array]]:
         raise TypeError(f"expected rows with names, columns or a table, got {type(data).__name__}")
     rows = list(data)
     for row, values in enumerate(rows):
-        if not isinstance(values, Mapping):
+        if type(values) is not dict and not isinstance(values, Mapping):
             raise TypeError(f"row {row}: found {values!r:.80}, allowed a mapping of names to values")
-    names = list(map(str, rows[0])) if rows else []
+    names = list(map(str, dict.fromkeys(chain.from_iterable(rows))))
     return names, lambda name: _array([values.get(name) for values in rows], name)
+
+
+def _check_lengths(columns: Mapping[str, Any]) -> None:
+    """Raise TableError unless every value is a column, and all are of one length."""
+    lengths = {}
+    for name, values in columns.items():
+        whole = isinstance(values, (str, bytes, Mapping)) or (isinstance(values, np.ndarray) and values.ndim == 0)
+        if whole or not hasattr(values, "__len__"):
+            raise TableError(f"column {name!r}: found {values!r:.80}, allowed as many values as the other columns have")
+        lengths[name] = len(values)
+    if len(set(lengths.values())) > 1:
+        found = ", ".join(f"{name!r} {length}" for name, length in lengths.items())
+        raise TableError(f"columns must be of one length, found {found}")
 
 
 def held(data: Any) -> Any:

@@ -20,16 +20,18 @@ import pyarrow.compute as pc
 import pyarrow.feather as pa_feather
 
 from .candle_columns import candle_names, is_volume
-from .columns import cell_kind, number_column, time_column, whole_column
+from .columns import cell_kind
 from .delimited import DELIMITERS, Layout, cell_shape, read_delimited
-from .messages import fail_row, first_line
+from .liquidations import find_sums, read_sums
+from .messages import first_line
 from .names import (
+    BASE_SIZES,
     CANDLE_NAMES,
     CANDLE_TIMES,
     CCXT_COLUMNS,
     CLOSED_NAMES,
     KLINE_COLUMNS,
-    LIQUIDATION_NAMES,
+    LIQUIDATION_SUMS,
     MAKER_NAMES,
     MARKET_NAMES,
     OPEN_TIMES,
@@ -37,7 +39,7 @@ from .names import (
     TRADE_NAMES,
     normal_name,
 )
-from .times import check_order
+from .trades import TEXT_COLUMNS, TRADE_COLUMNS
 
 Opener: TypeAlias = Callable[[], IO[bytes]]
 Check: TypeAlias = Callable[[Path, Sequence[str]], object]  # raises unless columns of these names will do
@@ -100,26 +102,17 @@ def read_candles_or_trades(path: str | os.PathLike[str]) -> tuple[Literal["candl
 
 
 def read_liquidations(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Read liquidated USD a bar: columns for the time, the longs and the shorts (``LIQUIDATION_NAMES``).
+    """Read liquidated USD a bar: columns for the time, the longs and the shorts (``LIQUIDATION_SUMS``).
 
     The kinds of file of ``read_candles_or_trades``. Returns (times of the bars' opens in ms, (2, n) USD of longs and
     shorts); times rise. Raises ValueError or TypeError that name file, row, what was found and what is allowed.
     """
     path = Path(path)
-    table = _checked_table(path, _liquidation_columns)
-    columns = _liquidation_columns(path, table.column_names)
+    table = _checked_table(path, _check_sums)
     try:
-        time = time_column(whole_column(table, columns["time"]))
-        check_order(time, repeats=False)
-        usd = np.stack([number_column(whole_column(table, columns[field]), field) for field in LIQUIDATION_NAMES])
-        for field, values in zip(LIQUIDATION_NAMES, usd, strict=True):
-            bad = np.flatnonzero(~((values >= 0.0) & (values < np.inf)))
-            if len(bad):
-                row = int(bad[0])
-                fail_row(row, int(time[row]), field, values[row], "a finite number not below 0", len(bad) - 1)
+        return read_sums(table)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{path}: {error}") from None
-    return time, usd
 
 
 def _checked_table(path: Path, check: Check) -> pa.Table:
@@ -279,10 +272,9 @@ def _read_csv(path: Path, open_stream: Opener, check: Check) -> pa.Table:
 
 
 _NUMBERS = {name for names in CANDLE_NAMES.values() for name in names}
-_NUMBERS |= {*TRADE_NAMES["price"], *TRADE_NAMES["size"]}
-_NUMBERS |= {name for names in LIQUIDATION_NAMES.values() for name in names}
-_TEXTS = {"side", "type", *MARKET_NAMES}
-_READ = _NUMBERS | _TEXTS | {*CANDLE_TIMES, *TRADE_NAMES["time"], *MAKER_NAMES}
+_NUMBERS |= {*TRADE_NAMES["price"], *TRADE_NAMES["size"], *BASE_SIZES}
+_NUMBERS |= {name for names in LIQUIDATION_SUMS.values() for name in names}
+_READ = _NUMBERS | TRADE_COLUMNS | {*CANDLE_TIMES, *MARKET_NAMES}
 
 
 def _csv_types(layout: Layout) -> dict[int, pa.DataType | None]:
@@ -294,7 +286,7 @@ def _csv_types(layout: Layout) -> dict[int, pa.DataType | None]:
     for at, name in enumerate(normal):
         if name in _NUMBERS or (candles and is_volume(name)):
             types[at] = pa.float64()
-        elif name in _TEXTS:
+        elif name in TEXT_COLUMNS:
             types[at] = pa.string()
         elif name in MAKER_NAMES:
             types[at] = None
@@ -319,19 +311,11 @@ def _kind(path: Path, found: Sequence[str]) -> Literal["candles", "trades"]:
     )
 
 
-def _liquidation_columns(path: Path, found: Sequence[str]) -> dict[str, str]:
-    """The column of each field of ``read_liquidations``."""
-    columns = {}
-    for field, names in {"time": CANDLE_TIMES, **LIQUIDATION_NAMES}.items():
-        matches = [name for name in found if normal_name(name) in names]
-        if len(matches) != 1:
-            said = " and ".join(map(repr, matches)) + " all mean it" if matches else "no such column"
-            raise ValueError(
-                f"{path}: {field} (accepted names: {', '.join(names)}): {said}; found columns "
-                f"{', '.join(map(repr, found))}"
-            )
-        columns[field] = matches[0]
-    return columns
+def _check_sums(path: Path, found: Sequence[str]) -> None:
+    try:
+        find_sums(found)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
 
 
 def _check_one_market(path: Path, table: pa.Table) -> None:

@@ -1,77 +1,189 @@
-"""Observed liquidations, funding rates and open interest to checked arrays."""
+"""Observed liquidations, as single events and as sums a bar, funding rates and open interest to checked arrays."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from itertools import repeat
-from typing import Any
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
+import pyarrow as pa
 
 from liquidator_core.layout import LONG, SHORT
 
+from .coins import Identity, market_of
 from .columns import NO_ID, Events, columns_of, id_column, number_column, time_column
-from .messages import fail_row
-from .names import LIQUIDATION_FIELDS, RATE_NAMES, SIDES, needed_name, normal_name
-from .trades import check_coin, check_market
-from .venues import DISPUTED, POSITION_SIDED, USUAL, counts_quote, find_names, is_column, unwrapped
+from .envelopes import is_column, unwrapped
+from .flags import LIQUIDATION_FLAGS, left_out, liquidated
+from .messages import TableError, fail_row
+from .names import (
+    BASE_SIZES,
+    CANDLE_TIMES,
+    LIQUIDATION_NAMES,
+    LIQUIDATION_SUMS,
+    RATE_NAMES,
+    SIDES,
+    needed_name,
+    normal_name,
+)
+from .sources import (
+    Convention,
+    check_convention,
+    filled,
+    is_normalised,
+    joined,
+    markets_in,
+    renumbered,
+    shape_of,
+    venues_in,
+)
+from .times import check_order
+from .venues import DISPUTED, POSITION_SIDED, Named, checked_venue, counts_quote, find_names, venue_of
 
 LIQUIDATION = np.dtype(
     [("time", "i8"), ("price", "f8"), ("usd", "f8"), ("side", "i8"), ("venue", "i8"), ("id", "i8")], align=True
 )
 
 
-def read_liquidations(data: Events, coin: str, code_of: Callable[[str], int], venue: str = "") -> np.ndarray:
+class Observed(NamedTuple):
+    """What a call brought."""
+
+    events: np.ndarray  # (n,) LIQUIDATION, as they came
+    identity: Identity  # whose they are, with what was known before
+
+
+def read_liquidations(
+    data: Events,
+    identity: Identity | None,
+    code_of: Callable[[str], int],
+    venue: str = "",
+    convention: Convention = None,
+) -> Observed:
     """Translate observed liquidations into (n,) LIQUIDATION, as they came, checked.
 
-    data      as for ``read_trades``: time, price, side, and its USD or its size, as there; venue, id
-    code_of   gives the number that stands for a venue's name
+    data        as for ``read_trades``: time, price, side, and its USD or its size, as there; venue, id. Of trades with
+                a flag ``liquidation`` those that bear it
+    code_of     gives the number that stands for a venue's name
+    convention  ``taker``: "buy" and "sell" are the closing order's. ``venue``: as the venue means them. None: as the
+                names of columns tell where that is certain (tardis, aggr), else the venue's
 
     ``side``: ``long`` or ``short`` is who was liquidated. ``buy``, ``sell``, ``A`` and ``B`` are the closing order's,
-    but for bybit, which gives the position's; gate's and bitfinex's are disputed and refused: say long or short. Errors
-    as for ``read_trades``.
+    but for bybit, which gives the position's; gate's and bitfinex's are disputed and refused, and so are bybit's as
+    cryptofeed has them: say long or short, or the convention. Errors as for ``read_trades``.
     """
-    names, column = columns_of(unwrapped(data, USUAL, venue))
+    check_convention(convention)
+    identity = identity or Identity()
+    named = venue_of(checked_venue(venue))
+    normalised = is_normalised(data)
+    names, column = columns_of(unwrapped(data, named.venue, venue))
     if not names:
-        return np.zeros(0, LIQUIDATION)
-    found = find_names(names, LIQUIDATION_FIELDS)
-    if "coin" in found:
-        check_coin(column(found["coin"]), coin)
-    if "market" in found and "venue" not in found:
-        check_market(column(found["market"]), found["market"])
-    time = time_column(column(needed_name(found, names, LIQUIDATION_FIELDS, "time")))
-    out = np.zeros(len(time), LIQUIDATION)
-    out["time"] = time
-    out["price"] = number_column(column(needed_name(found, names, LIQUIDATION_FIELDS, "price")), "price")
-    said = column(found["venue"]).to_pylist() if "venue" in found else [None] * len(out)
-    venues = [str(name or venue).lower() for name in said]
-    if "usd" in found:
-        out["usd"] = number_column(column(found["usd"]), "usd")
-    else:
-        size_name = needed_name(found, names, LIQUIDATION_FIELDS, "size")
-        markets = column(found["market"]).to_pylist() if "market" in found else [""] * len(out)
-        quote = [counts_quote(*one) for one in zip(venues, repeat(tuple(names)), repeat(size_name), map(str, markets))]
-        out["usd"] = number_column(column(size_name), "size") * np.where(quote, 1.0, out["price"])
-    for name in ("price", "usd"):
-        _check_positive(name, out[name], time)
-    words = column(needed_name(found, names, LIQUIDATION_FIELDS, "side")).to_pylist()
-    out["side"] = [_who(word, venues[row], row) for row, word in enumerate(words)]
-    out["venue"] = [code_of(name) for name in venues]
-    out["id"] = id_column(column(found["id"]))[0] if "id" in found else NO_ID
-    return out
+        return Observed(np.zeros(0, LIQUIDATION), identity)
+    names = filled(names, column, (*LIQUIDATION_NAMES["usd"], *BASE_SIZES, "contractsize", "contract_size"))
+    if {"p", "ap"} <= set(names):  # Binance: that of the order, and that at which it was filled
+        names = [name for name in names if name != "p"]
+    found = find_names(names, LIQUIDATION_NAMES)
+    groups: list[tuple[Named, np.ndarray | None]] = [(named, None)]
+    if not venue and "venue" in found:
+        groups = venues_in(column(found["venue"]), found["venue"], every=False) or groups
+    parts, places = [], []
+    for whose, rows in groups:
+        how = _Events(names, column, rows, whose, convention, normalised)
+        with renumbered(rows):
+            some, kept, identity = how.read(identity, code_of)
+        parts.append(some)
+        places.append(np.flatnonzero(kept) if rows is None else np.flatnonzero(rows)[kept])
+    return Observed(np.concatenate(parts)[np.argsort(np.concatenate(places), kind="stable")], identity)
 
 
-def _who(word: Any, venue: str, row: int) -> int:
-    """LONG or SHORT: who was liquidated."""
-    text = str(word).strip().lower()
-    if text in ("long", "short"):
-        return LONG if text == "long" else SHORT
-    sign = SIDES.get(text, 0) if not isinstance(word, bool) else 0
-    if sign == 0:
-        fail_row(row, None, "side", word, "long or short (who was liquidated), or buy or sell (the closing order)")
-    if venue in DISPUTED:
-        fail_row(row, None, "side", word, f"long or short: what {venue} means by its sides is disputed")
-    return LONG if (sign > 0) == (venue in POSITION_SIDED) else SHORT
+class _Events:
+    """One venue's rows of a table of liquidations."""
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        column: Callable[[str], pa.Array],
+        rows: np.ndarray | None,
+        named: Named,
+        convention: Convention,
+        normalised: bool,
+    ) -> None:
+        self.names = tuple(names)
+        self.column = column if rows is None else lambda name: column(name).filter(pa.array(rows))
+        self.named = named
+        self.found = find_names(names, LIQUIDATION_NAMES)
+        shape = "" if normalised else shape_of(names)
+        self.coins = normalised or shape == "aggr"
+        self.closing = normalised or convention == "taker" or (convention is None and shape in ("tardis", "aggr"))
+        self.unsure = convention is None and shape == "cryptofeed" and named.name in POSITION_SIDED
+
+    def read(self, identity: Identity, code_of: Callable[[str], int]) -> tuple[np.ndarray, np.ndarray, Identity]:
+        """((n,) LIQUIDATION, which rows are liquidations, whose they are)."""
+        markets = markets_in(self._of("market") if "market" in self.found else None)
+        for target in ("market", "coin"):
+            if target in self.found:
+                said = markets if target == "market" else markets_in(self._of(target))
+                identity = joined(identity, self.found[target], said)
+        time = time_column(self._of("time"))
+        out = np.zeros(len(time), LIQUIDATION)
+        out["time"] = time
+        out["price"] = number_column(self._of("price"), "price")
+        out["usd"] = self._usd(out["price"], markets)
+        for name in ("price", "usd"):
+            _check_positive(name, out[name], time)
+        kept, turned = self._flags(len(out))
+        words = self._of("side").to_pylist()
+        who = np.array([self._who(word, row) if kept[row] else LONG for row, word in enumerate(words)], np.int64)
+        out["side"] = np.where(turned, LONG + SHORT - who, who)
+        out["venue"] = code_of(self.named.name)
+        out["id"] = id_column(self._of("id"))[0] if "id" in self.found else NO_ID
+        return out[kept], kept, identity
+
+    def _of(self, target: str) -> pa.Array:
+        return self.column(needed_name(self.found, self.names, LIQUIDATION_NAMES, target))
+
+    def _usd(self, price: np.ndarray, markets: tuple[list[str], np.ndarray]) -> np.ndarray:
+        if "usd" in self.found:
+            return number_column(self._of("usd"), "usd")
+        base = next((name for name in self.names if normal_name(name) in BASE_SIZES), None)
+        if base is not None:
+            return np.asarray(number_column(self.column(base), "size") * price)
+        size = number_column(self._of("size"), "size")
+        if self.coins:
+            return np.asarray(size * price)
+        words, codes = markets
+        contract = next((name for name in self.names if normal_name(name) in ("contractsize", "contract_size")), None)
+        if contract is not None:  # ccxt
+            size = size * number_column(self.column(contract), contract)
+            inverse = np.array([market_of(word).kind == "inverse" for word in words])
+            return np.asarray(size * np.where(inverse[codes], 1.0, price))
+        quote = np.array([counts_quote(self.named, self.names, self.found["size"], word) for word in words])
+        return np.asarray(size * np.where(quote[codes], 1.0, price))
+
+    def _flags(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """(which rows are liquidations, in which of them it was the maker's order that was forced)."""
+        kept, turned = np.ones(count, np.bool_), np.zeros(count, np.bool_)
+        for name in self.names:
+            if normal_name(name) in LIQUIDATION_FLAGS:
+                whose = liquidated(self.column(name))
+                kept, turned = kept & (whose != 0), whose < 0
+            elif normal_name(name) == "crossed":
+                kept &= ~left_out(self.column(name), name, False)
+        return kept, turned
+
+    def _who(self, word: Any, row: int) -> int:
+        """LONG or SHORT: who was liquidated."""
+        text = str(word).strip().lower()
+        if text in ("long", "short"):
+            return LONG if text == "long" else SHORT
+        sign = SIDES.get(text, 0) if not isinstance(word, bool) else 0
+        if sign == 0:
+            fail_row(row, None, "side", word, "long or short (who was liquidated), or buy or sell (the closing order)")
+        venue = self.named.name
+        if not self.closing and (venue in DISPUTED or self.unsure):
+            why = "is disputed" if venue in DISPUTED else "changed in cryptofeed"
+            say = "convention='taker' if they are the closing order's"
+            fail_row(row, None, "side", word, f"long or short: what {venue} means by its sides {why}; or {say}")
+        return LONG if (sign > 0) == (venue in POSITION_SIDED and not self.closing) else SHORT
 
 
 def _check_positive(name: str, values: np.ndarray, time: np.ndarray) -> None:
@@ -81,8 +193,15 @@ def _check_positive(name: str, values: np.ndarray, time: np.ndarray) -> None:
         fail_row(row, int(time[row]), name, values[row], "a finite number above 0", int(bad.sum()) - 1)
 
 
-def read_rates(data: Events, coin: str) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """Funding rates and open interest as time series: field -> (times in ms, values), in order of time.
+class Rates(NamedTuple):
+    """What a call brought."""
+
+    series: dict[str, tuple[np.ndarray, np.ndarray]]  # field -> (times in ms, values), in order of time
+    identity: Identity  # whose they are, with what was known before
+
+
+def read_rates(data: Events, identity: Identity | None = None) -> Rates:
+    """Funding rates and open interest as time series.
 
     data   rows, columns or a frame with a time and ``funding_rate``, ``open_interest`` (base units) or both; NaN is
            unknown. Also ``{coin: {"funding_rate": ..., "open_interest": ..., "timestamp": ...}}``, of which this coin's
@@ -90,29 +209,29 @@ def read_rates(data: Events, coin: str) -> dict[str, tuple[np.ndarray, np.ndarra
 
     Errors as for ``read_trades``: a reading without a time is one, since its time decides which bars it belongs to.
     """
+    identity = identity or Identity()
     if isinstance(data, Mapping) and data and all(isinstance(value, Mapping) for value in data.values()):
-        mine = [value for name, value in data.items() if str(name).upper() == coin.upper()]
-        if not mine:
-            raise ValueError(f"no reading of {coin!r}: found {', '.join(map(repr, data))}")
-        data = mine
+        data, identity = _mine(data, identity)
     elif isinstance(data, Mapping) and not any(is_column(value) for value in data.values()):
         data = [data]
     names, column = columns_of(data)
     if not names:
-        return {}
+        return Rates({}, identity)
+    names = filled(names, column, RATE_NAMES["open_interest"])
     found = find_names(names, RATE_NAMES)
     if not found.keys() & {"funding_rate", "open_interest"}:
-        raise ValueError(
+        raise TableError(
             f"neither funding_rate nor open_interest: found {', '.join(map(repr, names))}; accepted names (any case): "
             f"{', '.join((*RATE_NAMES['funding_rate'], *RATE_NAMES['open_interest']))}"
         )
-    if "coin" in found and normal_name(found["coin"]) == "coin":
-        check_coin(column(found["coin"]), coin)
-    elif "coin" in found:
-        check_market(column(found["coin"]), found["coin"])
+    if {"insttype", "instid"} & set(map(normal_name, names)) and normal_name(found.get("open_interest", "")) == "oi":
+        raise ValueError("oi: okx counts it in contracts, and nothing says how large one is: give oiCcy, in coins")
+    for target in ("market", "coin"):
+        if target in found:
+            identity = joined(identity, found[target], markets_in(column(found[target])))
     time = time_column(column(needed_name(found, names, RATE_NAMES, "time")))
     order = np.argsort(time, kind="stable")
-    series = {}
+    series: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for name in ("funding_rate", "open_interest"):
         if name not in found:
             continue
@@ -124,4 +243,50 @@ def read_rates(data: Events, coin: str) -> dict[str, tuple[np.ndarray, np.ndarra
             fail_row(row, int(time[row]), name, values[row], f"{allowed}, or NaN (unknown)", int(bad.sum()) - 1)
         known = order[~np.isnan(values[order])]
         series[name] = time[known], values[known]
-    return series
+    return Rates(series, identity)
+
+
+def _mine(data: Mapping[Any, Mapping[str, Any]], identity: Identity) -> tuple[list[Mapping[str, Any]], Identity]:
+    """The readings of this coin, of ``{coin: reading}``; of the only one there is, if none is known yet."""
+    mine = []
+    joint = identity
+    for name, value in data.items():
+        with contextlib.suppress(ValueError):
+            if identity.coin is not None or len(data) == 1:
+                joint = joint.joined(str(name))
+                mine.append(value)
+    if not mine:
+        raise ValueError(f"no reading of {identity.coin!r}: found {', '.join(map(repr, data))}")
+    return mine, joint
+
+
+def read_sums(data: Events) -> tuple[np.ndarray, np.ndarray]:
+    """(times of the bars' opens in ms, (2, n) USD of longs and shorts) of a table of liquidated USD a bar.
+
+    Columns go by ``CANDLE_TIMES`` and ``LIQUIDATION_SUMS``; times rise. Errors as for ``read_trades``.
+    """
+    names, column = columns_of(data)
+    found = find_sums(names)
+    time = time_column(column(found["time"]))
+    check_order(time, repeats=False)
+    usd = np.stack([number_column(column(found[field]), field) for field in LIQUIDATION_SUMS])
+    for field, values in zip(LIQUIDATION_SUMS, usd, strict=True):
+        bad = np.flatnonzero(~((values >= 0.0) & (values < np.inf)))
+        if len(bad):
+            row = int(bad[0])
+            fail_row(row, int(time[row]), field, values[row], "a finite number not below 0", len(bad) - 1)
+    return time, usd
+
+
+def find_sums(names: Sequence[str]) -> dict[str, str]:
+    """The column of the time and of each sum. Raises ValueError for one that is missing or there twice."""
+    columns = {}
+    for field, accepted in {"time": CANDLE_TIMES, **LIQUIDATION_SUMS}.items():
+        matches = [name for name in names if normal_name(name) in accepted]
+        if len(matches) != 1:
+            said = " and ".join(map(repr, matches)) + " all mean it" if matches else "no such column"
+            raise TableError(
+                f"{field} (accepted names: {', '.join(accepted)}): {said}; found columns {', '.join(map(repr, names))}"
+            )
+        columns[field] = matches[0]
+    return columns

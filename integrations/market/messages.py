@@ -9,6 +9,10 @@ from typing import NoReturn
 import numpy as np
 
 
+class TableError(ValueError):
+    """A fault of a table as a whole, which no row of it could mend: a missing column, an unknown venue."""
+
+
 def moment(time_ms: int) -> str:
     """An instant for a message: ``2023-01-01T00:05:00 UTC``, with milliseconds if there are any."""
     unit = "ms" if time_ms % 1000 else "s"
@@ -34,7 +38,14 @@ def first_line(error: Exception) -> str:
 
 @contextlib.contextmanager
 def naming(market: str) -> Iterator[None]:
-    """Put the name of a market, if there is one, before the ValueError or TypeError that is raised inside."""
+    """A context that puts the name of a market, if there is one, before a ValueError or TypeError raised inside.
+
+    >>> with naming("BTC/USDT"):
+    ...     raise ValueError("no candles")
+    Traceback (most recent call last):
+        ...
+    ValueError: BTC/USDT: no candles
+    """
     try:
         yield
     except (ValueError, TypeError) as error:
@@ -45,4 +56,4 @@ def naming(market: str) -> Iterator[None]:
 
 def iso(time_ms: int) -> str:
     """A time in ms as ISO 8601 in UTC, to the second."""
-    return f"{np.datetime64(int(time_ms), 'ms').astype('M8[s]')}Z"
+    return moment(time_ms - time_ms % 1000).replace(" UTC", "Z")

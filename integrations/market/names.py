@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from .messages import TableError
+
 #: Column names that mean a candle's time (open of the bar); compared as ``normal_name`` writes them.
 CANDLE_TIMES = ("time", "timestamp", "ts", "date", "datetime", "open_time")
 #: Accepted column names of each BAR field but time; compared as ``normal_name`` writes them.
@@ -54,18 +56,6 @@ CANDLE_LETTERS: tuple[dict[str, str], ...] = (
 )
 #: A candle that says false, or 0, under one of these is still open.
 CLOSED_NAMES = ("closed", "is_closed", "isclosed", "is_final", "isfinal", "confirm", "confirmed", "final")
-#: Accepted column names of each TRADE field. Of several times or sides the first named here is read.
-TRADE_NAMES: dict[str, tuple[str, ...]] = {
-    "time": ("time", "timestamp", "ts", "transact_time", "T", "datetime", "date"),
-    "price": ("price", "px", "p"),
-    "size": ("size", "sz", "amount", "qty", "quantity", "q"),
-    "side": ("side", "is_buyer_maker", "isbuyermaker", "m", "type"),
-}
-#: Accepted column names of the sums that ``read_liquidations`` reads.
-LIQUIDATION_NAMES: dict[str, tuple[str, ...]] = {
-    "liq_long_usd": ("liq_long_usd", "long_usd", "longusd"),
-    "liq_short_usd": ("liq_short_usd", "short_usd", "shortusd"),
-}
 #: The columns of a kline as Binance sends and publishes it, and of a candle as ccxt returns it.
 KLINE_COLUMNS = (
     "open_time",
@@ -82,8 +72,9 @@ KLINE_COLUMNS = (
     "ignore",
 )
 CCXT_COLUMNS = ("time", "open", "high", "low", "close", "volume")
-MARKET_NAMES = ("symbol", "coin", "pair")
 MAKER_NAMES = ("is_buyer_maker", "isbuyermaker", "m")
+#: Names that say whose side it is: the taker's, whatever the venue's other names mean.
+TAKER_NAMES = ("takerside", "taker_side", "aggressor_side", "aggressor")
 SIDES = {"b": 1, "buy": 1, "bid": 1, "1": 1, "+1": 1, "1.0": 1, "a": -1, "s": -1, "sell": -1, "ask": -1}
 SIDES |= {"-1": -1, "-1.0": -1}
 MAKER_SIDES = {"true": -1, "1": -1, "1.0": -1, "false": 1, "0": 1, "0.0": 1}
@@ -99,35 +90,62 @@ _TIMES = (
     *("timestampms", "timestamp_ms", "create_time_ms", "trade_time_ms", "time", "timestamp", "ts", "transact_time"),
     *("T", "createdat", "created_at", "createtime", "create_time", "t", "datetime", "date"),
 )
+_IDS = (
+    *("id", "tid", "trade_id", "tradeid", "agg_trade_id", "aggtradeid", "execid", "exec_id", "trdmatchid"),
+    *("match_id", "sequence", "sequential_id"),
+)
+_VENUES = ("venue", "exchange", "exch", "exchange_id", "exchange_name")
+_MARKETS = (
+    *("symbol", "market", "pair", "instid", "inst_id", "instrument_name", "instrument", "product_id", "contract"),
+    *("contract_code", "currency_pair"),
+)
+#: The names under which a row says its market, or its coin alone.
+MARKET_NAMES = (*_MARKETS, "coin")
+#: The names under which a size goes before every other: it is in base units, whatever the venue counts.
+BASE_SIZE = "base_size"
+BASE_SIZES = (
+    *(BASE_SIZE, "base_qty", "baseqty", "base_quantity", "base_amount", "baseamount", "basevalue", "base_value"),
+    *("homenotional", "home_notional"),
+)
 #: Accepted names of each field of a trade. Of several times, sides or ids the first named here is read.
-NAMES: dict[str, tuple[str, ...]] = {
+TRADE_NAMES: dict[str, tuple[str, ...]] = {
     "time": _TIMES,
     "price": ("price", "px", "p", "rate", "trade_price"),
     "size": ("size", "sz", "amount", "qty", "quantity", "q", "v", "volume", "trade_volume"),
-    "side": ("side", *MAKER_NAMES, "direction", "takerside", "taker_side", "S", "s", "ask_bid", "type"),
-    "id": ("id", "tid", "trade_id", "tradeid", "execid", "sequence", "sequential_id"),
-    "venue": ("venue", "exchange"),
+    "side": ("side", *MAKER_NAMES, "direction", *TAKER_NAMES, "S", "s", "ask_bid", "type"),
+    "id": _IDS,
+    "venue": _VENUES,
     "coin": ("coin",),
-    "market": ("symbol", "market", "instid", "instrument_name", "product_id", "contract", "contract_code"),
+    "market": _MARKETS,
 }
-#: The name under which a size goes before every other: it is in base units, whatever the venue counts.
-BASE_SIZE = "base_size"
-LIQUIDATION_FIELDS: dict[str, tuple[str, ...]] = {
+#: Accepted names of each field of an observed liquidation.
+LIQUIDATION_NAMES: dict[str, tuple[str, ...]] = {
     "time": _TIMES,
     "price": ("price", "px", "p", "ap", "bkpx", "bankruptcy_price"),
     "side": ("side", "posside", "pos_side", "S", "direction", "dir"),
     "usd": ("value_usd", "usd_value", "usd", "usdvalue", "value", "notional", "quotevalue", "quote_value"),
-    "size": ("size", "sz", "quantity", "qty", "q", "v", "amount", "basevalue", "base_value"),
-    "id": NAMES["id"],
-    "venue": NAMES["venue"],
-    "coin": NAMES["coin"],
-    "market": NAMES["market"],
+    "size": ("size", "sz", "quantity", "qty", "q", "v", "amount", "contracts"),
+    "id": _IDS,
+    "venue": _VENUES,
+    "coin": ("coin",),
+    "market": (*_MARKETS, "s"),
 }
+#: Accepted names of the sums of liquidated USD a bar; its time goes by ``CANDLE_TIMES``.
+LIQUIDATION_SUMS: dict[str, tuple[str, ...]] = {
+    "liq_long_usd": ("liq_long_usd", "long_usd", "longusd"),
+    "liq_short_usd": ("liq_short_usd", "short_usd", "shortusd"),
+}
+#: Accepted names of each field of a reading of funding and open interest; the first named here is read.
 RATE_NAMES: dict[str, tuple[str, ...]] = {
     "time": (*_TIMES, "fundingtime", "funding_time"),
     "funding_rate": ("funding_rate", "fundingrate", "funding", "lastfundingrate", "rate"),
-    "open_interest": ("open_interest", "openinterest", "openinterestamount", "sumopeninterest", "oi"),
-    "coin": ("coin", "symbol"),
+    "open_interest": (
+        *("oiccy", "oi_ccy", "open_interest_base", "open_interest", "openinterest", "openinterestamount"),
+        *("sumopeninterest", "oi"),
+    ),
+    "venue": _VENUES,
+    "coin": ("coin",),
+    "market": _MARKETS,
 }
 
 
@@ -135,7 +153,7 @@ def needed_name(
     found: Mapping[str, str], names: Sequence[str], wanted: Mapping[str, Sequence[str]], target: str
 ) -> str:
     if target not in found:
-        raise ValueError(
+        raise TableError(
             f"missing column for {target}: found {', '.join(map(repr, names)) or 'none'}; "
             f"accepted names (any case): {', '.join(wanted[target])}"
         )

@@ -1,4 +1,4 @@
-"""Venues: what each one calls things, what its sizes count, what its answers are wrapped in."""
+"""Venues: the names they go by, what each one calls things, and what its sizes count."""
 
 from __future__ import annotations
 
@@ -6,129 +6,186 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
-import numpy as np
+from liquidator_core._suggest import suggestion
 
-from .columns import Events
-from .names import BASE_SIZE, NAMES, SIDES, needed_name, normal_name
+from .coins import Kind, market_of
+from .messages import TableError
+from .names import BASE_SIZE, BASE_SIZES, SIDES, TRADE_NAMES, needed_name, normal_name
+
+Unit = Literal["base", "quote", "contracts", "unsaid"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Venue:
     """What sets a venue's trades apart from the usual.
 
-    names      names that go before the usual ones, a field; sizes under these are base units
-    columns    the places of a trade that comes as a list
-    sides      what its words for a side mean
-    signed     the side is the sign of the size
-    contracts  pattern of the names of a trade's fields and of its market where sizes are contracts of unsaid size
-    inverse    pattern of the markets where sizes are in units of the quote currency
-    by_market  without the market's name it cannot be told what sizes are
+    names        names that go before the usual ones, a field; sizes under these are base units
+    columns      the places of a trade that comes as a list
+    sides        what its words for a side mean
+    signed       the side is the sign of the size
+    linear       what the sizes of contracts count that are settled in the quote currency; of spot it is base units
+    inverse      of contracts that are settled in the coin
+    usd, bare    which of them are its contracts whose name ends in USD, and those whose name has no currency;
+                 "derivative": either
+    contracts    pattern of the names of a trade's fields and of its market where contracts of unsaid size are counted
+    derivatives  pattern of the markets that are derivatives though their names look like spot
+    by_market    without the market's name it cannot be told what sizes are
     """
 
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     columns: tuple[str, ...] = ()
     sides: Mapping[str, int] | None = None
     signed: bool = False
+    linear: Unit = "unsaid"
+    inverse: Unit = "unsaid"
+    usd: Literal["linear", "inverse", "derivative"] = "inverse"
+    bare: Literal["linear", "inverse"] = "linear"
     contracts: str | None = None
-    inverse: str | None = None
+    derivatives: str | None = None
     by_market: bool = False
 
 
 USUAL = Venue()
 _RESTING = {word: -sign for word, sign in SIDES.items()}  # the side of the order that rested
-#: Venues whose trades differ from the usual; any other name is a venue of the usual kind.
+_COUNTS_CONTRACTS: dict[str, Any] = {"linear": "contracts", "inverse": "contracts"}
+_COUNTS_COINS: dict[str, Any] = {"linear": "base", "usd": "linear"}
+#: Venues whose trades differ from the usual, or whose contracts' sizes are known; others are of the usual kind.
 VENUES: dict[str, Venue] = {
-    "binance": Venue(
-        names={"id": ("a", "t"), "size": ("baseqty",), "market": ("s",)}, contracts=r"USD_(PERP|\d{6})$|USD:"
+    "binance": Venue(names={"id": ("a", "t"), "market": ("s",)}, linear="base", inverse="contracts"),
+    "bingx": Venue(linear="base", inverse="contracts"),
+    "bitfinex": Venue(columns=("id", "time", "size", "price"), signed=True, **_COUNTS_COINS),
+    "bitget": Venue(linear="base", derivatives=r"USD$"),
+    "bitmex": Venue(contracts="", **_COUNTS_CONTRACTS),
+    "bitstamp": Venue(sides={"0": 1, "1": -1, "buy": 1, "sell": -1}, **_COUNTS_COINS),
+    "bybit": Venue(
+        names={"id": ("i",), "market": ("s",)},
+        linear="base",
+        inverse="quote",
+        derivatives=r"^[A-Z0-9]+USD([FGHJKMNQUVXZ]\d\d)?$",
     ),
-    "bitfinex": Venue(columns=("id", "time", "size", "price"), signed=True),
-    "bitmex": Venue(names={"size": ("homenotional",), "id": ("trdmatchid",)}, contracts=""),
-    "bitstamp": Venue(sides={"0": 1, "1": -1, "buy": 1, "sell": -1}),
-    "bybit": Venue(names={"id": ("i",), "market": ("s",)}, inverse=r"USD([FGHJKMNQUVXZ]\d\d)?$|USD:"),
-    "coinbase": Venue(sides=_RESTING, contracts=r"-CDE$"),
-    "cryptocom": Venue(names={"id": ("d",)}),
-    "deribit": Venue(inverse=r"^[A-Z]+-|USD:", by_market=True),
-    "gate": Venue(signed=True, contracts=r"\bcontract\b|:"),
-    "htx": Venue(names={"size": ("quantity",)}, contracts=r"\bcontract_code\b|:"),
+    "coinbase": Venue(sides=_RESTING, contracts=r"-CDE$", **_COUNTS_COINS),
+    "cryptocom": Venue(names={"id": ("d",)}, **_COUNTS_COINS),
+    "deribit": Venue(linear="base", inverse="quote", bare="inverse", derivatives="", by_market=True),
+    "gate": Venue(signed=True, contracts=r"\bcontract\b", **_COUNTS_CONTRACTS),
+    "htx": Venue(
+        names={"size": ("quantity",)}, contracts=r"\bcontract_code\b", derivatives=r"^\w+-\w+$", **_COUNTS_CONTRACTS
+    ),
     "kraken": Venue(columns=("price", "size", "time", "side", "order", "misc", "id")),
-    "krakenfutures": Venue(inverse=r"^[PF]I_|USD:", by_market=True),
-    "kucoin": Venue(contracts=r"USD[TC]?M$|:"),
+    "krakenfutures": Venue(linear="base", inverse="quote", usd="derivative", by_market=True),
+    "kucoin": Venue(**_COUNTS_CONTRACTS),
     "mexc": Venue(
         names={"time": ("t",), "side": ("isbuyermaker", "T")},
         sides={"1": 1, "2": -1, "buy": 1, "sell": -1},
-        contracts=r"\bO\b|:",
+        contracts=r"\bO\b",
+        derivatives=r"_",
+        **_COUNTS_CONTRACTS,
     ),
-    "okx": Venue(contracts=r"-SWAP$|-\d{6}|:"),
-    "phemex": Venue(columns=("time", "side", "price", "size")),
-    "poloniex": Venue(names={"size": ("quantity",)}, contracts=r"_PERP$|:"),
+    "okx": Venue(**_COUNTS_CONTRACTS),
+    "phemex": Venue(
+        columns=("time", "side", "price", "size"), linear="base", inverse="contracts", derivatives=r"^[A-Z0-9]+USD$"
+    ),
+    "poloniex": Venue(names={"size": ("quantity",)}, **_COUNTS_CONTRACTS),
+    **{
+        name: Venue(**_COUNTS_COINS)
+        for name in (
+            *("aster", "backpack", "bitflyer", "bitunix", "dydx", "ftx", "gemini", "hyperliquid", "lighter", "paradex"),
+            *("pacifica", "woo", "whitebit", "coinex", "edgex", "aevo"),
+        )
+    },
+    **{
+        name: Venue(**_COUNTS_CONTRACTS)
+        for name in ("bitmart", "blofin", "btse", "deepcoin", "delta", "digifinex", "xt")
+    },
 }
-VENUES["gateio"] = VENUES["gate"]
-VENUES["crypto.com"] = VENUES["cryptocom"]
 #: Whose long or short a liquidation's "buy" or "sell" closes: the closing order's side, but for these the position's.
 POSITION_SIDED = ("bybit",)
-DISPUTED = ("gate", "gateio", "bitfinex")
-ENVELOPES = (*("result", "data", "list", "trades", "tick", "events", "deals", "d", "params", "contents", "trades_p"),)
+DISPUTED = ("gate", "bitfinex")
+#: Other names of venues, marks left out: of ccxt, tardis, cryptofeed and aggr, and older ones of their own.
+_ALIASES = {
+    **dict.fromkeys(("okex", "myokx"), "okx"),
+    **dict.fromkeys(("huobi", "huobipro", "hbdm"), "htx"),
+    **dict.fromkeys(("cryptofacilities", "krakenderivatives"), "krakenfutures"),
+    **dict.fromkeys(("woox", "woofipro"), "woo"),
+    "gateio": "gate",
+    "mxc": "mexc",
+    "cryptodotcom": "cryptocom",
+    "gdax": "coinbase",
+}
+_OTHERS = (
+    *("alpaca", "apex", "ascendex", "bequant", "bigone", "bitbank", "bitbns", "bithumb", "bitmax", "bitnomial"),
+    *("bitopro", "bitpanda", "bitrue", "bitso", "bitteam", "bittrade", "bittrex", "bitvavo", "blockchaincom", "btcbox"),
+    *("btcmarkets", "btcturk", "bullish", "bydfi", "cex", "coincheck", "coinflex", "coinmate", "coinone", "coinsph"),
+    *("coinspot", "derive", "drift", "exmo", "extended", "fmfwio", "foxbit", "grvt", "hashkey", "hibachi", "hitbtc"),
+    *("hollaex", "independentreserve", "indodax", "kucoinspot", "latoken", "lbank", "liquid", "luno", "mango"),
+    *("mercado", "modetrade", "ndax", "okcoin", "onetrading", "p2b", "paymium", "polymarket", "probit", "serum"),
+    *("tokocrypto", "toobit", "uniswap", "upbit", "vertex", "wazirx", "weex", "yobit", "zaif", "zonda"),
+)
+_KNOWN = {**{name: name for name in (*VENUES, *_OTHERS)}, **_ALIASES}
+_LONGEST_FIRST = sorted(_KNOWN, key=len, reverse=True)
+#: What a venue's name adds to it: the kind of its markets, or a branch of the same.
+_ADDED: dict[str, Kind] = {
+    **dict.fromkeys(("coinm", "delivery", "cm", "inverse", "coinmargined"), "inverse"),
+    **dict.fromkeys(("usdm", "usdsm", "usdtm", "um", "linear", "usdtmargined"), "linear"),
+    **dict.fromkeys(("futures", "future", "swaps", "swap", "perpetuals", "perpetual", "perps", "perp"), "derivative"),
+    **dict.fromkeys(("derivatives", "contracts", "contract", "fut", "dm"), "derivative"),
+    **dict.fromkeys(("spot", "margin"), "spot"),
+    **dict.fromkeys(("options", "option", "european"), "option"),
+    **dict.fromkeys(("international", "intx", "intl", "exchange", "advanced", "prime", "global", "pro", "jersey"), ""),
+    **dict.fromkeys(("us", "eu", "tr", "jp", "uk", "id", "io", "com", "dex", "v2", "v3", "v4", "v5", "2", "3"), ""),
+}
+_WORD = "|".join(sorted(_ADDED, key=len, reverse=True))
 
 
-def unwrapped(data: Events, kind: Venue, venue: str) -> Events:
-    """What a venue's API returned or sent, without what it is wrapped in."""
-    if isinstance(data, (np.ndarray, str, bytes)) or hasattr(data, "iloc") or hasattr(data, "__arrow_c_stream__"):
-        return data
-    if isinstance(data, Mapping):
-        inner = _wrapped_in(data)
-        if inner is not None:
-            return unwrapped(inner, kind, venue)
-        return data if _has_columns(data, kind) else [data]
-    rows = list(data) if hasattr(data, "__iter__") else data
-    if not isinstance(rows, list) or not rows:
-        return rows
-    if not isinstance(rows[0], (list, tuple)) and kind.columns:  # [channel, what came, ...]
-        came = next((value for value in rows if isinstance(value, (list, tuple)) and value), None)
-        if came is not None:
-            rows = list(came) if isinstance(came[0], (list, tuple)) else [came]
-    if isinstance(rows[0], (list, tuple)):
-        return _named(rows, kind, venue)
-    wrapped = isinstance(rows[0], Mapping) and _wrapped_in(rows[0]) is not None
-    if wrapped and all(isinstance(row, Mapping) for row in rows):
-        return [trade for row in rows for trade in unwrapped(row, kind, venue)]
-    return rows
+class Named(NamedTuple):
+    """A venue as somebody named it."""
+
+    name: str  # its own, the same for every alias; in lower case where it is not known
+    kind: Kind  # of its markets, where the name says it: "binance-delivery" is inverse
+    branch: str  # what was named, marks left out: "coinbaseexchange"
+    venue: Venue
 
 
-def _wrapped_in(data: Mapping[str, Any]) -> Any:
-    """What an answer or a message holds, or None if it holds nothing but values."""
-    for name in ENVELOPES:
-        if _is_envelope(data.get(name)):
-            return data[name]
-    lists = [value for value in data.values() if is_column(value) and len(value)]
-    return lists[0] if len(lists) == 1 and isinstance(lists[0][0], (list, tuple)) else None  # kraken: {pair: [[...]]}
+@lru_cache(1000)
+def venue_of(name: str | bytes) -> Named:
+    """The venue that goes by a name; "" and names that resemble none are venues of the usual kind.
+
+    Raises ValueError with a suggestion for one that is misspelt.
+
+    >>> venue_of("okex-swap")[:2], venue_of("BINANCE_DELIVERY")[:2]
+    (('okx', 'derivative'), ('binance', 'inverse'))
+    """
+    text = name.decode("utf-8", "replace") if isinstance(name, bytes) else name
+    text = text.strip().lower()
+    plain = re.sub(r"[^a-z0-9]", "", text)
+    for known in _LONGEST_FIRST:
+        if plain.startswith(known) and re.fullmatch(f"({_WORD})*", plain[len(known) :]):
+            kinds = [kind for word in re.findall(_WORD, plain[len(known) :]) if (kind := _ADDED[word])]
+            kind = next((kind for kind in kinds if kind in ("linear", "inverse", "option")), kinds[0] if kinds else "")
+            own = _KNOWN[known]
+            return Named(own, kind, plain, VENUES.get(own, USUAL))
+    stem = re.sub(f"({_WORD})+$", "", plain)
+    hint = suggestion(stem, _KNOWN, 0.8) if len(stem) > 2 else ""
+    if hint:
+        raise TableError(f"venue: found {text!r}, which is none that is known{hint}")
+    return Named(text, "", plain, USUAL)
 
 
-def _has_columns(data: Mapping[str, Any], kind: Venue) -> bool:
-    """Whether a mapping is one of columns, not one trade: its time tells, since a trade may hold a list of fees."""
-    time = find_names(list(data), NAMES, kind).get("time")
-    return any(map(is_column, data.values())) if time is None else is_column(data[time])
+def known_venue(name: Any) -> Named:
+    """``venue_of`` a name that must be that of a known venue; otherwise ValueError, with a suggestion."""
+    named = venue_of(checked_venue(name))
+    if named.name not in _KNOWN.values():
+        hint = suggestion(named.branch, _KNOWN) or f", allowed are {', '.join(sorted(VENUES))} and others"
+        raise TableError(f"exchange: found {name!r}, which is none that is known{hint}")
+    return named
 
 
-def is_column(value: Any) -> bool:
-    return hasattr(value, "__len__") and not isinstance(value, (str, bytes, Mapping))
-
-
-def _is_envelope(value: Any) -> bool:
-    if isinstance(value, (list, tuple)):
-        return len(value) == 0 or isinstance(value[0], (Mapping, list, tuple))
-    return isinstance(value, Mapping)
-
-
-def _named(rows: list[Any], kind: Venue, venue: str) -> list[dict[str, Any]]:
-    if not kind.columns:
-        known = ", ".join(sorted(name for name, one in VENUES.items() if one.columns))
-        raise TypeError(f"trades as lists must be of a venue whose columns are known ({known}), got venue {venue!r}")
-    for row, values in enumerate(rows):
-        if not isinstance(values, (list, tuple)) or len(values) < 4:
-            raise TypeError(f"row {row}: found {values!r:.80}, allowed [{', '.join(kind.columns)}]")
-    return [dict(zip(kind.columns, values, strict=False)) for values in rows]
+def checked_venue(name: Any) -> str | bytes:
+    """A venue's name, which must be text."""
+    if not isinstance(name, (str, bytes)):
+        raise TypeError(f"venue must be a name, got {name!r}")
+    return name
 
 
 def find_names(names: Sequence[str], wanted: Mapping[str, Sequence[str]], kind: Venue = USUAL) -> dict[str, str]:
@@ -141,43 +198,65 @@ def find_names(names: Sequence[str], wanted: Mapping[str, Sequence[str]], kind: 
         own = [name for name in _own_names(kind, target) if name in normal]
         there = [name for one in own[:1] or accepted for name in normal.get(one, [])]
         if target in ("price", "size", "usd") and len(there) > 1:
-            raise ValueError(f"columns {' and '.join(map(repr, there))} both mean {target}: keep one")
+            raise TableError(f"columns {' and '.join(map(repr, there))} both mean {target}: keep one")
         if there:
             found[target] = there[0]
+    if "market" not in found and "market" in wanted and "s" in normal and found.get("side") != normal["s"][0]:
+        found["market"] = normal["s"][0]
     return found
 
 
 def _own_names(kind: Venue, target: str) -> tuple[str, ...]:
     """The names that go before the usual ones."""
     own = kind.names.get(target, ())
-    return (BASE_SIZE, *own) if target == "size" else own
+    return (*BASE_SIZES, *own) if target == "size" else own
 
 
-@lru_cache(1000)
-def counts_quote(venue: str, names: tuple[str, ...], size_name: str, market: str) -> bool:
-    """Whether a venue's sizes are units of the quote currency, not of the base; fails if they are contracts."""
-    kind = VENUES.get(venue, USUAL)
+@lru_cache(4096)
+def counts_quote(named: Named, names: tuple[str, ...], size_name: str, market: str, signed: bool = False) -> bool:
+    """Whether a venue's sizes are units of the quote currency, not of the base; fails where that cannot be told.
+
+    signed   whether sizes carry the side as their sign, as only contracts do where both kinds are traded
+    """
+    kind = named.venue
     if normal_name(size_name) in _own_names(kind, "size"):
         return False
+    said = market_of(market)
     if kind.by_market and not market:
-        needed_name({}, names, NAMES, "market")
+        needed_name({}, names, TRADE_NAMES, "market")
+    what = market or "these trades"
+    unit = f"give sizes in base units, named {BASE_SIZE}"
+    if "option" in (said.kind, named.kind):
+        raise ValueError(f"{size_name}: {what} is an option, whose price is not the coin's")
     shape = f"{','.join(map(normal_name, names))} {market.upper()}"
-    if kind.contracts is not None and re.search(kind.contracts, shape):
+    counted = kind.contracts is not None and re.search(kind.contracts, shape) is not None
+    form = _form(named, market, signed and kind.linear == "contracts")
+    count = "contracts" if counted else "base" if form in ("", "spot") else getattr(kind, form, "unsaid")
+    if count == "contracts":
         raise ValueError(
-            f"{size_name}: {venue} counts {market or 'these trades'} in contracts, and nothing says how large one is: "
-            f"give sizes in base units, named {BASE_SIZE}"
+            f"{size_name}: {named.name} counts {what} in contracts, and nothing says how large one is: {unit}"
         )
-    return kind.inverse is not None and re.search(kind.inverse, market.upper()) is not None
+    if count == "unsaid":
+        whose = f" at {named.name}" if named.name else ""
+        raise ValueError(
+            f"{size_name}: {what} looks like a derivative, and nothing says what one of its sizes counts{whose}: {unit}"
+        )
+    return bool(count == "quote")
 
 
-def coin_of(symbol: str) -> str:
-    """The coin of a market's name: BTC of BTCUSDT, BTC-USD, BTC/USDT:USDT, XBTUSD and BTC-PERP."""
-    name = symbol.upper().split(":")[0]
-    for mark in "-/_":
-        if mark in name:
-            name = name.split(mark)[0]
-            break
-    else:
-        quotes = ("USDT", "USDC", "BUSD", "FDUSD", "USD", "EUR", "PERP")
-        name = next((name.removesuffix(quote) for quote in quotes if name.endswith(quote) and name != quote), name)
-    return "BTC" if name == "XBT" else name
+def _form(named: Named, market: str, derivative: bool) -> Kind:
+    """Whether a market is linear or inverse; "" or spot if it is no derivative."""
+    venue, (_, quote, kind) = named.venue, market_of(market)
+    if kind in ("linear", "inverse"):
+        return kind
+    looks = venue.derivatives is not None and re.search(venue.derivatives, market.upper()) is not None
+    if kind != "derivative":
+        if kind == "spot" or named.kind == "spot" or not (derivative or looks or named.kind):
+            return "spot"
+        if named.kind == "derivative" and not market:
+            return venue.bare
+    if quote == "USD":
+        return venue.usd if named.kind != "linear" else "linear"
+    if quote == "":
+        return named.kind if named.kind in ("linear", "inverse") else venue.bare
+    return "linear"

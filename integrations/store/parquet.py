@@ -114,7 +114,8 @@ def in_order(table: pa.Table, key: Sequence[str]) -> pa.Table:
 def _sortable(column: pa.ChunkedArray) -> np.ndarray:
     """Whole numbers where a column of text is of them throughout, else the text."""
     try:
-        return column.cast(pa.int64()).to_numpy()
+        numbers: np.ndarray = column.cast(pa.int64()).to_numpy()
+        return numbers
     except pa.ArrowInvalid:
         return np.array(column.to_pylist(), object)
 

@@ -9,7 +9,7 @@ import pandas as pd
 
 from liquidator_core import Params, fold, new_signals, new_state
 from liquidator_core.alignment import overlap, share
-from liquidator_core.timeframes import TIMEFRAMES, bar_spans, timeframe_ms, to_timeframe
+from liquidator_core.timeframes import TIMEFRAMES, bar_spans, step_ms, timeframe_ms, to_timeframe
 from liquidator_core.zones import zones_of
 
 from ..market.candles import Candles, Columns, OnBad
@@ -19,7 +19,7 @@ from .checked import KINDS, checked_bars
 def alignment_columns(
     candles: Candles, timeframes: Sequence[str], params: Params | None = None, on_bad: OnBad = "raise"
 ) -> pd.DataFrame:
-    """How far higher timeframes agree with the nearest zones of every candle, as a strategy could know it.
+    """Candles to a frame of how far higher timeframes agree with their nearest zones, as a strategy could know it.
 
     candles     as for ``bars_from_frame``, of one timeframe that fits into all the others
     timeframes  higher ones, at least one
@@ -31,11 +31,15 @@ def alignment_columns(
     bars.
     A row depends on the last ``memory + 2`` bars of the longest timeframe. Raises as ``bars_from_frame`` and
     ``liquidator_core.timeframes.to_timeframe``. Cost: that of ``fold`` and some 30 us a bar of each timeframe.
+
+    >>> small = Params(ledger_bars=47, flow_bars=24, zone_bars=48)
+    >>> list(alignment_columns(bars, ["4h"], small).tail(1).round().iloc[0])
+    [0.0, 0.0]
     """
     bars, params = checked_bars(candles, params, None, on_bad)
     if isinstance(timeframes, str) or len(timeframes) == 0:
         raise ValueError(f"timeframes must be at least one of {', '.join(TIMEFRAMES)} in a list, got {timeframes!r}")
-    step = int(np.diff(bars["time"]).min()) if len(bars) > 1 else 0
+    step = step_ms(bars["time"])
     record = params.to_record()
     signals = new_signals(len(bars))
     fold(new_state(record), record, bars, signals)

@@ -57,6 +57,11 @@ def bars_with_marks(bars: np.ndarray, marks: pd.DataFrame) -> np.ndarray:
             are of no account. The core leaves a mark only from row ``flow_bars`` on and where ATR is known.
 
     Returns a (n,) BAR copy. Raises ValueError for a mark that fits no bar. Cost: one copy.
+
+    >>> real = marks_frame(bars)
+    >>> marked = bars_with_marks(bars, real)
+    >>> int((marked["liq_long_usd"] > 0).sum()) == int((real["side"] == "long").sum())
+    True
     """
     time, side, price, usd = _marks_of_frame(marks)
     inside = (time >= bars["time"][0]) & (time <= bars["time"][-1])
@@ -89,7 +94,11 @@ def bars_with_flow(
 
 
 def marks_params(params: Params) -> Params:
-    """These Params for ``bars_with_marks``: every forced flow is an event."""
+    """These Params for ``bars_with_marks``: every forced flow is an event.
+
+    >>> marks_params(Params(zone_bars=96)).event_mult, marks_params(Params(zone_bars=96)).zone_bars
+    (0.0, 96)
+    """
     return dataclasses.replace(params, event_mult=0.0, event_share=0.0)
 
 

@@ -15,6 +15,9 @@ def compute_atr(candles: pd.DataFrame, per: int = 14) -> pd.Series:
     ``(previous * (per - 1) + true range) / per`` (Wilder 1978). A row with a NaN has none and leaves the average as it
     was, as if it were not there. Returns float64 with the candles' index; NaN before. Raises ValueError for missing
     columns and a ``per`` that is no whole number from 2 on.
+
+    >>> compute_atr(candles).tail(2).round(2).tolist()
+    [79.71, 78.39]
     """
     if isinstance(per, bool) or not isinstance(per, (int, np.integer)) or per < 2:
         raise ValueError(f"per must be a whole number of bars, 2 or more, got {per!r}")
@@ -39,6 +42,9 @@ def compute_vwap(
 
     A row whose price or volume is NaN counts for nothing. Returns float64 with the candles' index; NaN where there was
     no volume. Raises ValueError for missing columns and a ``period`` that is no whole number from 1 on.
+
+    >>> compute_vwap(candles, period=24).tail(2).round(2).tolist()
+    [7313.15, 7313.46]
     """
     if period is not None and (isinstance(period, bool) or not isinstance(period, (int, np.integer)) or period < 1):
         raise ValueError(f"period must be None or a whole number of bars, 1 or more, got {period!r}")

@@ -36,6 +36,10 @@ def signal_columns(
     ``params.memory - 1`` rows are NaN and 0; a row depends on the ``memory`` candles up to it. Raises as
     ``bars_from_frame``. Warns (UserWarning, once a process) of Params such as ``use_funding`` that ask for a feed which
     the candles do not have. Cost: that of ``fold``, about 1 us a candle, divided by the processors for long series.
+
+    >>> columns = signal_columns(candles)
+    >>> columns[["support", "resistance"]].tail(1).round(1).values.tolist()
+    [[7268.2, 7330.5]]
     """
     rows, params = checked_rows(candles, params, marks, on_bad, market)
     index = candles.index if isinstance(candles, pd.DataFrame) else pd.RangeIndex(len(rows["time"]))

@@ -25,6 +25,9 @@ def zones_frame(
 
     ``attrs`` hold ``bars_seen``, the number of candles, and ``warm``, whether these were at least ``params.memory``.
     Arguments and errors as for ``signal_columns``. Cost: that of reading the candles; the last ``memory`` are folded.
+
+    >>> zones_frame(candles)[["kind", "quality_label", "touches"]].head(2).values.tolist()
+    [['support', 'weak', 0], ['support', 'medium', 1]]
     """
     bars, params = checked_bars(candles, params, marks, on_bad)
     state, record = _state_after(bars, params)
@@ -35,6 +38,9 @@ def levels_frame(candles: Candles, params: Params | None = None, on_bad: OnBad =
     """The levels as of the last candle, upwards by price: see ``levels_to_frame`` for the columns.
 
     ``attrs``, arguments, errors and cost as for ``zones_frame``.
+
+    >>> levels_frame(candles)[["side", "kind"]].iloc[[0, -1]].values.tolist()
+    [['long', 'support'], ['short', 'resistance']]
     """
     bars, params = checked_bars(candles, params, None, on_bad)
     state, record = _state_after(bars, params)
@@ -49,6 +55,9 @@ def zones_to_frame(zones: np.ndarray, close: float) -> pd.DataFrame:
     ``birth`` and ``last_time`` are datetime64[ms, UTC], ``side`` is categorical "long" or "short" (who was liquidated),
     ``quality_label`` ordered categorical weak < medium < strong, ``kind`` categorical "support" (price at or below the
     close) or "resistance". The types are the same for no zones.
+
+    >>> zones_to_frame(np.zeros(1, ZONE), close=1.0)[["side", "quality_label", "kind"]].values.tolist()
+    [['long', 'weak', 'support']]
     """
     columns = {name: zones[name] for name in ZONE.names or ()}
     columns |= {name: datetimes(zones[name]) for name in ("birth", "last_time")}
@@ -59,7 +68,11 @@ def zones_to_frame(zones: np.ndarray, close: float) -> pd.DataFrame:
 
 
 def levels_to_frame(levels: np.ndarray, close: float) -> pd.DataFrame:
-    """A (n,) LEVEL array as a frame: its fields in order, then ``kind``; categorical as in ``zones_to_frame``."""
+    """A (n,) LEVEL array as a frame: its fields in order, then ``kind``; categorical as in ``zones_to_frame``.
+
+    >>> levels_to_frame(np.zeros(1, LEVEL), close=1.0)[["side", "kind"]].values.tolist()
+    [['long', 'support']]
+    """
     columns = {name: levels[name] for name in LEVEL.names or ()}
     columns["side"] = category(levels["side"], SIDE_NAMES)
     columns["kind"] = _kind(levels["price"], close)
@@ -83,6 +96,9 @@ def marks_frame(candles: Candles, params: Params | None = None, on_bad: OnBad = 
 
     Marks of a row below ``ledger_bars + flow_bars`` were made while the ledger was still filling. Arguments and errors
     as for ``signal_columns``. Cost: that of ``fold`` and some 60 us a mark.
+
+    >>> marks_frame(candles)[["row", "side", "touches"]].tail(1).values.tolist()
+    [[1490, 'long', 1]]
     """
     bars, params = checked_bars(candles, params, None, on_bad)
     return _marks_to_frame(every_mark(bars, params), len(bars), params)
@@ -148,10 +164,22 @@ def _kind(prices: np.ndarray, close: float) -> pd.Categorical:
     return category(np.where(np.isnan(close), -1, prices > close), KINDS)
 
 
+def zone_runs(low: np.ndarray, high: np.ndarray) -> list[tuple[int, int]]:
+    """(first row, row after the last) of each run of rows with one and the same zone, given its edges, each (n,)."""
+    starts = np.ones(len(low), np.bool_)
+    starts[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
+    first = np.flatnonzero(starts & (low == low)).tolist()
+    edges = np.append(np.flatnonzero(starts), len(low))
+    return list(zip(first, edges[np.searchsorted(edges, first, side="right")].tolist(), strict=True))
+
+
 def zone_rows_to_frame(rows: Sequence[Mapping[str, Any]], more: Mapping[str, Any] | None = None) -> pd.DataFrame:
     """Rows of ``zone_schema.COLUMNS`` as a frame of these columns and types, whatever the number of rows.
 
     more   further columns, name -> (kind, what it is), as in ``COLUMNS``
+
+    >>> zone_rows_to_frame([]).shape == (0, len(COLUMNS))
+    True
     """
     columns: dict[str, Any] = {}
     for name, (kind, _) in {**COLUMNS, **(more or {})}.items():
@@ -169,13 +197,23 @@ def zone_rows_to_frame(rows: Sequence[Mapping[str, Any]], more: Mapping[str, Any
 
 
 def zone_dicts(zones: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a frame of zones as plain mappings."""
+    """The rows of a frame of zones as plain mappings.
+
+    >>> zone_dicts(pd.DataFrame({"price_mean": [9000.0], "total_usd": [1e6]}))
+    [{'price_mean': 9000.0, 'total_usd': 1000000.0}]
+    """
     rows: list[dict[str, Any]] = zones.to_dict("records")
     return rows
 
 
 def check_zones(zones: Any) -> pd.DataFrame:
-    """Raise unless ``zones`` is a frame of zones, as from ``Liquidator.compute_zones``."""
+    """The frame of zones given, as from ``Liquidator.compute_zones``; TypeError or ValueError for anything else.
+
+    >>> check_zones(pd.DataFrame({"price": [9000.0]}))
+    Traceback (most recent call last):
+        ...
+    ValueError: zones lack price_mean, total_usd: found columns 'price'
+    """
     if not isinstance(zones, pd.DataFrame):
         raise TypeError(f"zones must be a frame as from compute_zones(), got {type(zones).__name__}")
     missing = [name for name in ("price_mean", "total_usd") if name not in zones.columns]
@@ -185,5 +223,9 @@ def check_zones(zones: Any) -> pd.DataFrame:
 
 
 def grid_frame(usd: np.ndarray, price: np.ndarray, time_ms: np.ndarray) -> pd.DataFrame:
-    """(p, t) USD as a frame, its index the prices and its columns the times (UTC)."""
+    """(p, t) USD as a frame, its index the prices and its columns the times (UTC).
+
+    >>> grid_frame(np.ones((1, 2)), np.array([9000.0]), np.array([0, 3_600_000])).shape
+    (1, 2)
+    """
     return pd.DataFrame(usd, index=pd.Index(price, name="price"), columns=datetimes(time_ms))

@@ -16,6 +16,11 @@ __all__ = ["ZoneExit", "ZoneFade", "ZoneJoin", "ZoneScale", "ZoneStrategy", "for
 
 
 def for_module(library: ModuleType) -> ModuleType:
-    """This package with another library in backtrader's place: see ``liquidator_integrations.for_backtrader``."""
+    """This package with another library in backtrader's place: see ``liquidator_integrations.for_backtrader``.
+
+    >>> import backtrader
+    >>> for_module(backtrader).ZoneFade is ZoneFade
+    True
+    """
     remade = lz.for_module(library)
     return lz.remake(sys.modules[__name__], library.__name__, bt=library, lz=remade)

@@ -22,7 +22,7 @@ class TradedZones(lz.LiquidationZones):
 
 
 class ZoneStrategy(bt.Strategy):
-    """Enters where a subclass says, with a stop for each entry, and leaves when the zone ahead is touched.
+    """A strategy that enters where a subclass says, with a stop for each entry, and leaves at the zone ahead.
 
     A subclass has ``look_for_entry``, called at the close of each bar of the first feed, which calls ``enter``.
 
@@ -45,6 +45,13 @@ class ZoneStrategy(bt.Strategy):
 
     ``zones`` is a LiquidationZones with some lines more. Acts on closed bars of the first feed: for larger bars
     resample, a replayed feed raises ValueError.
+
+    >>> class Joins(ZoneStrategy):
+    ...     def look_for_entry(self):
+    ...         if not self.position:
+    ...             self.enter(self.zones.join[0], self.zones.join_low[0], self.zones.join_high[0])
+    >>> len(backtest(bars, Joins).trades) > 0
+    True
     """
 
     params = (

@@ -13,13 +13,17 @@ __all__ = ["ZoneExit"]
 
 
 class ZoneExit(ZoneFade):
-    """Fades zones, and takes profit by a limit order at the near edge of the opposite zone, moved as that moves.
+    """A strategy that fades zones and takes profit by a limit order at the near edge of the opposite one, as it moves.
 
     The order is placed at the close of the bar of the entry's fill. A bar that reaches both stop and target counts as
     stopped. While there is no opposite zone the last target stays. What is left of one that is filled in part leaves at
     the next open.
 
     Params: see ``ZoneFade``.
+
+    >>> result = backtest(bars, ZoneExit)
+    >>> len(result.trades), round(result.total_return, 3)
+    (72, -0.015)
     """
 
     def __init__(self, **unknown: Any) -> None:

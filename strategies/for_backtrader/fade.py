@@ -15,7 +15,7 @@ __all__ = ["ZoneFade", "run_fade"]
 
 
 class ZoneFade(ZoneStrategy):
-    """Enters at the near edge of a zone that was touched and held the close; one position at a time.
+    """A strategy that enters at the near edge of a zone that was touched and held the close; one position at a time.
 
     When ``fade`` is +1 (long) or -1 (short), flat, and no order waits: a limit order at the zone's near edge, which is
     filled at the next open if that is better, and called off after ``entry_bars`` bars.
@@ -24,6 +24,10 @@ class ZoneFade(ZoneStrategy):
 
       - ``entry_bars`` (default: ``3``): bars that the limit order waits; 0 = no limit, at the next open
       - the others, stop, size and exit: see ``ZoneStrategy``
+
+    >>> result = backtest(bars, ZoneFade)
+    >>> len(result.trades), round(result.total_return, 3)
+    (45, 0.17)
     """
 
     params = (("entry_bars", 3),)
@@ -58,5 +62,9 @@ def run_fade(
     commission: float = 0.0004,
     **strategy_kwargs: Any,
 ) -> lz.Result:
-    """Backtest ZoneFade on a BAR array; ``strategy_kwargs`` are its params. See ``backtest``."""
+    """Bars to the ``Result`` of ZoneFade; ``strategy_kwargs`` are its params. See ``backtest``.
+
+    >>> run_fade(bars, cash=1000.0).cash
+    1000.0
+    """
     return lz.backtest(bars, ZoneFade, params, cash, commission, **strategy_kwargs)

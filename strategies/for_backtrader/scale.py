@@ -10,7 +10,7 @@ __all__ = ["ZoneScale"]
 
 
 class ZoneScale(ZoneFade):
-    """Fades zones, and adds at every further fade in the direction of the position, each time with a stop of its own.
+    """A strategy that fades zones and adds at every further fade of the position's side, each time with a stop.
 
     A zone that fades again is added at again. Every entry risks ``risk_share`` anew. Leaves all at once when the zone
     ahead is touched.
@@ -19,6 +19,10 @@ class ZoneScale(ZoneFade):
 
       - ``max_adds`` (default: ``3``): how often a position is added to
       - the others: see ``ZoneFade``
+
+    >>> result = backtest(bars, ZoneScale)
+    >>> len(result.trades), round(result.total_return, 3)
+    (46, 0.128)
     """
 
     params = (("max_adds", 3),)

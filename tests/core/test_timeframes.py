@@ -10,9 +10,14 @@ import pytest
 
 from liquidator_core import BAR, ZONE
 from liquidator_core.alignment import alignment, overlap, share
-from liquidator_core.timeframes import TIMEFRAMES, bar_spans, timeframe_ms, to_timeframe
+from liquidator_core.timeframes import TIMEFRAMES, bar_spans, step_ms, timeframe_ms, to_timeframe
 
 HOUR = 3_600_000
+
+
+@pytest.mark.parametrize(("time", "step"), [([], 0), ([5], 0), ([0, HOUR], HOUR), ([0, 3 * HOUR, 4 * HOUR], HOUR)])
+def test_the_step_of_bars_is_the_shortest_one(time, step):
+    assert step_ms(np.array(time, np.int64)) == step
 
 
 def ms(*moment: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
@@ -10,9 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from golden_vectors import read_params
+from places import GOLDEN, ROOT
 
 import liquidator_core
-from liquidator_core import Params, fold, new_signals, new_state
+from liquidator_core import Params, fold, layout, new_signals, new_state, tape
 from liquidator_core.zones import marks_of, zones_of
 
 PACKAGE = Path(liquidator_core.__file__).parent
@@ -98,6 +101,40 @@ def test_without_numba_nothing_raises_where_compiled_code_would_not(tmp_path, sh
     fold(new_state(record), record, bars, compiled)
     _, out = run(tmp_path, bars, NUMBA_DISABLE_JIT="1")
     assert out.tobytes() == compiled.tobytes()
+
+
+def run_tests(*names: str) -> None:
+    """Run tests in a process of its own that compiles nothing."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-n", "0", "-p", "no:cacheprovider", "-m", "slow or not slow", *names],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1"}, capture_output=True, text=True, cwd=ROOT, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr
+
+
+def test_the_golden_vectors_of_the_shortest_memory_hold_without_numba():
+    shortest = min(read_params(path.parent).memory for path in GOLDEN.glob("*/rows.csv"))
+    names = [path.parent.name for path in GOLDEN.glob("*/rows.csv") if read_params(path.parent).memory == shortest]
+    assert len(names) >= 3
+    file = "tests/core/test_golden.py::test_the_"
+    run_tests(f"{file}tape_passes", *(f"{file}engine_passes[{name}]" for name in names))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tests", ["core/test_golden.py", "core/test_tape.py", "liquidator"])
+def test_whole_suites_pass_without_numba(tests):
+    run_tests(f"tests/{tests}")
+
+
+def test_no_field_is_read_by_a_name_that_numpy_has_taken():
+    """Where nothing is compiled, fields are attributes of NumPy's own classes, whose ``size`` is another."""
+    taken = {name for name in dir(np.recarray) + dir(np.record) if not name.startswith("_")}
+    dtypes = [value for value in {**vars(layout), **vars(tape)}.values() if isinstance(value, np.dtype)]
+    fields = {name for dtype in [*dtypes, layout.state_dtype(256)] for name in dtype.names}
+    assert fields & taken == {"size"}
+    for source in PACKAGE.glob("*.py"):
+        for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+            assert not (isinstance(node, ast.Attribute) and node.attr == "size"), f"{source.name}:{node.lineno}"
 
 
 @pytest.mark.slow

@@ -9,6 +9,8 @@ import runpy
 import sys
 from pathlib import Path
 
+from liquidator_core._suggest import suggestion
+
 FOLDER = Path(__file__).parent
 NAMES = sorted(path.stem for path in FOLDER.glob("*.py") if not path.stem.startswith("_"))
 
@@ -21,9 +23,9 @@ def run(name: str, arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(1, str(FOLDER.parent / "helpers"))
+    sys.path[1:1] = [str(FOLDER.parent / "helpers"), str(FOLDER.parent / "evidence")]
     chosen, *arguments = sys.argv[1:] or [""]
     if chosen and chosen not in NAMES:
-        raise SystemExit(f"no script {chosen!r}: choose one of {', '.join(NAMES)}")
+        raise SystemExit(f"no script {chosen!r}{suggestion(chosen, NAMES)}; there are {', '.join(NAMES)}")
     for each in [chosen] if chosen else NAMES:
         run(each, arguments)

@@ -383,7 +383,7 @@ class TestTwin:
     @pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data")
     def test_zones_of_real_trades_are_those_of_the_naive_twin(self):
         table = pq.read_table(SHARED / "hyperliquid_btc_trades_3d.parquet").slice(0, 150_000)
-        trades = np.concatenate([part.trades for part in read_trades(table, "BTC")])
+        trades = np.concatenate([part.trades for part in read_trades(table).parts])
         params = made_bars.small_params(event_mult=3.0, zone_bars=200, break_atr=2.0)
         assert self.check(trades, params) > 1
 

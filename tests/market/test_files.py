@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from liquidator_core import TRADE
 from liquidator_integrations.frames import bars_from_frame
 from liquidator_integrations.market.files import read_candles_or_trades, read_liquidations
+from liquidator_integrations.market.names import MARKET_NAMES
 from liquidator_integrations.market.trades import trades_from_table
 
 START = 1_672_531_200_000  # 2023-01-01
@@ -249,6 +251,13 @@ class TestTradeFiles:
         assert kind == "trades"
         assert trades_from_table(table).tolist() == TRADES.tolist()
 
+    @pytest.mark.parametrize("name", MARKET_NAMES)
+    def test_several_markets_under_any_name(self, tmp_path: Path, name: str) -> None:
+        table = pa.table({**columns(), name: ["BTC-USDT", "ETH-USDT"]})
+        pa.parquet.write_table(table, tmp_path / "a.parquet")
+        with pytest.raises(ValueError, match=rf"column '{name}' holds several markets \(BTC-USDT, ETH-USDT\)"):
+            read_candles_or_trades(tmp_path / "a.parquet")
+
     def test_several_markets(self, tmp_path: Path) -> None:
         path = put(tmp_path / "a.csv.gz", gzip.compress(TARDIS.format("ETHUSDT").encode()))
         message = f"{path}: column 'symbol' holds several markets (BTCUSDT, ETHUSDT): write one file for each"
@@ -392,19 +401,19 @@ class TestTrades:
                 "row 0, time: found 1, allowed ms since the epoch, from 1973-03-03 on [1e11, 1e14)",
             ),
             (
-                named(price="rate"),
+                named(price="worth"),
                 ValueError,
-                "missing column for price: found 'time', 'rate', 'size', 'side'; "
+                "missing column for price: found 'time', 'worth', 'size', 'side'; "
                 "accepted names (any case): price, px, p",
             ),
-            ({**columns(), "Price": [1, 2]}, ValueError, "columns 'Price' and 'price' both mean price: keep one"),
+            ({**columns(), "Price": [1, 2]}, ValueError, "columns 'price' and 'Price' both mean price: keep one"),
             ({**columns(), "qty": [1, 2]}, ValueError, "columns 'size' and 'qty' both mean size: keep one"),
             (columns(time=[], price=[], size=[], side=[]), ValueError, "no trades: the table has no rows"),
             (TRADES[:0], ValueError, "no trades: the table has no rows"),
-            ("trades.csv", TypeError, "trades cannot be read as columns, got str"),
-            ([1, 2], TypeError, "trades cannot be read as columns, got list"),
-            (columns(price=[1.0, "x"]), TypeError, "trades cannot be read as columns, got dict"),
-            (np.zeros(3), TypeError, "trades as an array must be of dtype TRADE, got float64"),
+            ("trades.csv", TypeError, "expected rows with names, columns or a table, got str"),
+            ([1, 2], TypeError, "row 0: found 1, allowed a mapping"),
+            (columns(price=[1.0, "x"]), TypeError, "row 1, price: found 'x', allowed one type throughout"),
+            (np.zeros(3), TypeError, "row 0: found np.float64(0.0), allowed a mapping"),
             (
                 np.array([(START // 1000, 1.0, 1.0, 1)], TRADE),
                 ValueError,
