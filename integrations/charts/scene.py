@@ -245,7 +245,7 @@ def make_scene(
     72  short        3   None
     """
     bars = bars_from_frame(bars) if len(bars) else np.zeros(0, BAR)
-    params = params or Params()
+    params = Params() if params is None else params
     if not isinstance(params, Params):
         raise TypeError(f"params must be Params or None, got {type(params).__name__}")
     warn_of_idle_switches(bars, params)
