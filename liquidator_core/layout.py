@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 VERSION = "0.1.0"
-SCHEMA = 1  # of SIGNAL, ZONE, LEVEL and of saved states
+SCHEMA = 2  # of SIGNAL, ZONE, LEVEL and of saved states
 
 LONG = 0  # the side that is liquidated when price falls
 SHORT = 1  # the side that is liquidated when price rises

@@ -26,8 +26,8 @@ from ._jit import kernel, rare_kernel
 from .layout import BINS, BLOCK, BUCKET, LEFT_BEHIND, LONG, SHORT, Index, Record
 
 _RING = BINS - 1
-_LOTS_LOG2 = 44
-_LEAST_LOG2 = 1074  # of the smallest float
+LOTS_LOG2 = 44
+LEAST_LOG2 = 1074  # of the smallest float
 
 
 @kernel
@@ -57,7 +57,7 @@ def _set_open(s: Record, p: Record, side: int, slot: int, positions: int) -> Non
 @kernel
 def _bucket(mass: float) -> int:
     """Masses within a factor of 256 of each other share a bucket."""
-    return (math.frexp(mass)[1] + _LEAST_LOG2) // BUCKET
+    return (math.frexp(mass)[1] + LEAST_LOG2) // BUCKET
 
 
 @kernel
@@ -194,7 +194,7 @@ def weigh_all(s: Record, p: Record) -> None:
     while bucket > 0 and s.buckets[bucket] == 0:
         bucket -= 1
     s.top_bucket = bucket
-    s.lots_a_unit = math.ldexp(1.0, min(_LOTS_LOG2 + _LEAST_LOG2 - BUCKET * (bucket + 1), 1000))
+    s.lots_a_unit = math.ldexp(1.0, min(LOTS_LOG2 + LEAST_LOG2 - BUCKET * (bucket + 1), 1000))
     s.lots[:] = 0
     s.open_lots[:] = 0
     for slot in range(p.ledger_bars + 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 
@@ -10,6 +11,7 @@ import numpy as np
 from ._atomic import replacing
 from .layout import PARAMS, SCHEMA, SHORT, SIGNAL, SIZES, state_dtype
 from .params import Params
+from .state_check import faults
 
 
 def new_state(params: Params | np.ndarray) -> np.ndarray:
@@ -60,7 +62,9 @@ def copy_state(state: np.ndarray) -> np.ndarray:
 
 
 def save_state(state: np.ndarray, path: str | os.PathLike[str]) -> None:
-    """A state to a ``.npy`` file that describes itself; a file of that name is replaced whole or not at all.
+    """A state to a ``.npy`` file that describes itself, with the SHA-256 of all of it behind.
+
+    A file of that name is replaced whole or not at all.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -71,14 +75,19 @@ def save_state(state: np.ndarray, path: str | os.PathLike[str]) -> None:
     if _known_dtype(state) is None or state.shape != (1,):
         found = f"an array of shape {state.shape}" if isinstance(state, np.ndarray) else type(state).__name__
         raise TypeError(f"state must be one from new_state(params) or load_state(path), got {found}")
+    stream = io.BytesIO()
+    np.save(stream, np.asarray(state), allow_pickle=False)
     with replacing(path) as file:
-        np.save(file, np.asarray(state), allow_pickle=False)
+        file.write(stream.getvalue())
+        file.write(hashlib.sha256(stream.getvalue()).digest())
 
 
 def load_state(path: str | os.PathLike[str], params: Params | np.ndarray | None = None) -> np.ndarray:
     """The (1,) state in a file that ``save_state`` wrote; with ``params``, checked to be made for them.
 
-    Raises ValueError for a file cut short, of another schema, or made for other Params.
+    Raises ValueError, and nothing else, for a file that was cut short or changed, of another schema, made for other
+    Params, or whose places and counters are none that the engine could go on from. Nothing in a file is run. Cost: that
+    of the file's length.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -92,27 +101,44 @@ def load_state(path: str | os.PathLike[str], params: Params | np.ndarray | None 
         content = file.read()
     if not content.startswith(np.lib.format.MAGIC_PREFIX):
         raise ValueError(f"{path}: not a state file: expected what save_state writes")
-    stream = io.BytesIO(content)
-    try:
-        state = np.load(stream, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise ValueError(f"{path}: the state file is cut short or damaged: {error}") from None
-    if stream.read(1):
-        raise ValueError(f"{path}: the state file goes on behind its end")
-    if state.dtype.names is None or "schema" not in state.dtype.names or state.shape != (1,):
-        raise ValueError(f"{path}: not a state file: found an array of {str(state.dtype)[:60]} and shape {state.shape}")
+    dtype, shape, start = _read_header(path, content)
+    if dtype.names is None or "schema" not in dtype.names or shape != (1,):
+        raise ValueError(f"{path}: not a state file: found an array of {str(dtype)[:60]} and shape {shape}")
+    end = start + dtype.itemsize
+    if len(content) < end or dtype.hasobject:
+        raise ValueError(f"{path}: the state file is cut short or damaged")
+    state = np.frombuffer(bytearray(content[start:end]), dtype)
     if int(state["schema"][0]) != SCHEMA:
         raise ValueError(
             f"{path}: the state has schema {int(state['schema'][0])}, this version reads schema {SCHEMA}: "
             "fold the last `memory` bars into a new state instead"
         )
-    dtype = _known_dtype(state)
-    if dtype is None:
+    digest = hashlib.sha256(content[:end]).digest()
+    if len(content) > end + len(digest):
+        raise ValueError(f"{path}: the state file goes on behind its end")
+    if content[end:] != digest:
+        raise ValueError(f"{path}: the state file is cut short or damaged: its SHA-256 is another")
+    known = _known_dtype(state)
+    if known is None:
         raise ValueError(f"{path}: the state's layout is not this version's, although its schema is {SCHEMA}")
-    if params is not None and state["digest"][0] != record_of(params)["digest"][0]:
+    loaded: np.ndarray = state.view(known)
+    for fault in faults(loaded):
+        raise ValueError(f"{path}: the state is none that the engine could go on from: {fault}")
+    if params is not None and loaded["digest"][0] != record_of(params)["digest"][0]:
         raise ValueError(f"{path}: the state was made for other Params")
-    loaded: np.ndarray = state.view(dtype)
     return loaded
+
+
+def _read_header(path: str | os.PathLike[str], content: bytes) -> tuple[np.dtype, tuple[int, ...], int]:
+    """(dtype, shape, where the data begins) of a ``.npy`` file."""
+    stream = io.BytesIO(content)
+    try:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read(stream)
+    except Exception as error:  # whatever a reader of damaged text may raise
+        raise ValueError(f"{path}: the state file is cut short or damaged: {error!s:.200}") from None
+    return dtype, shape, stream.tell()
 
 
 def attach_state(state: np.ndarray, params: Params | np.ndarray) -> tuple[np.ndarray, np.ndarray]:

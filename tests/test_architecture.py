@@ -44,6 +44,7 @@ LIBRARIES = {
         "exchanges",
         "charts",
         "evidence",
+        "integrations/for_backtrader/audited.py",
         "for_freqtrade",
         "liquidator",
         "strategies",

@@ -7,11 +7,13 @@ import logging
 import os
 import sys
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from liquidator_core._atomic import replacing
 from liquidator_core.zones import QUALITY_LABELS, quality_band
 
 from ..tables.zones import zone_runs
@@ -115,6 +117,40 @@ def figure(
         dragmode="pan",
         legend={"orientation": "h", "y": 1.03, "yanchor": "bottom", "x": 0},
     )
+    return fig
+
+
+def write_html(fig: go.Figure, path: str | os.PathLike[str]) -> Path:
+    """Write a figure as one HTML file that needs no network; whole or not at all. Returns its full path."""
+    target = Path(path).resolve()
+    with replacing(target) as file:
+        file.write(fig.to_html(include_plotlyjs=True, full_html=True).encode())
+    return target
+
+
+def risk_figure(curves: Mapping[str, Mapping[str, Sequence[float]]], title: str) -> go.Figure:
+    """USD that are liquidated if price goes so far, of both sides, with their bands.
+
+    curves   "long" and "short": ``move`` (share of the close), ``expected_usd``, ``low_usd`` and ``high_usd``, and
+             ``rival_usd``, what the move alone says (NaN: not known)
+    """
+    fig = go.Figure()
+    for side, curve in curves.items():
+        colour = SIDE_COLOURS[side]
+        percent = [100.0 * move for move in curve["move"]]
+        edge = {"mode": "lines", "line_width": 0, "hoverinfo": "skip", "showlegend": False}
+        fig.add_scatter(x=percent, y=curve["low_usd"], **edge)
+        fig.add_scatter(x=percent, y=curve["high_usd"], fill="tonexty", fillcolor=faded(colour, 0.2), **edge)
+        line = {"color": colour, "width": 2}
+        fig.add_scatter(x=percent, y=curve["expected_usd"], mode="lines+markers", line=line, name=f"{side}s, 80 % band")
+        if not np.isnan(curve["rival_usd"]).all():
+            dots = {"color": colour, "width": 1, "dash": "dot"}
+            fig.add_scatter(
+                x=percent, y=curve["rival_usd"], mode="lines", line=dots, name=f"{side}s, by the move alone"
+            )
+    fig.update_xaxes(title="if price goes, %", zeroline=True)
+    fig.update_yaxes(title="liquidated, USD", rangemode="tozero")
+    fig.update_layout(template="plotly_white", title=title, height=560, hovermode="x")
     return fig
 
 

@@ -10,7 +10,7 @@ import typer
 
 from liquidator_core import Params
 
-SeedsOption = Annotated[int, typer.Option(min=0, max=1000, help="Placebo runs to set beside the backtest.")]
+SeedsOption = Annotated[int, typer.Option(min=0, max=1000, help="Runs on flipped marks to set beside the backtest.")]
 ParamsOption = Annotated[
     Path | None, typer.Option("--params", help="JSON file of parameters; those left out keep defaults.")
 ]

@@ -12,14 +12,13 @@ import numpy as np
 from ..market.times import ms_of
 from .client import Client, run
 from .feed import Feed, Progress
-from .history import Job, now_ms
+from .history import History, Job, now_ms
 from .venues import module_of
 
 HOUR_MS = 3_600_000
 
 
-def load_recent(
-    into: Any,
+def fetch_recent(
     symbol: str,
     exchange: Any,
     *,
@@ -29,13 +28,11 @@ def load_recent(
     market: str | None,
     store: str | os.PathLike[str] | None,
     progress: Progress | None,
-) -> None:
-    """Fetch the hours before ``until``: candles with open interest and funding where there are any, or all trades.
+    timeframe: str,
+) -> History:
+    """The hours before ``until``: candles with open interest and funding where there are any, or all trades.
 
-    into   what they are given to, by ``update_candles``, ``ingest_funding_rates`` and ``ingest_trades``; candles are of
-           its ``bar``, and its ``coverage`` and ``gaps`` are set
-
-    Other arguments and errors as for ``fetch``. Before trades it prints on standard error how many requests they take.
+    Arguments and errors as for ``fetch``. Before trades it prints on standard error how many requests they take.
     """
     if isinstance(hours, bool) or not isinstance(hours, (int, float)) or not 0 < hours < math.inf:
         raise ValueError(f"hours: found {hours!r}, allowed a number above 0")
@@ -45,15 +42,22 @@ def load_recent(
     kinds = ("trades",) if data == "trades" else ("candles", "open_interest", "funding")
     client = Client(exchange, inline=True)
     since = end - round(hours * HOUR_MS)
-    job = Job(client, symbol, kinds, since, end, into.bar, market, store, progress, kinds[1:])
+    job = Job(client, symbol, kinds, since, end, timeframe, market, store, progress, kinds[1:])
     if data == "trades":
         job.before = _print_estimate
-    history = run(job.run, client.instance)
+    return run(job.run, client.instance)
+
+
+def give(history: History, to: Any) -> None:
+    """Hand what was fetched to an object with ``update_candles``, ``ingest_funding_rates`` and ``ingest_trades``.
+
+    Its ``coverage`` and ``gaps`` are set.
+    """
+    take = {"candles": to.update_candles, "trades": to.ingest_trades}
     for kind, table in history.tables.items():
         if len(table):
-            take = {"candles": into.update_candles, "trades": into.ingest_trades}.get(kind, into.ingest_funding_rates)
-            take(table)
-    into.coverage, into.gaps = history.coverage, history.gaps
+            take.get(kind, to.ingest_funding_rates)(table)
+    to.coverage, to.gaps = history.coverage, history.gaps
 
 
 async def _print_estimate(client: Client, market: Any, since: int, until: int) -> None:

@@ -6,7 +6,7 @@ Sides are the taker's, sizes base coins, times UTC milliseconds. A table says so
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,7 +37,7 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
 KINDS = tuple(COLUMNS)
 _NAME = pa.dictionary(pa.int32(), pa.string())
 _FIRST_MS, _LAST_MS = 10**11, 10**14  # 1973 to 5138: what is no time in ms lies outside
-_TAKER = np.array(["sell", "", "buy"], object)
+_TAKER = {1: "buy", -1: "sell"}
 _WHO = {LONG: "long", SHORT: "short"}
 
 Page = dict[str, Any]
@@ -112,25 +112,14 @@ def candles_of(table: pa.Table, step: int, until: int) -> dict[str, np.ndarray]:
 # From answers to columns ----------------------------------------------------------------------------------------------
 
 
-def numbers(values: Iterable[Any]) -> np.ndarray:
+def numbers(values: Sequence[Any]) -> np.ndarray:
     """Numbers that an answer holds as text or as they are: (n,) float64, each the nearest to its decimal digits."""
-    values = list(values)
-    if values and isinstance(values[0], str):
-        read: np.ndarray = pa.array(values, pa.string()).cast(_NUMBERS).to_numpy()
-        return read
-    return np.array(values, np.float64)
+    return np.fromiter(map(float, values), np.float64, len(values))
 
 
-def whole(values: Iterable[Any]) -> np.ndarray:
+def whole(values: Sequence[Any]) -> np.ndarray:
     """Whole numbers that an answer holds as text or as they are: (n,) int64."""
-    values = list(values)
-    if not values:
-        return np.zeros(0, np.int64)
-    column = (
-        pa.array(values, pa.string()).cast(pa.int64()) if isinstance(values[0], str) else pa.array(values, pa.int64())
-    )
-    read: np.ndarray = column.to_numpy()
-    return read
+    return np.fromiter(map(int, values), np.int64, len(values))
 
 
 def iso_ms(values: Sequence[str]) -> np.ndarray:
@@ -139,17 +128,17 @@ def iso_ms(values: Sequence[str]) -> np.ndarray:
     return ns // 1_000_000
 
 
-def takers(words: Sequence[Any], venue: str = "") -> pa.Array:
+def takers(words: Sequence[Any], venue: str = "") -> list[str]:
     """The side of the taker, ``buy`` or ``sell``, from a venue's words for it. Raises KeyError for another word."""
     kind = VENUES.get(venue)
     meaning = kind.sides if kind is not None and kind.sides is not None else SIDES
-    known = {word: _TAKER[meaning[str(word).lower()] + 1] for word in set(words)}
-    return pa.array([known[word] for word in words], pa.string())
+    known = {word: _TAKER[meaning[str(word).lower()]] for word in set(words)}
+    return [known[word] for word in words]
 
 
-def makers(bought: Sequence[bool]) -> pa.Array:
+def makers(bought: Sequence[bool]) -> list[str]:
     """The side of the taker, from whether the maker bought."""
-    return pc.if_else(pa.array(bought, pa.bool_()), "sell", "buy")
+    return [_TAKER[-1] if one else _TAKER[1] for one in bought]
 
 
 def closed(side: int) -> str:
@@ -179,6 +168,6 @@ def rows_of(answer: Any, *path: str) -> list[Any]:
     return answer
 
 
-def column(rows: Sequence[Any], name: Any, read: Callable[[Iterable[Any]], Any] = numbers) -> Any:
+def column(rows: Sequence[Any], name: Any, read: Callable[[list[Any]], Any] = numbers) -> Any:
     """One field of every row."""
     return read([row[name] for row in rows])

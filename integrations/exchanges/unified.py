@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -37,40 +39,58 @@ def kinds(instance: Any) -> tuple[str, ...]:
     return tuple(kind for kind, method in _METHODS.items() if instance.has.get(method))
 
 
-def _read_trades(feed: Feed, rows: Any) -> dict[str, Any]:
-    price = column(rows, "price", np.array)
+def trade_columns(feed: Feed, rows: Any) -> dict[str, Any]:
+    """The columns of a page of trades."""
+    price = column(rows, "price")
     words = [row["side"] for row in rows]
     page = {"time": column(rows, "timestamp", tables.whole), "price": price}
-    page |= {"side": tables.takers(words), "id": [str(row["id"] or "") for row in rows]}
+    page |= {"side": tables.takers(words), "id": _ids(rows)}
     return page | sized(feed.market, np.array([row["amount"] for row in rows], np.float64), price)
+
+
+def _ids(rows: Any) -> list[str]:
+    """The ids of trades; where a venue gives none, what tells a trade from others of its moment."""
+    seen: Counter[tuple[Any, ...]] = Counter()
+    ids = []
+    for row in rows:
+        what = (row["timestamp"], row["price"], row["amount"], row["side"])
+        seen[what] += 1
+        ids.append(str(row["id"]) if row["id"] else f"{row['side']} {row['amount']} at {row['price']}, {seen[what]}")
+    return ids
 
 
 async def newest(feed: Feed) -> dict[str, Any]:
     """The newest page of trades."""
-    return await feed.ask("fetch_trades", (feed.market["symbol"], None, PAGE), lambda rows: _read_trades(feed, rows))
+    return await feed.ask("fetch_trades", (feed.market["symbol"], None, PAGE), partial(trade_columns, feed))
 
 
 async def trades(feed: Feed) -> None:
-    """Forward by time, from the last trade of a page on: what does not fit into one moment's page is lost."""
-    time, start = feed.since, feed.since
+    """Forward by time, from a page's last trade on: what does not fit into one moment's page is lost."""
+    time = start = feed.since
+    newest_ms: int | None = None
     while time < feed.until:
-        page = await feed.ask(
-            "fetch_trades", (feed.market["symbol"], time, PAGE), lambda rows: _read_trades(feed, rows)
-        )
-        if len(page["time"]) == 0 or page["time"].max() <= time:
+        arguments = (feed.market["symbol"], time, PAGE)
+        page = await feed.ask("fetch_trades", arguments, partial(trade_columns, feed))
+        last = int(page["time"].max()) if len(page["time"]) else None
+        if last is None:
+            time += _HOUR  # venues that look an hour ahead find nothing in a longer silence
+            continue
+        if last <= time and newest_ms is not None:
             break
+        if newest_ms is None and page["time"].min() > feed.since + _HOUR:
+            start = int(page["time"].min()) + 1  # the venue begins later than it was asked to
         feed.take(page)
-        start = int(page["time"].min()) + 1 if time == feed.since and page["time"].min() > time + _HOUR else start
-        time = int(page["time"].max())
-        feed.cover(start, time, "none")
-    if time > feed.since:
-        feed.cover(time, min(feed.until, time + _HOUR), "none", settled=time)
+        feed.cover(start, last, "none")
+        start = max(start, last)
+        time = newest_ms = max(last, time + 1)
+    if newest_ms is not None:
+        feed.cover(start, min(feed.until, start + _HOUR), "none", settled=newest_ms)
 
 
 async def candles(feed: Feed) -> None:
     def read(rows: Any) -> dict[str, Any]:
-        page = {name: column(rows, place, _floats) for place, name in enumerate(("open", "high", "low", "close"), 1)}
-        page |= {"volume": column(rows, 5, _floats), "taker_buy": np.full(len(rows), np.nan)}
+        page = {name: column(rows, place) for place, name in enumerate(("open", "high", "low", "close"), 1)}
+        page |= {"volume": column(rows, 5), "taker_buy": np.full(len(rows), np.nan)}
         return {"time": column(rows, 0, tables.whole), **page}
 
     async def ask(since: int, until: int) -> dict[str, Any]:
@@ -82,7 +102,7 @@ async def candles(feed: Feed) -> None:
 
 async def funding(feed: Feed) -> None:
     def read(rows: Any) -> dict[str, Any]:
-        rate = column(rows, "fundingRate", _floats)
+        rate = column(rows, "fundingRate")
         return {"time": column(rows, "timestamp", tables.whole), "funding_rate": rate}
 
     async def ask(since: int, until: int) -> dict[str, Any]:
@@ -94,7 +114,7 @@ async def funding(feed: Feed) -> None:
 async def open_interest(feed: Feed) -> None:
     def read(rows: Any) -> dict[str, Any]:
         rows = [row for row in rows if row["openInterestAmount"] is not None]
-        amount = column(rows, "openInterestAmount", _floats)
+        amount = column(rows, "openInterestAmount")
         return {"time": column(rows, "timestamp", tables.whole), "open_interest": amount}
 
     async def ask(since: int, until: int) -> dict[str, Any]:
@@ -109,10 +129,10 @@ async def liquidations(feed: Feed) -> None:
         raise ValueError(f"liquidations: what {venue} means by their sides is disputed")
 
     def read(rows: Any) -> dict[str, Any]:
-        price = column(rows, "price", _floats)
+        price = column(rows, "price")
         long = "buy" if venue in POSITION_SIDED else "sell"
         side = [tables.closed(LONG if row["side"] == long else 1 - LONG) for row in rows]
-        worth = sized(feed.market, column(rows, "contracts", _floats), price)
+        worth = sized(feed.market, column(rows, "contracts"), price)
         usd = worth.get("usd", worth["size"] * price)
         return {"time": column(rows, "timestamp", tables.whole), "price": price, "side": side, **worth, "usd": usd}
 
@@ -120,7 +140,3 @@ async def liquidations(feed: Feed) -> None:
         return await feed.ask("fetch_liquidations", (feed.market["symbol"], since, 100), read)
 
     await by_windows(feed, ask, _HOUR, 24, flat=False)
-
-
-def _floats(values: Any) -> np.ndarray:
-    return np.array(list(values), np.float64)

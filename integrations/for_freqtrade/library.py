@@ -1,6 +1,8 @@
 """The one import of freqtrade."""
 
 try:
+    from freqtrade.data.dataprovider import DataProvider
+    from freqtrade.enums import CandleType, RunMode, TradingMode
     from freqtrade.persistence import Trade
     from freqtrade.strategy import (
         CategoricalParameter,
@@ -15,10 +17,14 @@ except ImportError as error:
 
 __all__ = [
     "BaseParameter",
+    "CandleType",
     "CategoricalParameter",
+    "DataProvider",
     "DecimalParameter",
     "IStrategy",
     "IntParameter",
+    "RunMode",
     "Trade",
+    "TradingMode",
     "stoploss_from_absolute",
 ]

@@ -200,7 +200,7 @@ class _TradeReader:
         if reader is None:
             if len(self._readers) > _MOST_READERS:
                 self._readers.clear()
-            reader = self._readers[names] = reader_of(names[2:], venue, convention)
+            reader = self._readers[names] = reader_of(tuple(trade), venue, convention)
         return reader
 
     def read(

@@ -20,6 +20,8 @@ from ..market.columns import Events
 from ..market.messages import moment
 from ..market.sources import Convention
 from ..market.venues import known_venue
+from ..tables import risk
+from ..tables.observed import feed_of_bars
 from ..tables.zones import check_zones, levels_to_frame, zone_dicts
 from . import cascade, saving
 from .events import Callback, EventCallbacks
@@ -61,6 +63,11 @@ class Liquidator(Incoming):
 
     Raises ValueError or TypeError for a value that is not allowed. Memory: batch 32 bytes a trade kept, 32 more if it
     has an id, and 136 a bar; streaming some tens of MB, however long it runs, and the trades of the open bar.
+
+    >>> btc = Liquidator("BTC", bar="1h")
+    >>> btc.update_candles(candles)
+    >>> btc.compute_zones()["kind"].head(2).tolist()
+    ['resistance', 'support']
     """
 
     def __init__(
@@ -141,10 +148,12 @@ class Liquidator(Incoming):
             known_venue(exchange)
             made.ingest_trades(raw_data, venue=exchange)
             return made
-        from ..exchanges.recent import load_recent
+        from ..exchanges.recent import fetch_recent, give
 
         wanted = {"hours": hours, "data": data, "until": until, "market": market, "store": store, "progress": progress}
-        load_recent(made, symbol, exchange, **wanted)
+        history = fetch_recent(symbol, exchange, timeframe=made.bar, **wanted)
+        made = cls(coin_of(history.symbol), **settings)  # PEPE may be traded a thousand at a time, as 1000PEPE
+        give(history, made)
         return made
 
     # Bars and zones ---------------------------------------------------------------------------------------------------
@@ -263,6 +272,14 @@ class Liquidator(Incoming):
         """Where forced closes lie ahead, as of the last bar, upwards by price; see ``frames.levels_to_frame``."""
         engine = self._frames.advanced(self.timeframe)
         return levels_to_frame(levels_of(engine.state, engine.record), float(engine.state["close"][0]))
+
+    def at_risk(self, **asked: Any) -> pd.DataFrame:
+        """USD that are liquidated if price goes somewhere, as of the last hour: ``tables.risk.liquidation_at_risk``.
+
+        asked   ``horizon``, ``moves``, ``feed``, ``market``; what was observed of liquidations is the feed, if anything
+        """
+        bars = self._frames.rows("1h").rows
+        return risk.liquidation_at_risk(bars, observed=feed_of_bars(bars), params=self.params, **asked)
 
     def levels_grid(self, bars: int = 240) -> pd.DataFrame:
         """The ledger ahead of price as a grid for heatmaps: USD by price (index) and bar (columns, their opening).

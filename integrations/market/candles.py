@@ -11,7 +11,7 @@ Candles (called ``candles`` below) are one of:
   (without a zone: UTC), ISO text, or numbers in s, ms, us or ns (told by magnitude, see ``files``). What several of
   these say must agree. Frames of freqtrade, ccxt, backtrader, yfinance (one symbol) and Binance klines are such frames;
 - ccxt's rows ``[ms, open, high, low, close, volume]`` or Binance's klines of twelve, as a list or a 2-D array;
-- a mapping of columns, a list of mappings, or a table with ``to_pandas`` (pyarrow, polars);
+- a mapping of columns, all of one length, a list of mappings, or a table of Arrow (pyarrow, polars, duckdb);
 - a (n,) BAR array, whose times must be ms.
 
 Numbers may be of any numeric, nullable, pyarrow-backed or categorical type, or text that is a number. Unknown is NaN.
@@ -33,9 +33,10 @@ import pyarrow as pa
 from liquidator_core import BAR, Params
 from liquidator_core.bars import mend_noise
 
+from .candle_columns import base_volume, candle_names, is_open, time_places, volume_places
 from .columns import plain
 from .messages import describe_row, fail_row, moment, naming
-from .names import CANDLE_NAMES, CANDLE_TIMES, CCXT_COLUMNS, KLINE_COLUMNS, normal_name
+from .names import CANDLE_NAMES, CANDLE_TIMES, CCXT_COLUMNS, CLOSED_NAMES, KLINE_COLUMNS, normal_name
 from .times import TEXT_ALLOWED, check_ms, check_order, ms_from_numbers, ms_from_text
 
 _LOG = logging.getLogger("liquidator")
@@ -45,7 +46,6 @@ Columns: TypeAlias = dict[str, np.ndarray]  # BAR fields, each (n,)
 Rule: TypeAlias = tuple[str, Callable[[Columns], np.ndarray], str]  # field, which rows are right, what is allowed
 Rows: TypeAlias = np.ndarray | Columns  # checked candles: (n,) BAR, or the fields that are known
 _PRICES = ("open", "high", "low", "close")
-_REQUIRED = (*_PRICES, "volume")
 _UNKNOWN = np.zeros(1, BAR)
 for _field in BAR.names or ():
     _UNKNOWN[_field] = 0 if _field == "time" else np.nan
@@ -87,9 +87,15 @@ def bars_from_frame(candles: Candles, on_bad: OnBad = "raise", market: str = "")
     market    put before what is raised or logged, such as "BTC/USDT 5m"
 
     Allowed: finite prices above 0 with low <= open, close <= high (a price beyond them by less than 1e-9 of itself, the
-    noise of adjusted prices, becomes the high or the low); volume, taker buy volume (at most the volume, give
-    or take a millionth), open interest, forced and large flow not below 0; all but prices may be NaN (unknown); times
-    that rise from row to row. Columns that are left out are NaN.
+    noise of adjusted prices, becomes the high or the low); volume, taker buy volume (at most the volume, give or take a
+    millionth), open interest, forced and large flow not below 0; all but prices may be NaN (unknown), and all four
+    prices together, for candles without trades, which are counted and logged; times that rise from row to row. Columns
+    that are left out are NaN.
+
+    Rows that say that they are open yet (``closed`` or ``confirm`` is false) are left out, and candles that all come
+    newest first are turned round, which is logged. Days and times of day in two columns, date and time, are joined. The
+    volume is the one in base units where names or, of several, prices tell it; a quote volume beside it that is not the
+    volume times a price of the candle, in more than one row of a hundred, is an error: contracts were counted.
 
     Returns (n,) BAR; of a BAR array without a bad row the same memory. Raises ValueError or TypeError that names
     row, field, what was found and what is allowed; for no rows, missing or doubled columns, columns that are no numbers
@@ -99,11 +105,15 @@ def bars_from_frame(candles: Candles, on_bad: OnBad = "raise", market: str = "")
     >>> bars_from_frame(candles).dtype.names[:6]
     ('time', 'open', 'high', 'low', 'close', 'volume')
     """
-    return bars_of(checked_candles(candles, on_bad, market))
+    return bars_of(checked_candles(candles, on_bad, market, as_they_came=True))
 
 
-def checked_candles(candles: Candles, on_bad: OnBad, market: str) -> Rows:
-    """What bars are made of, every row of it checked; arguments and errors as for ``bars_from_frame``."""
+def checked_candles(candles: Candles, on_bad: OnBad, market: str, as_they_came: bool = False) -> Rows:
+    """What bars are made of, every row of it checked; arguments and errors as for ``bars_from_frame``.
+
+    Candles ``as_they_came`` from a venue or a file may be newest first and hold such as are open yet. Others may not,
+    since what is made of them has their rows.
+    """
     if on_bad not in ("raise", "skip"):
         raise ValueError(f"on_bad must be 'raise' or 'skip', got {on_bad!r}")
     with naming(market):
@@ -112,8 +122,29 @@ def checked_candles(candles: Candles, on_bad: OnBad, market: str) -> Rows:
         frame = _as_frame(candles)
         if len(frame) == 0:
             raise ValueError("no candles: the frame is empty (0 rows)")
+        closed = _closed(frame, as_they_came)
+        frame = frame if closed.all() else frame[closed]
         columns, names = _columns_of(frame)
+        time = columns["time"]
+        if as_they_came and len(time) > 1 and (time[1:] < time[:-1]).all():
+            _LOG.warning("%scandles are newest first: turned round", f"{market}: " if market else "")
+            columns = {field: values[::-1] for field, values in columns.items()}
         return columns | _check_rows(columns, names, on_bad, market)
+
+
+def _closed(frame: pd.DataFrame, as_they_came: bool) -> np.ndarray:
+    """(n,) bool: the rows that do not say that they are open yet. Raises ValueError for these, or where all are."""
+    closed = np.ones(len(frame), np.bool_)
+    for index, name in enumerate(candle_names(frame.columns)):
+        # "confirm" and the like may be anything in a frame of indicators
+        if name in CLOSED_NAMES if as_they_came else name in CLOSED_NAMES[:5]:
+            closed &= ~is_open(str(frame.columns[index]), frame.iloc[:, index].tolist())
+    if not as_they_came and not closed.all():
+        row = int(np.argmin(closed))
+        raise ValueError(f"row {row}: found a candle that is open yet, allowed closed ones: leave it out")
+    if not closed.any():
+        raise ValueError(f"no candles: all {len(frame)} say that they are open yet")
+    return closed
 
 
 def bars_of(rows: Rows, first: int = 0, last: int | None = None) -> np.ndarray:
@@ -150,7 +181,11 @@ def _check_rows(columns: Columns, names: Mapping[str, str], on_bad: OnBad, marke
         return {}
     high, low = mend_noise(*(columns[field] for field in _PRICES))
     columns = columns | {"high": high, "low": low}
-    good = _good_rows(columns, rules)
+    empty = np.logical_and.reduce([np.isnan(columns[field]) for field in _PRICES])
+    where = f"{market}: " if market else ""
+    if empty.any() and not empty.all():
+        _LOG.warning("%s%d of %d candles hold nothing but a time: skipped", where, empty.sum(), len(empty))
+    good = _good_rows(columns, rules) | (empty & ~empty.all())
     if good.all():
         return {"high": high, "low": low}
     rows = np.flatnonzero(~good)
@@ -162,7 +197,6 @@ def _check_rows(columns: Columns, names: Mapping[str, str], on_bad: OnBad, marke
     text = describe_row(first, int(row["time"][0]), label, row[field][0], allowed, len(rows) - 1)
     if on_bad == "raise":
         raise ValueError(text)
-    where = f"{market}: " if market else ""
     _LOG.warning("%s%d of %d candles skipped: %s", where, len(rows), len(good), text)
     return {field: np.where(good, columns[field], np.nan) for field in _PRICES}
 
@@ -281,17 +315,24 @@ def _one_symbol(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _columns_of(frame: pd.DataFrame) -> tuple[Columns, dict[str, str]]:
     """(the BAR fields that a frame holds, the name of each one's column)."""
-    normal = [normal_name(name) for name in frame.columns]
-    times = [index for index, name in enumerate(normal) if name in CANDLE_TIMES]
+    normal = candle_names(frame.columns)
+    times = time_places(normal, _has_time_index(frame))
     _check_names(frame, normal, times)
     places = {
-        field: index for field, names in CANDLE_NAMES.items() for index, name in enumerate(normal) if name in names
+        field: index
+        for field, names in CANDLE_NAMES.items()
+        for index, name in enumerate(normal)
+        if name in names and field != "volume"
     }
-    columns = {"time": _time_of(frame, times)}
-    names = {field: str(frame.columns[index]) for field, index in places.items()}
-    for field, index in places.items():
-        columns[field] = number_values(frame.iloc[:, index], names[field])
-    return columns, names
+
+    @functools.cache
+    def values(place: int) -> np.ndarray:
+        return number_values(frame.iloc[:, place], str(frame.columns[place]))
+
+    columns = {"time": _time_of(frame, normal, times)}
+    columns |= {field: values(place) for field, place in places.items()}
+    places["volume"], columns["volume"] = base_volume(list(map(str, frame.columns)), normal, values, columns)
+    return columns, {field: str(frame.columns[index]) for field, index in places.items()}
 
 
 def _has_time_index(frame: pd.DataFrame) -> bool:
@@ -300,7 +341,8 @@ def _has_time_index(frame: pd.DataFrame) -> bool:
 
 def _check_names(frame: pd.DataFrame, normal: list[str], times: list[int]) -> None:
     found = ", ".join(map(repr, frame.columns)) or "none"
-    missing = [field for field in _REQUIRED if not {*CANDLE_NAMES[field]} & {*normal}]
+    missing = [field for field in _PRICES if not {*CANDLE_NAMES[field]} & {*normal}]
+    missing += [] if volume_places(normal) else ["volume"]
     accepted = [f"{field} ({', '.join(CANDLE_NAMES[field])})" for field in missing]
     if not times and not _has_time_index(frame):
         missing.insert(0, "time")
@@ -316,7 +358,11 @@ def _check_names(frame: pd.DataFrame, normal: list[str], times: list[int]) -> No
             raise ValueError(f"columns {' and '.join(same)} both mean {field}: keep one; found columns {found}")
 
 
-def _time_of(frame: pd.DataFrame, times: list[int]) -> np.ndarray:
+def _time_of(frame: pd.DataFrame, normal: list[str], times: list[int]) -> np.ndarray:
+    if {"date", "time"} <= {normal[index] for index in times}:
+        day, clock = (frame.iloc[:, normal.index(name)] for name in ("date", "time"))
+        if (joined := _joined(day, clock)) is not None:
+            return column_ms(joined)
     sources = {f"column {str(frame.columns[index])!r}": frame.iloc[:, index] for index in times}
     if _has_time_index(frame):
         sources["the index"] = frame.index.to_series()
@@ -331,6 +377,22 @@ def _time_of(frame: pd.DataFrame, times: list[int]) -> np.ndarray:
                 "allowed one time: keep the one at which the candle opens"
             )
     return time
+
+
+def _joined(day: pd.Series, clock: pd.Series) -> pd.Series | None:
+    """The times of two columns, of days and of the time on them; None unless all of ``clock`` is that."""
+    clock = _plain(clock)
+    if pd.api.types.is_integer_dtype(clock.dtype) and clock.min() >= 0 and clock.max() < 240_000:
+        clock = clock.astype(str).str.zfill(4 if clock.max() < 2400 else 6)  # HHMM or HHMMSS
+    else:
+        clock = clock.astype(str).str.strip()
+    parts = clock.str.extract(r"^(\d\d?):?(\d\d):?(\d\d)?(\.\d+)?$")
+    if parts[1].isna().any():
+        return None
+    if pd.api.types.is_datetime64_any_dtype(day.dtype):
+        day = day.dt.strftime("%Y-%m-%d")
+    day = _plain(day).astype(str).str.strip().str.replace(r"^(\d{4})(\d\d)(\d\d)$", r"\1-\2-\3", regex=True)
+    return day + " " + parts[0].str.zfill(2) + ":" + parts[1] + ":" + parts[2].fillna("00") + parts[3].fillna("")
 
 
 def _plain(column: pd.Series) -> pd.Series:

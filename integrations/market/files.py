@@ -7,19 +7,21 @@ pandas is not imported here. Files become ``pyarrow.Table``; ``trades.trades_fro
 from __future__ import annotations
 
 import codecs
+import json
 import os
-import re
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import IO, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
 import pyarrow.feather as pa_feather
 
+from .candle_columns import candle_names, is_volume
 from .columns import cell_kind
+from .delimited import DELIMITERS, Layout, cell_shape, read_delimited
 from .liquidations import find_sums, read_sums
 from .messages import first_line
 from .names import (
@@ -27,31 +29,67 @@ from .names import (
     CANDLE_NAMES,
     CANDLE_TIMES,
     CCXT_COLUMNS,
+    CLOSED_NAMES,
     KLINE_COLUMNS,
     LIQUIDATION_SUMS,
+    MAKER_NAMES,
     MARKET_NAMES,
+    OPEN_TIMES,
+    OTHER_TIMES,
     TRADE_NAMES,
     normal_name,
 )
 from .trades import TEXT_COLUMNS, TRADE_COLUMNS
 
-_AGG_TRADE = ("id", "price", "quantity", "first_id", "last_id", "transact_time", "is_buyer_maker")
-_HEADERLESS = {  # n a number, b a truth value: the first row of a file without names
-    "nnnnnn": CCXT_COLUMNS,
-    "nnnnnnnnnnnn": KLINE_COLUMNS,
-    "nnnnnnb": _AGG_TRADE,
-    "nnnnnnbb": (*_AGG_TRADE, "is_best_match"),
-    "nnnnnb": ("id", "price", "qty", "quote_qty", "time", "is_buyer_maker"),
-    "nnnnnbb": ("id", "price", "qty", "quote_qty", "time", "is_buyer_maker", "is_best_match"),
+Opener: TypeAlias = Callable[[], IO[bytes]]
+Check: TypeAlias = Callable[[Path, Sequence[str]], object]  # raises unless columns of these names will do
+_AGG_TRADE = ["id", "price", "quantity", "first_id", "last_id", "transact_time", "is_buyer_maker"]
+_TRADE = ["id", "price", "qty", "quote_qty", "time", "is_buyer_maker"]
+_FREQTRADE_TRADE = ["timestamp", "id", "type", "side", "price", "amount", "cost"]
+_OHLC = ("open", "high", "low", "close")
+_COINBASE = ["time", "low", "high", "open", "close", "volume"]
+
+
+def _candle_names(*known: Sequence[str]) -> Callable[[list[list[str]]], list[str]]:
+    """Of several orders in which columns may stand, the first in which the first rows are candles."""
+
+    def names(rows: list[list[str]]) -> list[str]:
+        for one in known:
+            places = [one.index(name) for name in _OHLC]
+            prices = [[float(row[at].replace(",", ".")) for at in places] for row in rows if len(row) == len(one)]
+            if all(low <= min(opened, close) and max(opened, close) <= high for opened, high, low, close in prices):
+                return list(one)
+        return list(known[0])
+
+    return names
+
+
+def _always(names: list[str]) -> Callable[[list[list[str]]], list[str]]:
+    return lambda rows: names
+
+
+_HEADERLESS = {  # the first row of a file without names, as ``delimited.cell_shape`` sees its cells
+    "nnnnnn": _candle_names(CCXT_COLUMNS, _COINBASE),
+    "dnnnnn": _candle_names(CCXT_COLUMNS, _COINBASE),
+    "dtnnnnn": _candle_names(("date", "time", *CCXT_COLUMNS[1:])),  # MetaTrader
+    "nnnnnnn": _candle_names((*CCXT_COLUMNS, "count")),  # Kraken
+    "nnnnnnnn": _candle_names((*CCXT_COLUMNS[:5], "vwap", "volume", "count")),
+    "nnnnnnnnnnnn": _candle_names(KLINE_COLUMNS),
+    "nnnnnnb": _always(_AGG_TRADE),
+    "nnnnnnbb": _always([*_AGG_TRADE, "is_best_match"]),
+    "nnnnnb": _always(_TRADE),
+    "nnnnnbb": _always([*_TRADE, "is_best_match"]),
+    **dict.fromkeys(("nn??nnn", "n???nnn"), _always(_FREQTRADE_TRADE)),
 }
 
 
 def read_candles_or_trades(path: str | os.PathLike[str]) -> tuple[Literal["candles", "trades"], pa.Table]:
     """Read a file of candles or of trades, and say which it holds.
 
-    ``.csv``, ``.csv.gz``, ``.parquet`` and ``.feather``, told by name and confirmed by content. Columns go by the
-    names in ``CANDLE_NAMES`` and ``TRADE_NAMES``, in any order and case; of a CSV the others are not read. A CSV
-    without names may be ccxt candles, or Binance Vision klines, aggTrades or trades. Files of freqtrade (candles and
+    ``.csv``, ``.csv.gz``, ``.tsv``, ``.parquet``, ``.feather``, ``.json`` and a ``.zip`` of one CSV, told by name and
+    confirmed by content. Columns go by the names in ``CANDLE_NAMES`` and ``TRADE_NAMES``, in any order and case; of a
+    CSV the others are not read, and ``delimited`` says how it may be written. A CSV without names may be candles of
+    ccxt, Coinbase, Kraken or MetaTrader, or Binance Vision klines, aggTrades or trades. Files of freqtrade (candles and
     trades) and of tardis (trades) are read as they are.
 
     Returns ("candles", table) for ``frames.bars_from_frame``, or ("trades", table) for ``trades_from_table``; values
@@ -77,13 +115,13 @@ def read_liquidations(path: str | os.PathLike[str]) -> tuple[np.ndarray, np.ndar
         raise type(error)(f"{path}: {error}") from None
 
 
-def _checked_table(path: Path, check: Callable[[Path, Sequence[str]], object]) -> pa.Table:
+def _checked_table(path: Path, check: Check) -> pa.Table:
     """A file's table, with rows, of one market, whose columns pass ``check``."""
     try:
         table = _read(path, check)
     except OSError as error:
         raise ValueError(f"{path}: cannot be read: {error.strerror or first_line(error)}") from None
-    except pa.ArrowException as error:
+    except (pa.ArrowException, zipfile.BadZipFile, EOFError) as error:
         raise ValueError(f"{path}: cannot be read: {first_line(error)}") from None
     check(path, table.column_names)
     if table.num_rows == 0:
@@ -105,16 +143,20 @@ def market_in_table(table: pa.Table) -> str | None:
     return None
 
 
-def _read(path: Path, check: Callable[[Path, Sequence[str]], object]) -> pa.Table:
+def _read(path: Path, check: Check) -> pa.Table:
     with path.open("rb") as file:
         head = file.read(4096)
     if not head:
         raise ValueError(f"{path}: the file is empty")
     readers: dict[str, tuple[str, Callable[[], pa.Table]]] = {
-        ".csv": ("text", lambda: _read_csv(path, None, check)),
-        ".csv.gz": ("gzip", lambda: _read_csv(path, "gzip", check)),
+        ".csv": ("text", lambda: _read_csv(path, _opener(path, None), check)),
+        ".csv.gz": ("gzip", lambda: _read_csv(path, _opener(path, "gzip"), check)),
         ".parquet": ("parquet", lambda: _read_parquet(path)),
         ".feather": ("feather", lambda: pa_feather.read_table(path)),
+        ".tsv": ("text", lambda: _read_csv(path, _opener(path, None), check)),
+        ".json": ("text", lambda: _read_json(path, _opener(path, None))),
+        ".json.gz": ("gzip", lambda: _read_json(path, _opener(path, "gzip"))),
+        ".zip": ("a zip archive", lambda: _read_zip(path, check)),
     }
     suffix = next((suffix for suffix in readers if path.name.lower().endswith(suffix)), None)
     if suffix is None:
@@ -139,7 +181,9 @@ def _content(head: bytes) -> str:
         b"ARROW1": "feather",
         b"FEA1": "feather of version 1 (write it anew as version 2)",
         b"\x1f\x8b": "gzip",
-        b"PK\x03\x04": "a zip archive (unpack it first)",
+        b"PK\x03\x04": "a zip archive",
+        codecs.BOM_UTF16_LE: "text",
+        codecs.BOM_UTF16_BE: "text",
     }
     for start, name in magic.items():
         if head.startswith(start):
@@ -151,41 +195,80 @@ def _content(head: bytes) -> str:
     return "text" if b"\0" not in head else "something unknown"
 
 
-def _read_csv(path: Path, compression: str | None, check: Callable[[Path, Sequence[str]], object]) -> pa.Table:
-    names, has_names = _csv_names(path, compression)
-    check(path, names)
-    read = [name for index, name in enumerate(names) if (name == "" and index == 0) or normal_name(name) in _READ]
-    try:
-        with pa.input_stream(str(path), compression=compression) as stream:
-            table = pa_csv.read_csv(
-                stream,
-                read_options=pa_csv.ReadOptions(column_names=names, skip_rows=int(has_names)),
-                convert_options=pa_csv.ConvertOptions(
-                    include_columns=read, column_types={name: kind for name in read if (kind := _csv_type(name))}
-                ),
-            )
-    except pa.ArrowInvalid as error:
-        text = re.sub(r"In CSV column #(\d+)", lambda match: f"column {names[int(match[1])]!r}", first_line(error))
-        raise ValueError(f"{path}: cannot be read: {text}") from None
-    if read[0] == "" and pa.types.is_temporal(table.schema.field(0).type):  # an index that pandas wrote unnamed
-        table = table.rename_columns(["time", *table.column_names[1:]])
-    return table
+def _opener(path: Path, compression: str | None) -> Opener:
+    return lambda: pa.input_stream(str(path), compression=compression)
 
 
-def _csv_names(path: Path, compression: str | None) -> tuple[list[str], bool]:
-    """(the names of the columns, whether the first line holds them)."""
-    with pa.input_stream(str(path), compression=compression) as stream:
-        first = stream.read(2**16).lstrip(b"\xef\xbb\xbf").partition(b"\n")[0]
+def _read_zip(path: Path, check: Check) -> pa.Table:
+    """The one file of an archive, as Binance publishes them."""
+    with zipfile.ZipFile(path) as archive:
+        members = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX")]
+        if len(members) != 1:
+            some = ", ".join(members[:3]) + (", ..." if len(members) > 3 else "")
+            raise ValueError(f"{path}: holds {len(members)} files ({some}), allowed one: unpack it")
+        if not members[0].lower().endswith((".csv", ".tsv", ".json")):
+            raise ValueError(f"{path}: holds {members[0]}, allowed .csv, .tsv or .json")
+
+        def open_member() -> IO[bytes]:
+            return archive.open(members[0])
+
+        return (
+            _read_json(path, open_member)
+            if members[0].lower().endswith(".json")
+            else _read_csv(path, open_member, check)
+        )
+
+
+def _read_json(path: Path, open_stream: Opener) -> pa.Table:
+    """Rows as freqtrade keeps and venues' APIs return them, lists or objects, be it in an envelope."""
     try:
-        cells = [cell.strip().strip('"') for cell in first.decode().split(",")]
+        with open_stream() as stream:
+            rows = json.loads(stream.read())
+    except ValueError as error:
+        raise ValueError(f"{path}: cannot be read: {first_line(error)}") from None
+    while isinstance(rows, dict):
+        rows = next((value for value in rows.values() if isinstance(value, (list, dict)) and value), None)
+    if not rows or not isinstance(rows, list):
+        raise ValueError(f"{path}: holds no rows")
+    if all(isinstance(row, dict) for row in rows):
+        return pa.Table.from_pylist(rows)
+    if not all(isinstance(row, list) and len(row) == len(rows[0]) for row in rows):
+        raise ValueError(f"{path}: holds rows of several kinds, allowed lists of one length, or objects")
+    cells = [[str(cell) for cell in row] for row in rows[:100]]
+    names = _HEADERLESS.get("".join(map(cell_shape, cells[0])))
+    if names is None:
+        raise ValueError(
+            f"{path}: holds rows of {len(cells[0])} values ({', '.join(cells[0])}), whose names are unknown"
+        )
+    return pa.table(dict(zip(names(cells), map(list, zip(*rows, strict=True)), strict=True)))
+
+
+def _read_csv(path: Path, open_stream: Opener, check: Check) -> pa.Table:
+    def is_header(names: Sequence[str]) -> bool:
+        try:
+            check(path, names)
+        except ValueError:
+            return False
+        return "?" in map(cell_kind, names)
+
+    def plan(layout: Layout) -> dict[int, pa.DataType | None]:
+        if layout.has_names and set(map(cell_kind, layout.names)) == {"n"}:
+            count = len(layout.names)
+            raise ValueError(f"{path}: its first line must hold the names of columns, found {count} numbers")
+        try:
+            check(path, layout.names)
+        except ValueError as error:
+            parted = f", parted by {DELIMITERS.get(layout.delimiter, repr(layout.delimiter))}"
+            raise ValueError(f"{error}{parted if len(layout.names) > 1 else ''}") from None
+        return _csv_types(layout)
+
+    try:
+        table = read_delimited(open_stream, is_header, _HEADERLESS, plan)
     except UnicodeDecodeError:
         raise ValueError(f"{path}: cannot be read: not text") from None
-    shape = "".join(map(cell_kind, cells))
-    if "?" in shape:
-        return cells, True
-    if shape not in _HEADERLESS:
-        raise ValueError(f"{path}: its first line must hold the names of columns, found {len(cells)} numbers")
-    return list(_HEADERLESS[shape]), False
+    if table.column_names[0] == "" and cell_shape(str(table.column(0)[0])) == "d":  # an index that pandas wrote unnamed
+        table = table.rename_columns(["time", *table.column_names[1:]])
+    return table
 
 
 _NUMBERS = {name for names in CANDLE_NAMES.values() for name in names}
@@ -194,16 +277,31 @@ _NUMBERS |= {name for names in LIQUIDATION_SUMS.values() for name in names}
 _READ = _NUMBERS | TRADE_COLUMNS | {*CANDLE_TIMES, *MARKET_NAMES}
 
 
-def _csv_type(name: str) -> pa.DataType | None:
-    """The type of a CSV's known column, where it has but one; pyarrow alone would go by the first block."""
-    if normal_name(name) in _NUMBERS:
-        return pa.float64()
-    return pa.string() if normal_name(name) in TEXT_COLUMNS else None
+def _csv_types(layout: Layout) -> dict[int, pa.DataType | None]:
+    """The columns of a CSV that are read, each with its type; pyarrow alone would go by the first block."""
+    normal = candle_names(layout.names)
+    candles = {*_OHLC} <= {*normal}
+    first = layout.rows[0] if layout.rows else []
+    types: dict[int, pa.DataType | None] = {}
+    for at, name in enumerate(normal):
+        if name in _NUMBERS or (candles and is_volume(name)):
+            types[at] = pa.float64()
+        elif name in TEXT_COLUMNS:
+            types[at] = pa.string()
+        elif name in MAKER_NAMES:
+            types[at] = None
+        elif name in _READ or (candles and name in _FLAGS_AND_TIMES) or (name == "" and at == 0):
+            cell = first[at] if at < len(first) else ""
+            types[at] = pa.int64() if cell.isdecimal() else pa.float64() if cell_kind(cell) == "n" else pa.string()
+    return types
+
+
+_FLAGS_AND_TIMES = {*OPEN_TIMES, *OTHER_TIMES, *CLOSED_NAMES}
 
 
 def _kind(path: Path, found: Sequence[str]) -> Literal["candles", "trades"]:
     names = {normal_name(name) for name in found}
-    if {"open", "high", "low", "close"} <= names:
+    if {*_OHLC} <= {*candle_names(found)}:
         return "candles"
     if names & {*TRADE_NAMES["price"]} and names & {*TRADE_NAMES["size"]}:
         return "trades"

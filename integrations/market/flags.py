@@ -1,4 +1,4 @@
-"""Columns that say what a row is: the maker's leg of a match, a block trade, a candle that is still open."""
+"""Columns that say what a row is: the maker's leg of a match, a block trade, a liquidation among trades."""
 
 from __future__ import annotations
 
@@ -21,10 +21,6 @@ NO_TRADE: dict[str, bool] = {
     "bt": True,  # the same in Bybit's stream
     "is_internal": True,  # Gate: taken over by the insurance fund, at no price of the book
 }
-#: A candle that says so is still open.
-OPEN_CANDLE: dict[str, bool] = dict.fromkeys(
-    ("closed", "confirm", "confirmed", "is_closed", "isclosed", "is_final", "isfinal", "final", "x"), False
-)
 #: Where these are, a row of ``ingest_liquidations`` is a liquidation only if it says so.
 LIQUIDATION_FLAGS = ("liquidation", "is_liquidation", "isliquidation")
 
@@ -66,7 +62,7 @@ def left_out(column: Any, name: str, value: bool) -> np.ndarray:
     words = coded.dictionary.to_pylist()
     codes = coded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
     said = [truth(word, name, int(np.argmax(codes == place))) for place, word in enumerate(words)]
-    return np.array([one is value for one in said] + [False])[codes]
+    return np.asarray(np.array([one is value for one in said] + [False])[codes])
 
 
 def _liquidated(value: Any) -> str:

@@ -34,6 +34,28 @@ CANDLE_NAMES: dict[str, tuple[str, ...]] = {
     "large_buy_usd": ("large_buy_usd",),
     "large_buy_price": ("large_buy_price",),
 }
+#: Of these, where they are, a candle's time is read before all others: the others are of its arrival.
+OPEN_TIMES = ("start",)
+#: Times that are read where there are none of ``CANDLE_TIMES``: the first named here that is there.
+OTHER_TIMES = ("opentime", "window_start", "start_time", "starttime", "unix", "unix_timestamp", "begin", "id")
+#: Names of a volume in base units, in the quote currency, of ticks, and of one whose unit a venue may choose.
+BASE_VOLUMES = ("base_volume", "basevolume", "volumefrom", "volume_from", "base_vol")
+QUOTE_VOLUMES = (
+    *("quote_volume", "quotevolume", "quote_vol", "quote_asset_volume", "quoteassetvolume", "volccyquote"),
+    *("turnover", "volumeto", "volume_to", "volume_(currency)", "quote_av"),
+)
+TICK_VOLUMES = ("tickvol", "tick_volume")
+VOLUMES = ("vol", "amount", "volccy", "vol_ccy", "real_volume")
+#: Currencies that a market may be quoted in, as a volume's name has them.
+QUOTE_COINS = ("usd", "usdt", "usdc", "busd", "fdusd", "tusd", "dai", "eur", "gbp", "jpy", "krw", "try", "brl", "aud")
+#: The single letters of venues' klines, told from other letters by those of the four prices beside them.
+CANDLE_LETTERS: tuple[dict[str, str], ...] = (
+    {"t": "time", "o": "open", "h": "high", "l": "low", "c": "close", "v": "volume", "q": "quote_volume", "x": "closed"}
+    | {"V": "taker_buy"},
+    {"T": "time", "O": "open", "H": "high", "L": "low", "C": "close", "V": "volume"},
+)
+#: A candle that says false, or 0, under one of these is still open.
+CLOSED_NAMES = ("closed", "is_closed", "isclosed", "is_final", "isfinal", "confirm", "confirmed", "final")
 #: The columns of a kline as Binance sends and publishes it, and of a candle as ccxt returns it.
 KLINE_COLUMNS = (
     "open_time",
@@ -60,7 +82,7 @@ MAKER_SIDES = {"true": -1, "1": -1, "1.0": -1, "false": 1, "0": 1, "0.0": 1}
 
 def normal_name(name: object) -> str:
     """A column name as the tables of names write it: lower case, underscores; single letters keep their case."""
-    text = str(name).strip()
+    text = str(name).strip().removeprefix("<").removesuffix(">")  # MetaTrader's
     return text if len(text) == 1 else text.lower().replace(" ", "_").replace("-", "_")
 
 

@@ -146,9 +146,10 @@ def check_order(time: np.ndarray, repeats: bool) -> None:
     row = int(wrong.argmax()) + 1
     verb = "repeats" if time[row] == time[row - 1] else "goes back to"
     allowed = "not before" if repeats else "later than"
+    sort = "" if verb == "repeats" else ": sort the rows by time"
     raise ValueError(
         f"row {row} ({moment(time[row])}), time: found a time that {verb} {moment(time[row])}, "
-        f"allowed {allowed} row {row - 1} ({moment(time[row - 1])})"
+        f"allowed {allowed} row {row - 1} ({moment(time[row - 1])}){sort}"
     )
 
 

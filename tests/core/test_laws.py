@@ -9,20 +9,6 @@ import pytest
 import unlawful
 from hypothesis import given
 from hypothesis import strategies as st
-from laws import (
-    check_clock,
-    check_fold_is_step,
-    check_later_start,
-    check_laws,
-    check_prefix,
-    check_purity,
-    check_scale,
-    check_split,
-    check_window,
-    clocks_in,
-    folded,
-    same,
-)
 from made_bars import (
     HOUR,
     KINDS,
@@ -57,6 +43,20 @@ from liquidator_core.layout import SIZES, UNITS, state_dtype
 from liquidator_core.tape import TAPE
 from liquidator_core.timeframes import bar_spans, timeframe_ms, to_timeframe
 from liquidator_core.zones import marks_of
+from liquidator_integrations.evidence.laws import (
+    check_clock,
+    check_fold_is_step,
+    check_later_start,
+    check_laws,
+    check_prefix,
+    check_purity,
+    check_scale,
+    check_split,
+    check_window,
+    clocks_in,
+    folded,
+    same,
+)
 
 LEVELS = ("level_below", "level_below_usd", "level_above", "level_above_usd")
 EVEN = tuple(kind for kind in KINDS if kind != "huge_volume")

@@ -90,7 +90,9 @@ def test_a_venue_that_keeps_answering_nonsense_is_an_error_in_one_line(small, bo
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize("kind", ["html", "cut", "nonsense", "drop", 503])
+@pytest.mark.parametrize(
+    "kind", ["html", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("cut", "nonsense", "drop", 503))]
+)
 @pytest.mark.parametrize("venue", ["binance", "okx", "kraken", "coinbase", "bybit", "hyperliquid"])
 def test_markets_are_asked_for_again(small, venue, kind):
     small.faults = [Fault("", kind, 1)]

@@ -45,7 +45,7 @@ def day_of(server: Loopback, venue: str, store: Any, kinds: Any = ("trades",), *
 
 @pytest.fixture(scope="module")
 def small():
-    with serving(make(6000)) as made:
+    with serving(make(5000)) as made:
         made.now = START + 2 * DAY
         yield made
 
@@ -67,7 +67,7 @@ class Enough(KeyboardInterrupt):
     pass
 
 
-@pytest.mark.parametrize("pages", [1, 3, 5])
+@pytest.mark.parametrize("pages", [3, *(pytest.param(pages, marks=pytest.mark.slow) for pages in (1, 2, 4, 5))])
 @pytest.mark.parametrize("venue", ["binance", "okx", "kraken", "coinbase"])
 def test_a_fetch_that_was_interrupted_goes_on_where_it_was(small, tmp_path, venue, pages):
     whole = day_of(small, venue, None)
@@ -89,7 +89,7 @@ def test_a_fetch_that_was_interrupted_goes_on_where_it_was(small, tmp_path, venu
     assert len(small.asked(PATHS[venue])) <= full - begun + 4  # to find the place again, and the end
 
 
-@pytest.mark.parametrize("venue", ["binance", "okx", "kraken", "coinbase"])
+@pytest.mark.parametrize("venue", ["binance", pytest.param("okx", marks=pytest.mark.slow), "kraken", "coinbase"])
 def test_a_fetch_that_failed_goes_on_where_it_was(small, tmp_path, venue):
     whole = day_of(small, venue, None)
     small.faults = [Fault(PATHS[venue], 502, 99, 4)]

@@ -86,7 +86,7 @@ def test_a_minute_that_is_missing_is_a_gap(small, venue):
 
 
 @pytest.mark.parametrize("venue", FLAT)
-@pytest.mark.parametrize("kind", ["html", "empty", "cut"])
+@pytest.mark.parametrize("kind", ["empty", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("html", "cut"))])
 def test_a_fault_among_candles_costs_nothing(small, venue, kind):
     first = int(small.tape.time[0]) // MINUTE * MINUTE + MINUTE
     fault = Fault(PATHS[venue], kind, 1, 0)

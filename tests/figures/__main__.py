@@ -23,7 +23,7 @@ def run(name: str, arguments: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    sys.path.insert(1, str(FOLDER.parent / "helpers"))
+    sys.path[1:1] = [str(FOLDER.parent / "helpers"), str(FOLDER.parent / "evidence")]
     chosen, *arguments = sys.argv[1:] or [""]
     if chosen and chosen not in NAMES:
         raise SystemExit(f"no script {chosen!r}{suggestion(chosen, NAMES)}; there are {', '.join(NAMES)}")

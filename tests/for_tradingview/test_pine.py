@@ -526,7 +526,7 @@ def test_the_text_is_the_same_each_time_and_names_what_it_is():
     assert source != to_pine(symbol="BTC")
     header = source.splitlines()[:4]
     assert header[0] == "//@version=6"
-    assert "liquidator-core 0.1.0, schema 1" in header[1]
+    assert "liquidator-core 0.1.0, schema 2" in header[1]
     values = re.fullmatch(rf"// Params {params.digest}: (.*)", header[2])[1]
     assert Params.from_dict(json.loads(values)) == params
 

@@ -136,7 +136,7 @@ def _agg_trades(server: Loopback, tape: Tape, kind: str, params: dict[str, Any],
         rows = rows[np.argsort(tape.id[rows], kind="stable")][:limit].tolist()
     elif "startTime" in params:
         since, until = int(params["startTime"]), int(params.get("endTime", server.end)) + 1
-        if until - since > HOUR:
+        if until - 1 - since > HOUR:
             return {"code": -1127, "msg": "More than 1 hours between startTime and endTime."}, 400
         window = tape.between(since, until)
         rows = window[-limit:] if server.last_page else window[:limit]

@@ -40,6 +40,12 @@ def test_the_roadmaps_line(server, monkeypatch, capsys):
     assert np.isfinite(bars["funding_rate"]).any()
 
 
+def test_a_thousand_coins_at_a_time(server, capsys):
+    made = Liquidator.from_exchange("PEPE", server.instance("binance"), until=END)
+    assert made.coin == "1000PEPE"
+    assert capsys.readouterr().err == "PEPE on binance: 1000PEPE/USDT:USDT (linear perpetual)\n"
+
+
 def test_few_requests(server):
     server.log.clear()
     Liquidator.from_exchange("BTC", server.instance("binance"), until=END)

