@@ -120,8 +120,24 @@ def advance(s: Record, p: Record, b: Record, o: Record) -> None:
     o.atr = average_true_range(s, p, row)
     support, resistance = zones.nearest_zones(s, b.close)
     if support >= 0:
-        signals.describe_support(s, p, row, support, o)
+        (
+            o.support,
+            o.support_low,
+            o.support_high,
+            o.support_usd,
+            o.support_quality,
+            o.support_touches,
+            o.support_age,
+        ) = signals.described(s, p, row, support)
     if resistance >= 0:
-        signals.describe_resistance(s, p, row, resistance, o)
+        (
+            o.resistance,
+            o.resistance_low,
+            o.resistance_high,
+            o.resistance_usd,
+            o.resistance_quality,
+            o.resistance_touches,
+            o.resistance_age,
+        ) = signals.described(s, p, row, resistance)
     o.level_below_usd, o.level_below = levels.nearest_level(s, p, LONG, log_close)
     o.level_above_usd, o.level_above = levels.nearest_level(s, p, SHORT, log_close)

@@ -46,26 +46,15 @@ def clear(o: Record) -> None:
 
 
 @kernel
-def describe_support(s: Record, p: Record, row: int, slot: int, o: Record) -> None:
-    """Write the zone led by the mark at ``slot`` as support."""
+def described(s: Record, p: Record, row: int, slot: int) -> tuple[float, float, float, float, float, float, float]:
+    """(price, low, high, usd, quality, touches, age) of the zone led by the mark at ``slot``, as a row tells them."""
     m = s.marks[slot]
-    o.support = m.zone_price
-    o.support_low = m.zone_low
-    o.support_high = m.zone_high
-    o.support_usd = m.zone_usd
-    o.support_quality = quality(m, p, row, s.zone_usd)
-    o.support_touches = m.touches
-    o.support_age = row - m.birth_row
-
-
-@kernel
-def describe_resistance(s: Record, p: Record, row: int, slot: int, o: Record) -> None:
-    """Write the zone led by the mark at ``slot`` as resistance."""
-    m = s.marks[slot]
-    o.resistance = m.zone_price
-    o.resistance_low = m.zone_low
-    o.resistance_high = m.zone_high
-    o.resistance_usd = m.zone_usd
-    o.resistance_quality = quality(m, p, row, s.zone_usd)
-    o.resistance_touches = m.touches
-    o.resistance_age = row - m.birth_row
+    return (
+        m.zone_price,
+        m.zone_low,
+        m.zone_high,
+        m.zone_usd,
+        quality(m, p, row, s.zone_usd),
+        float(m.touches),
+        float(row - m.birth_row),
+    )

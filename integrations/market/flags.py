@@ -62,7 +62,7 @@ def left_out(column: Any, name: str, value: bool) -> np.ndarray:
     words = coded.dictionary.to_pylist()
     codes = coded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
     said = [truth(word, name, int(np.argmax(codes == place))) for place, word in enumerate(words)]
-    return np.array([one is value for one in said] + [False])[codes]
+    return np.asarray(np.array([one is value for one in said] + [False])[codes])
 
 
 def _liquidated(value: Any) -> str:

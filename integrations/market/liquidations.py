@@ -79,10 +79,12 @@ def read_liquidations(
     if not names:
         return Observed(np.zeros(0, LIQUIDATION), identity)
     names = filled(names, column, (*LIQUIDATION_NAMES["usd"], *BASE_SIZES, "contractsize", "contract_size"))
+    if {"p", "ap"} <= set(names):  # Binance: that of the order, and that at which it was filled
+        names = [name for name in names if name != "p"]
     found = find_names(names, LIQUIDATION_NAMES)
     groups: list[tuple[Named, np.ndarray | None]] = [(named, None)]
     if not venue and "venue" in found:
-        groups = venues_in(column(found["venue"]), found["venue"], every=False)
+        groups = venues_in(column(found["venue"]), found["venue"], every=False) or groups
     parts, places = [], []
     for whose, rows in groups:
         how = _Events(names, column, rows, whose, convention, normalised)
@@ -144,18 +146,18 @@ class _Events:
             return number_column(self._of("usd"), "usd")
         base = next((name for name in self.names if normal_name(name) in BASE_SIZES), None)
         if base is not None:
-            return number_column(self.column(base), "size") * price
+            return np.asarray(number_column(self.column(base), "size") * price)
         size = number_column(self._of("size"), "size")
         if self.coins:
-            return size * price
+            return np.asarray(size * price)
         words, codes = markets
         contract = next((name for name in self.names if normal_name(name) in ("contractsize", "contract_size")), None)
         if contract is not None:  # ccxt
             size = size * number_column(self.column(contract), contract)
             inverse = np.array([market_of(word).kind == "inverse" for word in words])
-            return size * np.where(inverse[codes], 1.0, price)
+            return np.asarray(size * np.where(inverse[codes], 1.0, price))
         quote = np.array([counts_quote(self.named, self.names, self.found["size"], word) for word in words])
-        return size * np.where(quote[codes], 1.0, price)
+        return np.asarray(size * np.where(quote[codes], 1.0, price))
 
     def _flags(self, count: int) -> tuple[np.ndarray, np.ndarray]:
         """(which rows are liquidations, in which of them it was the maker's order that was forced)."""

@@ -49,8 +49,13 @@ def shape_of(names: Sequence[str]) -> str:
 
 
 def filled(names: Sequence[str], column: Callable[[str], pa.Array], wanted: Sequence[str]) -> list[str]:
-    """The names of columns without those of ``wanted`` in which no row holds anything, as ccxt has them."""
-    return [name for name in names if normal_name(name) not in wanted or column(name).null_count < len(column(name))]
+    """The names of columns without those of ``wanted`` that hold nothing in any of their rows, as ccxt has them."""
+
+    def is_filled(name: str) -> bool:
+        cells = column(name)
+        return len(cells) == 0 or cells.null_count < len(cells)
+
+    return [name for name in names if normal_name(name) not in wanted or is_filled(name)]
 
 
 def text_of(value: Any) -> str:

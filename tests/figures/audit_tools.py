@@ -1,4 +1,4 @@
-"""The corpus before ``audit`` and before other tools: who is convicted, who is accused falsely, how long it takes.
+"""The corpus before ``audit`` and before other tools: who is convicted, who is accused falsely.
 
 ``python tests/figures audit_tools`` prints the tables of docs/audit.md, ``... audit_tools TOOL`` one line of the first
 and the cases that the tool judges wrongly, ``... audit_tools smc`` the second. Each tool sees every indicator as it
@@ -16,7 +16,6 @@ import logging
 import sys
 import tempfile
 import textwrap
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -145,9 +144,14 @@ def analysis(case: Case) -> Iterator[dict[str, Any]]:
         userdir = Path(folder)
         write_data(userdir)
         strategy_file(case, userdir / "strategies")
-        path = config("spot", exchange, userdir)
+        mode = "futures" if getattr(case.target, "can_short", False) else "spot"
+        path = config(mode, exchange, userdir)
         words = {"timerange": "-".join(RUNS_AT), "timeframe": "1h", "startup_candle": [100, 400, 800]}
-        words |= {"minimum_trade_amount": 5, "targeted_trade_amount": 10, "pairs": ["BTC/USDT"]}
+        words |= {
+            "minimum_trade_amount": 5,
+            "targeted_trade_amount": 5,
+            "pairs": ["BTC/USDT:USDT" if mode == "futures" else "BTC/USDT"],
+        }
         words |= {"lookahead_analysis_exportfilename": str(userdir / "found.csv")}
         yield setup_utils_configuration(
             arguments(path, "Judged", userdir / "strategies", **words), RunMode.UTIL_NO_EXCHANGE
@@ -181,19 +185,19 @@ def by_recursive_analysis(case: Case) -> bool:
     handler = logging.Handler()
     handler.emit = lambda record: told.append(record.getMessage())  # type: ignore[method-assign]
     logger = logging.getLogger("freqtrade.optimize.analysis.recursive")
-    logging.disable(logging.NOTSET)
-    logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
-    try:
-        with analysis(case) as settings:
-            settings = RecursiveAnalysisSubFunctions.calculate_config_overrides(settings)
-            strategy = StrategyResolver.search_all_objects(settings, False)[0]
+    with analysis(case) as settings:
+        settings = RecursiveAnalysisSubFunctions.calculate_config_overrides(settings)
+        strategy = StrategyResolver.search_all_objects(settings, False)[0]
+        logging.disable(logging.NOTSET)
+        logger.setLevel(logging.INFO)
+        logger.addHandler(handler)  # only now: settings make logging anew
+        try:
             with get_progress_tracker() as progress:
                 found = RecursiveAnalysisSubFunctions.initialize_single_recursive_analysis(settings, strategy, progress)
-            found.exchange.close()
-    finally:
-        logger.removeHandler(handler)
-        logging.disable(logging.CRITICAL)
+        finally:
+            logger.removeHandler(handler)
+            logging.disable(logging.CRITICAL)
+        found.exchange.close()
     named = {line.rpartition(" ")[2] for line in told if line.startswith("=> found lookahead")}
     named |= {name for name, by in found.dict_recursive.items() if not abs(by.get(800, 0.0)) <= 1e-6}
     return bool(named & columns_judged(case)) if case.kind else bool(named - {"date"})
@@ -250,7 +254,6 @@ def judge(tool: str, told: bool) -> str:
         return f"| {label} | not installed: pip install {library.replace('_', '-')} | | | |"
     caught = {"look-ahead": 0, "repaint": 0, "history": 0, "unstable": 0}
     accused = failed = 0
-    begun = time.process_time()
     for case in CASES.values():
         try:
             with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -265,11 +268,10 @@ def judge(tool: str, told: bool) -> str:
             accused += verdict
         if told and verdict != bool(case.kind):
             print(f"{case.name}: {case.kind or 'honest'}, {'accused' if verdict else 'not convicted'}", flush=True)
-    seconds = (time.process_time() - begun) / len(CASES)
     total = {kind: sum(case.kind == kind for case in CASES.values()) for kind in [*caught, ""]}
     futures = interval(caught["look-ahead"] + caught["repaint"], total["look-ahead"] + total["repaint"])
     others = interval(caught["history"] + caught["unstable"], total["history"] + total["unstable"])
-    return f"| {label} | {futures} | {others} | {interval(accused, total[''])} | {failed} | {seconds:.1f} |"
+    return f"| {label} | {futures} | {others} | {interval(accused, total[''])} | {failed} |"
 
 
 def main() -> None:
@@ -278,8 +280,8 @@ def main() -> None:
     chosen = [name for name in sys.argv[1:] if name != "smc"] if sys.argv[1:] else list(TOOLS)
     if not sys.argv[1:] or "smc" in sys.argv[1:]:
         print(*swings_of_a_library(), "", sep="\n", flush=True)
-    print("| tool | look-ahead, repaint convicted | history, unstable convicted | honest ones accused | failed | s |")
-    print("|---|---|---|---|---|---|")
+    print("| tool | look-ahead, repaint convicted | history, unstable convicted | honest ones accused | failed |")
+    print("|---|---|---|---|---|")
     for tool in chosen:
         print(judge(tool, told=bool(sys.argv[1:])), flush=True)
 

@@ -48,7 +48,7 @@ def test_a_venues_trade_is_read_alike_in_bulk_and_one_by_one(name):
         return
     made = Liquidator()
     for trade, row in ((bought, first), (sold, second)):
-        one, _ = made._reader.read(trade, venue)
+        one, _, _ = made._reader.read(trade, venue, None, made._identity)
         assert (one.time, one.price, one.size, one.side) == tuple(row)
         if ids is not None:
             assert one.id == ids[0]
