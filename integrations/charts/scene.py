@@ -244,8 +244,8 @@ def make_scene(
     >>> scene = make_scene(sample_bars()[-1000:])
     >>> scene.zones[["side", "touches", "reason"]].tail(2)
          side  touches reason
-    71   long        0   None
-    72  short        3   None
+    68  short        3   None
+    69   long        0   None
     """
     bars = bars_from_frame(bars, on_bad) if len(bars) else np.zeros(0, BAR)
     params = Params() if params is None else params
