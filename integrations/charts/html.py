@@ -19,7 +19,7 @@ from liquidator_core.zones import QUALITY_LABELS, quality_band
 from ..tables.zones import zone_runs
 from .files import temporary_page
 from .palette import FALLING, KIND_COLOURS, RESISTANCE, RISING, SIDE_COLOURS, SUPPORT, faded
-from .scene import Scene
+from .scene import Scene, price_span
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -100,8 +100,8 @@ def figure(
             row=3,
             col=1,
         )
-    if len(bars):
-        low, high = bars["low"].min(), bars["high"].max()
+    if span := price_span(bars):
+        low, high = span
         room = 0.25 * (high - low)  # levels may lie far off
         fig.update_yaxes(range=[low - room, high + room], row=1, col=1)
     fig.update_xaxes(rangeslider_visible=False, showgrid=False)
@@ -212,7 +212,7 @@ def _add_band(fig: go.Figure, time: np.ndarray, signals: np.ndarray, kind: str, 
 
 
 def _add_entries(fig: go.Figure, time: np.ndarray, bars: np.ndarray, signals: np.ndarray) -> None:
-    away = 0.015 * np.ptp([bars["low"], bars["high"]]) if len(bars) else 0.0
+    away = 0.015 * np.ptp(price_span(bars) or 0.0)
     for side, symbol, colour, price in ((1, "triangle-up", SUPPORT, "low"), (-1, "triangle-down", RESISTANCE, "high")):
         at = signals["fade"] == side
         fig.add_trace(

@@ -11,7 +11,7 @@ import numpy as np
 from liquidator_core.record import cells_at
 
 from .palette import KIND_COLOURS, RESISTANCE, SIDE_COLOURS, SUPPORT
-from .scene import Scene
+from .scene import Scene, is_known, price_span
 
 try:
     import matplotlib
@@ -71,8 +71,8 @@ def picture_bytes(
     price.set_title(scene.name, loc="left", color=look["text"], fontsize=12, parse_math=False)
     if len(scene.bars):
         _add_heatmap(price, scene, first, look)
-        _add_zones(price, scene, first, look, colors or {})
         _add_candles(price, scene.bars[first:], look)
+        _add_zones(price, scene, first, look, colors or {})
         _add_levels(price, scene, len(scene.bars) - first, look)
         _add_flow(flow, scene, first, look)
         _add_times(flow, scene.bars["time"][first:])
@@ -104,18 +104,14 @@ def _add_heatmap(axes: Any, scene: Scene, first: int, look: dict[str, Any]) -> N
     mesh = axes.pcolormesh(x, edges, drawn, cmap=ListedColormap(look["heat"]), norm=norm, rasterized=True)
     mesh.set_zorder(1)
     for place, (from_usd, colour) in enumerate(zip(scene.breaks, look["heat"], strict=True)):
-        axes.text(
-            0.01 + 0.065 * place,
-            0.985,
-            f"■ {_usd(from_usd)}",
-            color=colour if place else look["dim"],
-            fontsize=8,
-            va="top",
-            transform=axes.transAxes,
-        )
-    at = 0.01 + 0.065 * len(scene.breaks)
-    words = "a cell from here on, estimated USD, not scaled"
-    axes.text(at, 0.985, words, color=look["dim"], fontsize=8, va="top", transform=axes.transAxes)
+        _write(axes, 0.01 + 0.065 * place, "■", colour)
+        _write(axes, 0.024 + 0.065 * place, _usd(from_usd), look["dim"])
+    _write(axes, 0.01 + 0.065 * len(scene.breaks), "a cell from here on, estimated USD, not scaled", look["dim"])
+
+
+def _write(axes: Any, x: float, text: str, colour: str) -> None:
+    """A word of the legend, along the upper edge."""
+    axes.text(x, 0.985, text, color=colour, fontsize=8, va="top", transform=axes.transAxes)
 
 
 def _add_zones(axes: Any, scene: Scene, first: int, look: dict[str, Any], colors: Mapping[str, str]) -> None:
@@ -136,29 +132,36 @@ def _add_zones(axes: Any, scene: Scene, first: int, look: dict[str, Any], colors
         axes.add_patch(Rectangle(corner, width, height, facecolor=colour, alpha=_OPACITY[label], zorder=2))
         axes.add_patch(Rectangle(corner, width, height, fill=False, edgecolor=colour, linewidth=0.8, zorder=2))
     axes.set_xlim(-0.5, right)
-    for zone in scene.standing.itertuples():
-        axes.text(
-            (bars - first) * 1.01,
-            (zone.low + zone.high) / 2,
-            f"{zone.quality_label} {zone.quality:.0f}",
-            color=look["text"],
-            fontsize=7,
-            va="center",
-            zorder=5,
-            clip_on=True,
-            bbox={"facecolor": look["back"], "edgecolor": KIND_COLOURS[zone.kind], "pad": 1.2, "linewidth": 0.6},
-        )
+    _add_labels(axes, scene, (bars - first) * 1.01, look)
+
+
+def _add_labels(axes: Any, scene: Scene, x: float, look: dict[str, Any]) -> None:
+    """Quality of the standing zones beside them; of two whose labels would overlap, that of the better one."""
+    low, high = axes.get_ylim()
+    kept: list[float] = []
+    for zone in scene.standing.sort_values("quality", ascending=False).itertuples():
+        middle = (zone.low + zone.high) / 2
+        if not low < middle < high or any(abs(middle - other) < 0.022 * (high - low) for other in kept):
+            continue
+        kept.append(middle)
+        box = {"facecolor": look["back"], "edgecolor": KIND_COLOURS[zone.kind], "pad": 1.2, "linewidth": 0.6}
+        words = f"{zone.quality_label} {zone.quality:.0f}"
+        axes.text(x, middle, words, color=look["text"], fontsize=7, va="center", zorder=5, bbox=box)
 
 
 def _add_candles(axes: Any, bars: np.ndarray, look: dict[str, Any]) -> None:
+    span = price_span(bars)
+    if span is None:
+        return
+    at = np.flatnonzero(is_known(bars))
+    bars = bars[at]
     colours = np.where(bars["close"] >= bars["open"], look["rising"], look["falling"])
-    at = np.arange(len(bars))
     wicks = np.stack([np.column_stack([at, bars[name]]) for name in ("low", "high")], axis=1)
     axes.add_collection(LineCollection(list(wicks), colors=list(colours), linewidths=0.7, zorder=3))
     low, high = np.minimum(bars["open"], bars["close"]), np.maximum(bars["open"], bars["close"])
     bodies = [Rectangle((x - 0.35, y), 0.7, height) for x, y, height in zip(at, low.tolist(), high - low, strict=True)]
     axes.add_collection(PatchCollection(bodies, facecolor=list(colours), linewidth=0, zorder=3))
-    bottom, top = bars["low"].min(), bars["high"].max()
+    bottom, top = span
     room = 0.12 * (top - bottom) or 0.01 * top
     axes.set_ylim(bottom - room, top + 1.5 * room)
 

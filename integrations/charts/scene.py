@@ -15,7 +15,7 @@ from liquidator_core import BAR, Params, levels_of, zones_of
 from liquidator_core.record import Recorded, cells_at, record
 from liquidator_core.timeframes import TIMEFRAMES, timeframe_ms, to_timeframe
 
-from ..market.candles import Candles, bars_from_frame, warn_of_idle_switches
+from ..market.candles import Candles, OnBad, bars_from_frame, warn_of_idle_switches
 from ..market.messages import iso
 from ..tables.checked import SIDE_NAMES
 from ..tables.zones import levels_to_frame, zones_to_frame
@@ -181,7 +181,8 @@ class Scene:
             "digest": self.params.digest,
             "memory": self.params.memory,
             "time": packed_times(self.bars["time"]),
-            "candles": packed_candles(self.bars),
+            "candles": packed_candles(_filled(self.bars)),
+            "skipped": packed(np.flatnonzero(~is_known(self.bars)).astype(np.int32)),
             "flow": {
                 f"{side}_{what}": packed(rounded(values))
                 for side in SIDE_NAMES
@@ -226,6 +227,7 @@ def make_scene(
     result: Any = None,
     placebos: Sequence[Any] = (),
     name: str = "Liquidation zones",
+    on_bad: OnBad = "raise",
 ) -> Scene:
     """A Scene of candles, given as to ``frames.bars_from_frame``, under Params.
 
@@ -233,6 +235,7 @@ def make_scene(
               buy and hold
     placebos  results to set beside it
     name      of the market or the file
+    on_bad    "skip": a candle with a bad value is a gap in the picture, as it is for the engine
 
     Zones of larger timeframes that the candles fit into are found too. Raises as ``bars_from_frame``, but for no
     candles: their scene is empty. Cost: five to ten folds.
@@ -244,8 +247,8 @@ def make_scene(
     71   long        0   None
     72  short        3   None
     """
-    bars = bars_from_frame(bars) if len(bars) else np.zeros(0, BAR)
-    params = params or Params()
+    bars = bars_from_frame(bars, on_bad) if len(bars) else np.zeros(0, BAR)
+    params = Params() if params is None else params
     if not isinstance(params, Params):
         raise TypeError(f"params must be Params or None, got {type(params).__name__}")
     warn_of_idle_switches(bars, params)
@@ -269,6 +272,29 @@ def make_scene(
         () if result is None else result.trades,
         accounts,
     )
+
+
+def is_known(bars: np.ndarray) -> np.ndarray:
+    """Whether each row has prices; those that were skipped have none."""
+    return np.isfinite(bars["close"])
+
+
+def price_span(bars: np.ndarray) -> tuple[float, float] | None:
+    """The lowest and the highest price of bars; None if none is known."""
+    known = bars[is_known(bars)]
+    return (float(known["low"].min()), float(known["high"].max())) if len(known) else None
+
+
+def _filled(bars: np.ndarray) -> np.ndarray:
+    """Bars whose skipped rows lie flat at the close before (the first ones: after) them, as a picture needs numbers."""
+    known, gone = np.flatnonzero(is_known(bars)), np.flatnonzero(~is_known(bars))
+    if len(gone) == 0:
+        return bars
+    filled = bars.copy()
+    close = bars["close"][known[np.maximum(np.searchsorted(known, gone) - 1, 0)]] if len(known) else 0.0
+    for price in ("open", "high", "low", "close"):
+        filled[price][gone] = close
+    return filled
 
 
 def _higher_bars(bars: np.ndarray) -> dict[str, np.ndarray]:

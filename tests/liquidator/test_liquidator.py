@@ -233,8 +233,8 @@ class TestLaws:
     def test_late_trades_are_worked_in_though_closed_ones_are_kept_in_parts(
         self, monkeypatch, seed, delay, hours, pieces
     ):
-        monkeypatch.setattr("liquidator_integrations.liquidator.history.PART", 24)
-        monkeypatch.setattr("liquidator_integrations.liquidator.history._SMALL_PART", 8)
+        monkeypatch.setattr("liquidator_integrations.liquidator.tape.PART", 24)
+        monkeypatch.setattr("liquidator_integrations.liquidator.tape._SMALL_PART", 8)
         trades = trades_of(900)
         trades["time"] = trades["time"] // 30_000 * 30_000  # many of one time
         late = np.random.default_rng(seed).integers(0, delay * MINUTE + 1, len(trades))
@@ -862,7 +862,7 @@ class TestStreaming:
             short.ingest_trades(table_of(part))
             short.compute_zones()
         assert_same(whole, short)
-        kept = sum(len(part.queue.trades) for part in short._history._kept)
+        kept = sum(len(part.queue.trades) for part in short._history.tape.kept)
         assert kept < len(trades) // 2
         short.ingest_trades(table_of(trades[:3]))
         assert short.counts["late_trades"] == 3
@@ -1304,8 +1304,49 @@ class TestPlot:
         assert sorted((box.y0, box.y1) for box in boxes) == sorted(
             zip(zones["entry_low"], zones["entry_high"], strict=True)
         )
-        assert len(figure.data[0].x) == len(made.bars())
-        assert "plotly" in (tmp_path / "chart.html").read_text(encoding="utf-8")[:5_000_000]
+        assert len(figure.data[0].x) == 500
+        assert len(made.plot(zones, show=False, last=9999).data[0].x) == len(made.bars())
+        assert figure.layout.title.text == "1m: liquidation zones"
+        assert "<title>1m: liquidation zones</title>" in (tmp_path / "chart.html").read_text(encoding="utf-8")
+
+    def test_files_of_every_kind(self, tmp_path):
+        made = filled(trades_of())
+        for suffix, begins in (
+            (".png", b"\x89PNG"),
+            (".svg", b"<?xml"),
+            (".json", b'{"schema":1'),
+            (".html", b"<!doc"),
+        ):
+            made.plot(show=False, save_path=tmp_path / f"chart{suffix}", export="tradingview")
+            assert (tmp_path / f"chart{suffix}").read_bytes().startswith(begins)
+        script = made.plot(show=False, export="tradingview").layout.meta["pine"]
+        assert (tmp_path / "chart.pine").read_text(encoding="utf-8") == script
+
+    def test_nothing_is_written_where_it_cannot_be(self, tmp_path):
+        for path, error in ((tmp_path / "no" / "chart.html", FileNotFoundError), (tmp_path / "chart.pdf", ValueError)):
+            with pytest.raises(error, match="save_path: found"):
+                small().plot(show=False, save_path=path)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_zones_in_colours_of_their_quality(self):
+        made = filled(trades_of())
+        zones = made.compute_zones()
+        figure = made.plot(zones, show=False, colors={"weak": "#999999", "medium": "#123456", "strong": "#654321"})
+        found = {shape.y0: shape.line.color for shape in figure.layout.shapes if shape.type == "rect"}
+        wanted = {"weak": "#999999", "medium": "#123456", "strong": "#654321"}
+        assert found == {zone.entry_low: wanted[zone.quality_label] for zone in zones.itertuples()}
+        for colors, says in (({"best": "#123456"}, "colors: found 'best', allowed weak"), ({"weak": "red"}, "such as")):
+            with pytest.raises(ValueError, match=says):
+                made.plot(zones, show=False, colors=colors)
+        with pytest.raises(ValueError, match="last must be a whole number of bars, 1 or more, got 0"):
+            made.plot(zones, show=False, last=0)
+
+    def test_skipped_candles_are_gaps(self, real_bars):
+        candles = real_bars[:700].copy()
+        candles["close"][650] = np.nan
+        made = Liquidator(bar="1h", on_bad="skip")
+        made.update_candles(candles)
+        assert len(made.plot(show=False, candles=candles).data[0].x) == 500
 
     def test_shown_where_there_is_a_screen(self, monkeypatch):
         opened = []
@@ -1349,7 +1390,7 @@ def test_bars_are_those_of_the_tape():
     expected = bars_from_trades(trades, made.params)
     assert made.bars().tobytes() == expected.tobytes()
     assert made.bars().dtype is BAR
-    assert History(SMALL, False, 0, None).rows.rows.dtype is BAR
+    assert History(SMALL, "1m", False, 0, None).rows.rows.dtype is BAR
 
 
 def test_every_form_of_data_gives_the_same():

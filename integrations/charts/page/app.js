@@ -18,7 +18,16 @@ class Page {
     /** @type {Record<string, Heatmap>} */
     this.heatmaps = Object.fromEntries(Object.entries(scene.tiers).map(([name, runs]) => [name, new Heatmap(runs, rows, scene.breaks.length)]));
     this.tier = "all";
-    this.makeChart();
+    this.chart = newChart(this.place, () => this.local);
+    this.series = addCandles(this.chart);
+    this.flows = addFlows(this.chart);
+    this.observed = addObserved(this.chart, scene);
+    this.accounts = addAccounts(this.chart, scene);
+    /** Where the left edge of each base row lies, in candles. */
+    this.edges = edgesOf(scene.candles, rows);
+    /** @type {(() => void) | undefined} */
+    this.redraw = undefined;
+    this.attach();
     this.setCandles();
     this.setTheme(this.theme);
     this.show(COUNT_AT_FIRST);
@@ -32,39 +41,13 @@ class Page {
     return this.heatmaps[this.tier];
   }
 
-  makeChart() {
-    const { createChart, CandlestickSeries, HistogramSeries, LineSeries } = LightweightCharts;
-    this.chart = createChart(this.place, {
-      autoSize: true,
-      layout: { panes: { separatorColor: "#8884", enableResize: true }, attributionLogo: true },
-      crosshair: { mode: 0 },
-      timeScale: { timeVisible: true, minBarSpacing: 0.003, enableConflation: true, conflationThresholdFactor: 1 },
-      rightPriceScale: { borderVisible: false },
-      localization: { timeFormatter: (/** @type {number} */ seconds) => timeText(seconds * 1000, this.local) },
-      kineticScroll: { touch: true, mouse: false },
-    });
-    this.series = this.chart.addSeries(CandlestickSeries, { borderVisible: false, priceFormat: { type: "custom", formatter: priceText, minMove: 1e-12 } });
-    const usd = { priceFormat: { type: /** @type {const} */ ("custom"), formatter: usdText, minMove: 1e-9 }, priceLineVisible: false, lastValueVisible: false };
-    this.flows = {
-      long: this.chart.addSeries(HistogramSeries, { color: SUPPORT, ...usd }, 1),
-      short: this.chart.addSeries(HistogramSeries, { color: RESISTANCE, ...usd }, 1),
-    };
-    /** @type {Record<string, any>} */
-    this.observed = {};
-    for (const side of ["long", "short"]) {
-      if (this.scene.flow[`${side}_observed_usd`]) {
-        this.observed[side] = this.chart.addSeries(LineSeries, { lineVisible: false, pointMarkersVisible: true, pointMarkersRadius: 2, ...usd }, 1);
-      }
-    }
-    this.accounts = this.scene.accounts.map((account) => {
-      const main = account.name === "backtest";
-      const style = { color: main ? "#009E73" : "#8d96a3", lineWidth: /** @type {const} */ (main ? 2 : 1), lineStyle: account.name === "buy and hold" ? 1 : 0 };
-      return this.chart.addSeries(LineSeries, { ...style, title: main || account.name === "buy and hold" ? account.name : "", priceLineVisible: false, lastValueVisible: main }, 2);
-    });
+  /** Have the layers drawn behind and before the candles. */
+  attach() {
     this.chart.panes().forEach((pane, i) => pane.setStretchFactor([6, 1, 1.4][i]));
     const behind = { zOrder: () => "bottom", renderer: () => ({ draw: () => {}, drawBackground: (/** @type {any} */ target) => this.paint(target, true) }) };
     const before = { zOrder: () => "top", renderer: () => ({ draw: (/** @type {any} */ target) => this.paint(target, false) }) };
-    this.series.attachPrimitive(/** @type {any} */ ({ updateAllViews: () => {}, paneViews: () => [behind, before], attached: (/** @type {any} */ it) => (this.redraw = it.requestUpdate) }));
+    const primitive = { updateAllViews: () => {}, paneViews: () => [behind, before], attached: (/** @type {any} */ it) => (this.redraw = it.requestUpdate) };
+    this.series.attachPrimitive(/** @type {any} */ (primitive));
     this.chart.subscribeCrosshairMove((param) => this.hover(param));
   }
 
@@ -73,7 +56,9 @@ class Page {
     const { time, open, high, low, close, first } = this.candles;
     const count = time.length;
     const at = (/** @type {number} */ i) => /** @type {any} */ (time[i] / 1000);
-    this.series.setData(Array.from({ length: count }, (_, i) => ({ time: at(i), open: open[i], high: high[i], low: low[i], close: close[i] })));
+    const gaps = this.timeframe === "" ? this.scene.skipped : new Set();
+    this.series.setData(Array.from({ length: count }, (_, i) =>
+      gaps.has(i) ? { time: at(i) } : { time: at(i), open: open[i], high: high[i], low: low[i], close: close[i] }));
     const sums = (/** @type {Float32Array | undefined} */ values, /** @type {number} */ sign) => Array.from({ length: count }, (_, i) => {
       let sum = NaN;
       for (let row = first[i]; values && row < first[i + 1]; row++) if (values[row] >= 0) sum = (sum >= 0 ? sum : 0) + values[row];
@@ -90,14 +75,10 @@ class Page {
       account.time.forEach((ms, i) => values.set(time[below(time, ms + 0.5) - 1] / 1000, account.value[i]));
       series.setData([...values].map(([seconds, value]) => ({ time: /** @type {any} */ (seconds), value })));
     });
-    /** Where the left edge of each base row lies, in candles. */
-    this.edges = new Float64Array(this.scene.candles.time.length + 1);
-    for (let i = 0; i < count; i++) {
-      for (let row = first[i]; row <= first[i + 1]; row++) this.edges[row] = i - 0.5 + (row - first[i]) / (first[i + 1] - first[i]);
-    }
+    this.edges = edgesOf(this.candles, this.scene.candles.time.length);
   }
 
-  /** Prices that the zoom began with stay out of the price scale: it follows the candles in view alone. @param {any} target @param {boolean} behind */
+  /** @param {any} target @param {boolean} behind */
   paint(target, behind) {
     target.useBitmapCoordinateSpace((/** @type {any} */ space) => {
       const view = this.view(space);
@@ -150,7 +131,6 @@ class Page {
   /** @param {any} param */
   hover(param) {
     const box = element("hover");
-    const seconds = param.point && this.chart.timeScale().coordinateToTime(param.point.x);
     const price = param.point && param.paneIndex === 0 ? this.series.coordinateToPrice(param.point.y) : null;
     if (!param.point || param.logical === undefined || this.candles.time.length === 0) {
       box.hidden = true;
@@ -169,7 +149,6 @@ class Page {
     box.style.left = toLeft ? "" : `${param.point.x + 18}px`;
     box.style.right = toLeft ? `${this.place.parentElement ? this.place.parentElement.clientWidth - param.point.x + 18 : 0}px` : "";
     box.style.top = `${Math.min(param.point.y + 14, Math.max(0, height - box.offsetHeight - 8))}px`;
-    void seconds;
   }
 
   /** @param {number} time @param {number} price */
@@ -256,6 +235,71 @@ class Page {
     const middle = (range.from + range.to) / 2 + share * width;
     scale.setVisibleLogicalRange({ from: middle - (width * times) / 2, to: middle + (width * times) / 2 });
   }
+}
+
+/** @typedef {import("lightweight-charts").IChartApi} Chart */
+
+const USD_SCALE = { priceFormat: { type: /** @type {"custom"} */ ("custom"), formatter: usdText, minMove: 1e-9 }, priceLineVisible: false, lastValueVisible: false };
+
+/** @param {HTMLElement} place @param {() => boolean} isLocal @returns {Chart} */
+function newChart(place, isLocal) {
+  return LightweightCharts.createChart(place, {
+    autoSize: true,
+    layout: { panes: { separatorColor: "#8884", enableResize: true }, attributionLogo: true },
+    crosshair: { mode: 0 },
+    timeScale: { timeVisible: true, minBarSpacing: 0.003, enableConflation: true, conflationThresholdFactor: 1 },
+    rightPriceScale: { borderVisible: false },
+    localization: { timeFormatter: (/** @type {any} */ seconds) => timeText(seconds * 1000, isLocal()) },
+    kineticScroll: { touch: true, mouse: false },
+  });
+}
+
+/** @param {Chart} chart */
+function addCandles(chart) {
+  return chart.addSeries(LightweightCharts.CandlestickSeries, { borderVisible: false, priceFormat: { type: "custom", formatter: priceText, minMove: 1e-12 } });
+}
+
+/** @param {Chart} chart */
+function addFlows(chart) {
+  const { HistogramSeries } = LightweightCharts;
+  return {
+    long: chart.addSeries(HistogramSeries, { color: SUPPORT, ...USD_SCALE }, 1),
+    short: chart.addSeries(HistogramSeries, { color: RESISTANCE, ...USD_SCALE }, 1),
+  };
+}
+
+/** Points where a feed observed liquidations. @param {Chart} chart @param {Scene} scene */
+function addObserved(chart, scene) {
+  /** @type {Record<string, import("lightweight-charts").ISeriesApi<"Line">>} */
+  const found = {};
+  for (const side of ["long", "short"]) {
+    if (scene.flow[`${side}_observed_usd`]) {
+      found[side] = chart.addSeries(LightweightCharts.LineSeries, { lineVisible: false, pointMarkersVisible: true, pointMarkersRadius: 2, ...USD_SCALE }, 1);
+    }
+  }
+  return found;
+}
+
+/** @param {Chart} chart @param {Scene} scene */
+function addAccounts(chart, scene) {
+  return scene.accounts.map(({ name }) => {
+    const main = name === "backtest";
+    const named = main || name === "buy and hold";
+    return chart.addSeries(LightweightCharts.LineSeries, {
+      color: main ? "#009E73" : "#8d96a3", lineWidth: main ? 2 : 1, lineStyle: main || !named ? 0 : 1,
+      title: named ? name : "", priceLineVisible: false, lastValueVisible: main,
+    }, 2);
+  });
+}
+
+/** @param {Candles} candles @param {number} rows  of the base @returns {Float64Array} in candles; one more than the rows */
+function edgesOf(candles, rows) {
+  const edges = new Float64Array(rows + 1);
+  const { first } = candles;
+  for (let i = 0; i + 1 < first.length; i++) {
+    for (let row = first[i]; row <= first[i + 1]; row++) edges[row] = i - 0.5 + (row - first[i]) / (first[i + 1] - first[i]);
+  }
+  return edges;
 }
 
 /** @param {string} id */

@@ -45,6 +45,7 @@
  * @property {string} name
  * @property {any} about  what the JSON says of the data and of the parameters
  * @property {Candles} candles
+ * @property {Set<number>} skipped  rows without usable prices
  * @property {Record<string, Float32Array>} flow  long_flow_usd, short_flow_usd; long_observed_usd, ... where known
  * @property {Int8Array} fades
  * @property {Record<string, Zone[]>} zones  by timeframe; "" is that of the candles
@@ -145,8 +146,8 @@ async function each(mapping, read) {
 
 /** @param {any} plain  what JSON.parse gave @returns {Promise<Scene>} */
 async function readScene(plain) {
-  const [time, prices, flow, fades, zones, tiers, edges, lastUsd, accounts] = await Promise.all([
-    timesOf(plain.time, plain.bars), pricesOf(plain.candles), unpackAll(plain.flow), unpack(plain.fades), each(plain.zones, zonesOf),
+  const [time, prices, skipped, flow, fades, zones, tiers, edges, lastUsd, accounts] = await Promise.all([
+    timesOf(plain.time, plain.bars), pricesOf(plain.candles), unpack(plain.skipped), unpackAll(plain.flow), unpack(plain.fades), each(plain.zones, zonesOf),
     each(plain.heatmap.tiers, runsOf), unpack(plain.heatmap.edges), unpack(plain.heatmap.last), Promise.all(plain.accounts.map(unpackAll)),
   ]);
   const first = Int32Array.from({ length: plain.bars + 1 }, (_, row) => row);
@@ -154,6 +155,7 @@ async function readScene(plain) {
     name: plain.name,
     about: plain,
     candles: { time, ...prices, first },
+    skipped: new Set(skipped),
     flow, fades, zones, tiers, edges, lastUsd,
     breaks: plain.heatmap.breaks,
     unit: plain.heatmap.unit,

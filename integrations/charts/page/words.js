@@ -53,7 +53,7 @@ function explainAt(scene, heatmap, timeframe, time, price) {
   return {
     time: at,
     price,
-    candle: inside ? { time: at, open: candles.open[row], high: candles.high[row], low: candles.low[row], close: candles.close[row] } : null,
+    candle: inside && !scene.skipped.has(row) ? { time: at, open: candles.open[row], high: candles.high[row], low: candles.low[row], close: candles.close[row] } : null,
     zones: (scene.zones[timeframe] ?? []).filter((zone) => zone.birth <= at && (zone.end === null || at < zone.end) && zone.low <= price && price <= zone.high),
     cell: inside && known ? {
       low: scene.edges[cell], high: scene.edges[cell + 1], unit: scene.unit,
