@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import re
 from collections.abc import Callable, Mapping
 from itertools import chain
 from typing import Any, TypeAlias
@@ -63,8 +62,9 @@ def columns_of(data: Any) -> tuple[list[str], Callable[[str], pa.Array]]:
     if isinstance(data, (str, bytes)) or not hasattr(data, "__iter__"):
         raise TypeError(f"expected rows with names, columns or a table, got {type(data).__name__}")
     rows = list(data)
-    for row, values in enumerate(rows):
-        if type(values) is not dict and not isinstance(values, Mapping):
+    kinds = {kind for kind in set(map(type, rows)) if not issubclass(kind, Mapping)}
+    for row, values in enumerate(rows if kinds else ()):
+        if type(values) in kinds:
             raise TypeError(f"row {row}: found {values!r:.80}, allowed a mapping of names to values")
     names = list(map(str, dict.fromkeys(chain.from_iterable(rows))))
     return names, lambda name: _array([values.get(name) for values in rows], name)
@@ -91,25 +91,30 @@ def held(data: Any) -> Any:
 
 
 def _array(values: Any, name: str) -> pa.Array:
+    objects = isinstance(values, list) or np.dtype(object) == getattr(values, "dtype", None)
+    kinds = set(map(type, values)) - {type(None)} if objects else set()
+    if len(kinds) > 1 and any(issubclass(kind, np.generic) for kind in kinds):
+        values = [_python_value(value) for value in values]  # a mixture with NumPy's own can crash pyarrow
+        kinds = set(map(type, values)) - {type(None)}
     try:
-        array = pa.array(values, from_pandas=True)
-        objects = isinstance(values, list) or getattr(getattr(values, "dtype", None), "kind", "") == "O"
-        number = pa.types.is_integer(array.type) or pa.types.is_floating(array.type)
-        mixed = objects and number and True in map(_is_bool, values)
+        if len(kinds) > 1 and (bool in kinds or any(issubclass(kind, np.generic) for kind in kinds)):
+            raise TypeError
+        return _in_one_piece(pa.array(values, from_pandas=True))
     except (pa.ArrowException, TypeError, ValueError, OverflowError):
-        mixed = True
-    if mixed:
-        values = list(values)
-        kinds = [type(value).__name__ for value in values]
-        other = (row for row, kind in enumerate(kinds) if kind not in (kinds[0], "NoneType"))
-        row = next(other, max(range(len(kinds)), key=lambda row: len(str(values[row]))))  # else one that is too large
-        found = f"found {values[row]!r:.80}"
-        raise TypeError(f"row {row}, {name}: {found}, allowed one type throughout: row 0 has {kinds[0]}")
-    return _in_one_piece(array)
+        pass
+    values = list(values)
+    names = [type(value).__name__ for value in values]
+    other = (row for row, kind in enumerate(names) if kind not in (names[0], "NoneType"))
+    row = next(other, max(range(len(names)), key=lambda row: len(str(values[row]))))  # else one that is too large
+    found = f"found {values[row]!r:.80}"
+    raise TypeError(f"row {row}, {name}: {found}, allowed one type throughout: row 0 has {names[0]}")
 
 
-def _is_bool(value: object) -> bool:
-    return value is True or value is False
+def _python_value(value: Any) -> Any:
+    """A number or a truth value of NumPy's as one of Python's; anything else as it is."""
+    if isinstance(value, np.generic) and not isinstance(value, (np.datetime64, np.timedelta64)):
+        return value.item()
+    return value
 
 
 def _in_one_piece(column: pa.Array | pa.ChunkedArray) -> pa.Array:
@@ -175,6 +180,15 @@ def plain(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return column
 
 
+def coded(column: pa.Array) -> tuple[list[Any], np.ndarray]:
+    """(different values of a column, which of them each row has: (n,) int64, -1 for a missing one)."""
+    column = _in_one_piece(column)
+    if not pa.types.is_dictionary(column.type):
+        column = plain(column).dictionary_encode()
+    codes = column.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
+    return plain(column.dictionary).to_pylist(), codes
+
+
 def _is_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
@@ -194,12 +208,9 @@ def number_column(column: pa.Array, field: str) -> np.ndarray:
         return _spelt_numbers(column.to_pylist(), field)
 
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
-
-
 def spelt_number(text: str) -> float:
     """The number that a text spells in plain digits, blanks around it aside; ValueError for any other text."""
-    if not _NUMBER.fullmatch(text.strip()):
+    if not text.isascii() or "_" in text:  # Python reads 1_000 and digits of any script
         raise ValueError(f"found {text!r:.80}, allowed a number")
     return float(text)
 
@@ -256,7 +267,10 @@ def side_column(column: pa.Array, name: str, meaning: Mapping[str, int] | None =
     column = _in_one_piece(column)
     coded = column if pa.types.is_dictionary(column.type) else plain(column).dictionary_encode()
     values = plain(coded.dictionary).to_pylist()
-    codes = coded.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
+    codes = coded.indices
+    if pa.types.is_unsigned_integer(codes.type):
+        codes = codes.cast(pa.int64())
+    codes = codes.fill_null(-1).to_numpy(zero_copy_only=False)
     signs = np.array([meaning.get(str(value).strip().lower(), 0) for value in values] + [0], np.int8)
     sides: np.ndarray = signs[codes]
     if not sides.all():

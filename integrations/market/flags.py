@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from .columns import coded
 from .messages import fail_row
 from .names import normal_name
 
@@ -58,11 +59,9 @@ def truth(value: Any, name: str, row: int | None = None) -> bool | None:
 
 def left_out(column: Any, name: str, value: bool) -> np.ndarray:
     """(n,) bool: the rows of an Arrow column that hold a value."""
-    coded = column.dictionary_encode() if not hasattr(column, "dictionary") else column
-    words = coded.dictionary.to_pylist()
-    codes = coded.indices.fill_null(len(words)).to_numpy(zero_copy_only=False)
+    words, codes = coded(column)
     said = [truth(word, name, int(np.argmax(codes == place))) for place, word in enumerate(words)]
-    return np.asarray(np.array([one is value for one in said] + [False])[codes])
+    return np.asarray(np.array([*(one is value for one in said), False])[codes])
 
 
 def _liquidated(value: Any) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from .coins import Identity
+from .columns import coded
 from .messages import TableError, fail_row
 from .names import MARKET_NAMES, normal_name
 from .venues import Named, venue_of
@@ -126,11 +127,13 @@ def _more(codes: np.ndarray, place: int) -> str:
 
 def _coded(column: pa.Array) -> tuple[list[str], np.ndarray]:
     """(the different texts of a column in order of appearance, which of them each row has)."""
-    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    words = [*map(text_of, coded.dictionary.to_pylist()), ""]
-    codes = coded.indices.fill_null(len(words) - 1).to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
-    there = np.flatnonzero(np.bincount(codes, minlength=len(words)))
-    first = there[np.argsort([np.argmax(codes == place) for place in there])] if len(there) > 1 else there
+    values, codes = coded(column)
+    words = [*map(text_of, values), ""]
+    codes = np.where(codes < 0, len(values), codes) if column.null_count else codes
+    first = np.flatnonzero(np.bincount(codes, minlength=len(words)))
+    if len(first) > 1:
+        there, rows = np.unique(codes, return_index=True)
+        first = there[np.argsort(rows)]
     place = np.zeros(len(words), np.int64)
     place[first] = np.arange(len(first))
     return [words[one] for one in first], place[codes]

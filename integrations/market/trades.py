@@ -19,7 +19,7 @@ import pyarrow as pa
 from liquidator_core import TRADE
 
 from .coins import Identity
-from .columns import NO_ID, Events, columns_of, id_column, id_of, number_column, side_column, time_column
+from .columns import NO_ID, Events, columns_of, id_column, id_of, number_column, side_column, spelt_number, time_column
 from .envelopes import unwrapped
 from .flags import BLOCK_IDS, NO_TRADE, flags_in, ids_in, is_said, left_out, truth
 from .messages import fail_row
@@ -34,6 +34,7 @@ from .sources import (
     markets_in,
     renumbered,
     shape_of,
+    text_of,
     venues_in,
 )
 from .times import check_ms, check_order, ms_of
@@ -269,7 +270,7 @@ def _read(data: Events, identity: Identity, venue: str, convention: Convention) 
     names, column = columns_of(unwrapped(data, named.venue, venue))
     names = filled(names, column, BASE_SIZES)
     found = find_names(names, TRADE_NAMES, named.venue)
-    if not names or ("venue" not in found and "time" in found and len(column(found["time"])) == 0):
+    if not names:
         return [], identity, 0
     if venue or "venue" not in found:
         one, identity, others = _read_venue(names, column, identity, named, convention, normalised)
@@ -294,12 +295,15 @@ def _read_venue(
 ) -> tuple[_Columns | None, Identity, int]:
     """(one venue's trades, whose they are, how many rows say that they are none)."""
     how = fields_of(names, named, convention, normalised)
+    time = column(how.need("time"))
+    if len(time) == 0:
+        return None, identity, 0
+    time = time_column(time)
     markets = markets_in(column(how.found["market"]) if "market" in how.found else None)
     for target in ("market", "coin"):
         if target in how.found:
             said = markets if target == "market" else markets_in(column(how.found["coin"]))
             identity = joined(identity, how.found[target], said)
-    time = time_column(column(how.need("time")))
     price, size = (number_column(column(how.need(name)), name) for name in ("price", "size"))
     if how.side:
         meaning = None if how.meaning in (SIDES, MAKER_SIDES) else how.meaning
@@ -384,7 +388,9 @@ def reader_of(names: Sequence[str], venue: str, convention: Convention = None) -
             raise ValueError(f"price: found {price!r}, allowed a finite number above 0")
         if not 0.0 < size < math.inf:
             raise ValueError(f"size: found {size!r}, allowed a finite number above 0")
-        market = str(trade[market_name]) if market_name else ""
+        market = trade[market_name] if market_name else ""
+        if type(market) is not str:
+            market = text_of(market)
         if market not in known:
             if len(known) > 1000:
                 known.clear()
@@ -420,8 +426,6 @@ def _number(value: Any, name: str) -> float:
     if isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name}: found {value!r}, allowed a number")
     try:
-        if type(value) is str and (not value.isascii() or "_" in value):  # Python reads 1_000 and digits of any script
-            raise ValueError
-        return float(value)
+        return spelt_number(value) if type(value) is str else float(value)
     except (TypeError, ValueError, OverflowError):
         raise TypeError(f"{name}: found {value!r:.80}, allowed a number") from None

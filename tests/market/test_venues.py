@@ -358,7 +358,7 @@ def test_a_table_of_this_project_s_own_has_the_taker_s_sides_and_coins(tmp_path)
         assert read_liquidations(own, None, lambda name: 0).events["usd"].tolist() == [100.0, 100.0]
 
 
-CANDLE = pd.DataFrame({key: [1.0] for key in ("open", "high", "low", "close", "volume")})
+CANDLE = pd.DataFrame({name: [1.0] for name in ("open", "high", "low", "close", "volume")})
 CANDLE["time"] = T // 60_000 * 60_000
 OTHERS = ["ETHUSDT", "ETH/USDT:USDT", "eth-usd", "1000BTC", "WBTC", "kBTC", "ETH"]
 
