@@ -281,7 +281,8 @@ def make_scene(
 
 def is_known(bars: np.ndarray) -> np.ndarray:
     """Whether each row has prices; those that were skipped have none."""
-    return np.isfinite(bars["close"])
+    known: np.ndarray = np.isfinite(bars["close"])
+    return known
 
 
 def price_span(bars: np.ndarray) -> tuple[float, float] | None:

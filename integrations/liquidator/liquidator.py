@@ -280,7 +280,7 @@ class Liquidator(Incoming):
 
         asked   ``horizon``, ``moves``, ``feed``, ``market``; what was observed of liquidations is the feed, if anything
         """
-        bars = self._frames.rows("1h").rows
+        bars = self.bars("1h")
         return risk.liquidation_at_risk(bars, observed=feed_of_bars(bars), params=self.params, **asked)
 
     def levels_grid(self, bars: int = 240) -> pd.DataFrame:
@@ -357,7 +357,7 @@ class Liquidator(Incoming):
         params = self._settings.params_of(self.timeframe, self.window_minutes)
         title = f"{self.coin or ''} {self.timeframe}: liquidation zones".lstrip()
         script = self._pine(zones) if export else None
-        hourly = candles is None and "1h" in self.timeframes and len(self._frames.rows("1h").rows) > 0
+        hourly = candles is None and "1h" in self.timeframes and len(self.bars("1h")) > 0
         return plot_zones(
             bars,
             params,
