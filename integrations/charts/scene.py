@@ -308,7 +308,7 @@ def _higher_bars(bars: np.ndarray) -> dict[str, np.ndarray]:
     if len(bars) < 2:
         return {}
     step = int(np.diff(bars["time"]).min())
-    if step not in map(timeframe_ms, TIMEFRAMES):
+    if step not in map(timeframe_ms, TIMEFRAMES) or (bars["time"] % step).any():
         return {}
     larger = [name for name in _LARGER if timeframe_ms(name) > step and timeframe_ms(name) % step == 0]
     found = {name: to_timeframe(bars, name, step) for name in larger}
