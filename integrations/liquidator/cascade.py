@@ -20,7 +20,7 @@ import pandas as pd
 from liquidator_core.layout import BINS_PER_LOG, CELL_BINS, LONG, SHORT
 from liquidator_core.levels import cells_of, nearest_bin
 
-from ..tables.zones import check_zones
+from ..tables.zones import by_core_names, check_zones
 from .timeframes import Engine
 
 _CELL_LOG = CELL_BINS / BINS_PER_LOG  # width of a cell, in log price
@@ -164,8 +164,8 @@ def zones_with_gravity(zones: pd.DataFrame, current: float, least_distance: floa
 
 
 def _prices_and_usd(zones: pd.DataFrame) -> tuple[np.ndarray, np.ndarray]:
-    check_zones(zones)
-    return zones["price_mean"].to_numpy(np.float64), zones["total_usd"].to_numpy(np.float64)
+    zones = by_core_names(check_zones(zones))
+    return zones["price"].to_numpy(np.float64), zones["usd"].to_numpy(np.float64)
 
 
 def _sweeps(price: np.ndarray, current: float, engine: Engine, bars: np.ndarray) -> Iterator[tuple[float, float]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..tables.zone_schema import SIDES, Context, ending_of, zone_rows
+from ..tables.zone_schema import SIDES, Context, as_users_see, ending_of, zone_rows
 from .instant import context_at, end_of
 from .settings import Settings
 from .timeframes import Timeframes
@@ -99,8 +99,8 @@ def changes(before: Context, after: Context) -> Iterator[tuple[Any, ...]]:
     if old.keys() == new.keys() and all(_counts(old[key]) == _counts(new[key]) for key in old):
         return
     time = {"event_time": np.datetime64(end_of(after), "ms")}
-    old_rows = {zone["zone_id"]: {**zone, **time} for zone in zone_rows(before)}
-    new_rows = {zone["zone_id"]: {**zone, **time} for zone in zone_rows(after)}
+    old_rows = {zone["zone_id"]: {**as_users_see(zone), **time} for zone in zone_rows(before)}
+    new_rows = {zone["zone_id"]: {**as_users_see(zone), **time} for zone in zone_rows(after)}
     leads = {2 * int(mark["birth"]) + int(mark["side"]): mark for mark in after.marks}
     for name, event in (("touches", "zone_touched"), ("holds", "zone_held")):
         for key in old:

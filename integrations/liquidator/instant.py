@@ -18,7 +18,7 @@ from liquidator_core.zones import marks_of
 
 from ..market.messages import moment
 from ..market.times import ms_of
-from ..tables.zone_schema import Context, zone_rows
+from ..tables.zone_schema import Context, as_users_see, zone_rows
 from ..tables.zones import grid_frame, zone_rows_to_frame
 from .bars import Bars
 from .timeframes import Engine, Timeframes
@@ -71,9 +71,9 @@ def end_of(context: Context) -> int:
 
 def zones_frame(context: Context, use_atr: bool, least: float) -> pd.DataFrame:
     """The zones of at least a quality, strongest first, as ``compute_zones`` gives them."""
-    rows = [zone for zone in zone_rows(context, use_atr) if zone["quality_score"] >= least]
-    rows.sort(key=lambda zone: (-zone["quality_score"], zone["price_mean"]))
-    frame = zone_rows_to_frame(rows)
+    rows = [zone for zone in zone_rows(context, use_atr) if zone["quality"] >= least]
+    rows.sort(key=lambda zone: (-zone["quality"], zone["price"]))
+    frame = zone_rows_to_frame(list(map(as_users_see, rows)))
     as_of = str(np.datetime64(end_of(context), "ms")) if len(context.bars) else None
     frame.attrs = {"bars_seen": context.bars_seen, "warm": context.warm, "as_of": as_of}
     return frame
@@ -86,11 +86,11 @@ def aligned_zones_frame(contexts: Mapping[str, Context], use_atr: bool, least: f
         others = [other.zones for other_name, other in contexts.items() if other_name != name]
         scores = np.broadcast_to(alignment(context.zones["low"], context.zones["high"], others), len(context.zones))
         for zone, score in zip(zone_rows(context, use_atr), scores.tolist(), strict=True):
-            if zone["quality_score"] >= least:
+            if zone["quality"] >= least:
                 rows.append({**zone, "timeframe": name, "alignment_score": score})
-    rows.sort(key=lambda zone: (-np.nan_to_num(zone["alignment_score"]), -zone["quality_score"], zone["zone_id"]))
+    rows.sort(key=lambda zone: (-np.nan_to_num(zone["alignment_score"]), -zone["quality"], zone["zone_id"]))
     more = {"timeframe": (TIMEFRAMES, "of its bars"), "alignment_score": ("float", "0 to 100")}
-    return zone_rows_to_frame(rows, more)
+    return zone_rows_to_frame(list(map(as_users_see, rows)), more)
 
 
 def ledger_grid(closed: Bars, params: Params, bars: int) -> pd.DataFrame:

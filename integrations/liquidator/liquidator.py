@@ -22,13 +22,14 @@ from ..market.sources import Convention
 from ..market.venues import known_venue
 from ..tables import risk
 from ..tables.observed import feed_of_bars
-from ..tables.zones import check_zones, levels_to_frame, zone_dicts
+from ..tables.zone_schema import NAMES
+from ..tables.zones import by_core_names, check_zones, levels_to_frame, zone_dicts
 from . import cascade, saving
 from .events import Callback, EventCallbacks
 from .history import History
 from .incoming import Incoming
 from .instant import aligned_zones_frame, context_at, ledger_grid, zones_frame
-from .plotting import CORE_NAMES, plot_zones
+from .plotting import plot_zones
 from .settings import SETTINGS, Settings, above, finite, least_quality, not_yet, one_of
 from .timeframes import Timeframes
 
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from ..charts.html import Figure
 
 Zone = dict[str, Any]  # a row of ``zone_schema.COLUMNS``
+PRICE = NAMES["price"]
 
 
 class Liquidator(Incoming):
@@ -225,7 +227,7 @@ class Liquidator(Incoming):
         """The zone whose ``price_mean`` is nearest, with ``dist``, its distance as a share of it; None without one."""
         above("price", price)
         zones = self.compute_zones() if zones is None else check_zones(zones)
-        found = [{**zone, "dist": abs(zone["price_mean"] - price) / zone["price_mean"]} for zone in zone_dicts(zones)]
+        found = [{**zone, "dist": abs(zone[PRICE] - price) / zone[PRICE]} for zone in zone_dicts(zones)]
         return min(found, key=lambda zone: zone["dist"], default=None)
 
     def add_cascade_analysis(
@@ -280,7 +282,7 @@ class Liquidator(Incoming):
 
         asked   ``horizon``, ``moves``, ``feed``, ``market``; what was observed of liquidations is the feed, if anything
         """
-        bars = self.bars("1h")
+        bars = self._frames.bars("1h").short(risk.risk_memory(self.params, observed=True))
         return risk.liquidation_at_risk(bars, observed=feed_of_bars(bars), params=self.params, **asked)
 
     def levels_grid(self, bars: int = 240) -> pd.DataFrame:
@@ -378,9 +380,7 @@ class Liquidator(Incoming):
         if len(zones) == 0:
             return to_pine(params, symbol=self.coin or "")
         as_of = f"{zones.attrs['as_of']} UTC" if zones.attrs.get("as_of") is not None else ""
-        return to_pine(
-            params, "snapshot", zones.rename(columns=CORE_NAMES), self.levels(), symbol=self.coin or "", as_of=as_of
-        )
+        return to_pine(params, "snapshot", by_core_names(zones), self.levels(), symbol=self.coin or "", as_of=as_of)
 
     # Later -----------------------------------------------------------------------------------------------------------
 

@@ -13,18 +13,11 @@ import pandas as pd
 from liquidator_core import Params
 from liquidator_core._atomic import replacing
 
+from ..tables.zones import by_core_names
+
 if TYPE_CHECKING:
     from ..charts.html import Figure
 
-CORE_NAMES = {
-    "price_mean": "price",
-    "entry_low": "low",
-    "entry_high": "high",
-    "total_usd": "usd",
-    "quality_score": "quality",
-    "first_ts": "birth",
-    "dominant_side": "side",
-}
 QUALITIES = ("weak", "medium", "strong")
 
 
@@ -52,7 +45,7 @@ def plot_zones(
         raise ValueError(f"last must be a whole number of bars, 1 or more, got {last!r}")
     target = None if save_path is None else check_path(save_path)
     scene = make_scene(bars, params, name=title, on_bad="skip", risk=risk)
-    made = figure(scene, title, last, zones.rename(columns=CORE_NAMES), colors)
+    made = figure(scene, title, last, by_core_names(zones).rename(columns={"first_time": "birth"}), colors)
     if script is not None:
         made.update_layout(meta={"pine": script})
     if target is not None:

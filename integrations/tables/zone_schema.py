@@ -1,7 +1,10 @@
-"""What is told of a zone: the columns of the older package and those that this engine adds, on every path the same."""
+"""What is told of a zone, on every path the same: by the core's names within, under the older package's where users see
+it (``NAMES``), with what this engine adds.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +13,19 @@ from liquidator_core.layout import LONG, ZONE
 from liquidator_core.timeframes import bar_spans
 from liquidator_core.zones import QUALITY_LABELS, quality_band
 
-#: Column -> (kind, what it is). Kinds: float, int, bool, time (datetime64[ms, UTC]), object, or the categories.
+#: Name within -> name in the frames and events that users get, which is 0.1.2's; all others are one.
+NAMES = {
+    "price": "price_mean",
+    "usd": "total_usd",
+    "marks": "count",
+    "first_time": "first_ts",
+    "last_time": "last_ts",
+    "side": "dominant_side",
+    "low": "entry_low",
+    "high": "entry_high",
+    "quality": "quality_score",
+}
+#: Column that users see -> (kind, what it is). Kinds: float, int, bool, time (datetime64[ms, UTC]), object, categories.
 COLUMNS: dict[str, tuple[str | tuple[str, ...], str]] = {
     "price_mean": ("float", "quote, USD-weighted mean of its marks' prices"),
     "price_min": ("float", "quote, lowest price of a mark in it"),
@@ -22,7 +37,7 @@ COLUMNS: dict[str, tuple[str | tuple[str, ...], str]] = {
     "dominant_side": (("long", "short"), "who was liquidated in its largest event"),
     "strength": ("float", "quality_score / 100"),
     "atr": ("float", "quote, average true range when its largest event happened; NaN with use_atr=False"),
-    "band": ("float", "quote, half of entry_high - entry_low"),
+    "band": ("float", "quote, half of high - low"),
     "band_pct": ("float", "band / price_mean"),
     "entry_low": ("float", "quote, its lower edge"),
     "entry_high": ("float", "quote, its upper edge"),
@@ -71,8 +86,16 @@ class Context(NamedTuple):
     warm: bool
 
 
+def as_users_see(zone: Mapping[str, Any]) -> dict[str, Any]:
+    """A zone of ``zone_rows`` under the names of ``COLUMNS``."""
+    return {NAMES.get(name, name): value for name, value in zone.items()}
+
+
 def zone_rows(context: Context, use_atr: bool = True) -> list[dict[str, Any]]:
-    """A mapping of ``COLUMNS`` for each zone, upwards by price; times as datetime64[ms]. Cost: O(marks)."""
+    """A mapping for each zone, upwards by price: ``COLUMNS`` by the names within; times as datetime64[ms].
+
+    Cost: O(marks).
+    """
     whole = context.marks[context.marks["broken"] == 0]
     whole = whole[np.lexsort((whole["side"], whole["birth_row"], whole["price"]))]
     broken = context.marks["price"][context.marks["broken"] != 0]
@@ -85,8 +108,8 @@ def _row(zone: np.void, members: np.ndarray, broken: np.ndarray, context: Contex
     lead = members[(members["birth"] == z["birth"]) & (members["side"] == z["side"])][0]
     parts, venues, count = _contributions(members, context)
     sources = {part.source for part in parts}
-    low, high = float(members["price"].min()), float(members["price"].max())
-    entry_low, entry_high = (z["low"], z["high"]) if use_atr else (low, high)
+    lowest, highest = float(members["price"].min()), float(members["price"].max())
+    low, high = (z["low"], z["high"]) if use_atr else (lowest, highest)
     score = z["quality"]
     if lead["trial"]:
         state = "touched"
@@ -95,21 +118,21 @@ def _row(zone: np.void, members: np.ndarray, broken: np.ndarray, context: Contex
     else:
         state = "armed" if lead["armed"] else "unarmed"
     return {
-        "price_mean": z["price"],
-        "price_min": low,
-        "price_max": high,
-        "total_usd": z["usd"],
-        "count": z["marks"],
-        "first_ts": np.datetime64(int(members["birth"].min()), "ms"),
-        "last_ts": np.datetime64(z["last_time"], "ms"),
-        "dominant_side": SIDES[z["side"]],
+        "price": z["price"],
+        "price_min": lowest,
+        "price_max": highest,
+        "usd": z["usd"],
+        "marks": z["marks"],
+        "first_time": np.datetime64(int(members["birth"].min()), "ms"),
+        "last_time": np.datetime64(z["last_time"], "ms"),
+        "side": SIDES[z["side"]],
         "strength": score / 100.0,
         "atr": float(lead["atr"]) if use_atr else np.nan,
-        "band": (entry_high - entry_low) / 2.0,
-        "band_pct": (entry_high - entry_low) / 2.0 / z["price"],
-        "entry_low": entry_low,
-        "entry_high": entry_high,
-        "quality_score": score,
+        "band": (high - low) / 2.0,
+        "band_pct": (high - low) / 2.0 / z["price"],
+        "low": low,
+        "high": high,
+        "quality": score,
         "quality_label": QUALITY_LABELS[int(quality_band(score))],
         "zone_id": z["zone_id"],
         "kind": "support" if z["price"] <= context.close else "resistance",

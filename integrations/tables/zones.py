@@ -15,7 +15,7 @@ from liquidator_core.zones import QUALITY_LABELS, marks_of, quality_band, zones_
 
 from ..market.candles import Candles, OnBad
 from .checked import KINDS, SIDE_NAMES, checked_bars
-from .zone_schema import COLUMNS
+from .zone_schema import COLUMNS, NAMES
 
 
 def zones_frame(
@@ -216,10 +216,19 @@ def check_zones(zones: Any) -> pd.DataFrame:
     """
     if not isinstance(zones, pd.DataFrame):
         raise TypeError(f"zones must be a frame as from compute_zones(), got {type(zones).__name__}")
-    missing = [name for name in ("price_mean", "total_usd") if name not in zones.columns]
+    missing = [name for name in (NAMES["price"], NAMES["usd"]) if name not in zones.columns]
     if missing:
         raise ValueError(f"zones lack {', '.join(missing)}: found columns {', '.join(map(repr, zones.columns))}")
     return zones
+
+
+def by_core_names(zones: pd.DataFrame) -> pd.DataFrame:
+    """A frame of zones as users have it under the core's names.
+
+    >>> list(by_core_names(pd.DataFrame({"price_mean": [9000.0], "total_usd": [1e6]})))
+    ['price', 'usd']
+    """
+    return zones.rename(columns={shown: name for name, shown in NAMES.items()})
 
 
 def grid_frame(usd: np.ndarray, price: np.ndarray, time_ms: np.ndarray) -> pd.DataFrame:
