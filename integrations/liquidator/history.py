@@ -112,8 +112,8 @@ class History:
     def _add_streamed(self, some: Trades) -> None:
         """Streaming: queue trades in order of arrival; those too far ahead wait apart."""
         time = some.trades["time"]
-        before = np.maximum.accumulate(np.r_[self.clock or time[:1], time[:-1]])
-        if not (np.abs(time - before) > DAY_MS).any():
+        known = self.clock or int(time[0])
+        if max(known, int(time.max())) - min(known, int(time.min())) <= DAY_MS:  # nothing can be far ahead
             self._add_part(some)
             return
         start, clock = 0, self.clock
@@ -167,27 +167,25 @@ class History:
         self.tape.add(Queue(trades, order))
         self.clock = max(self.clock, int(time.max()))
 
-    def push(self, one: One, venue: str) -> None:
-        """Queue one trade."""
-        if self.streaming and one.time > self.clock + DAY_MS and self.clock:
+    def push(self, one: One, venue: str, confirmed: bool = False) -> None:
+        """Queue one trade; ``confirmed``: others say that its time is right."""
+        time, tape = one.time, self.tape
+        if time > self.clock + DAY_MS and self.clock and self.streaming and not confirmed:
             self._wait(one, venue)
-        else:
-            self._push(one, venue)
-
-    def _push(self, one: One, venue: str) -> None:
-        time = one.time
+            return
         if one.id != NO_ID and not self._seen_at("trade", venue).is_new(time, one.id):
             self.repeated += 1
             return
-        if time < self.closed:
+        if time < tape.closed:
             if self.streaming and time < self.clock - DAY_MS:
                 self._begin_again(time)
-            if time < (self.closed if self.streaming else self.tape.base_time):
+            if time < (tape.closed if self.streaming else tape.base_time):
                 self._count_late("trades", 1, time)
                 return
             self._reopen(time)
-        self.clock = max(self.clock, time)
-        self.tape.push(time, one.price, one.size, one.side, self.tape.code_of(venue), one.id if one.ordered else 0)
+        if time > self.clock:
+            self.clock = time
+        tape.push(time, one.price, one.size, one.side, tape.code_of(venue), one.id if one.ordered else 0)
 
     def _wait(self, one: One, venue: str) -> None:
         """Streaming: have a trade that is too far ahead wait, or count with those that it confirms."""
@@ -197,7 +195,7 @@ class History:
         counting, repeated = self._waiting.offer(one, self.tape.code_of(venue))
         self.repeated += repeated
         for other, code in counting:
-            self._push(other, self.venues[code])
+            self.push(other, self.venues[code], confirmed=True)
 
     def _is_young(self) -> bool:
         """Whether nothing was made of what came so far."""
@@ -293,7 +291,7 @@ class History:
     @property
     def due(self) -> int:
         """Event time from which on another bar is to be closed, ms."""
-        return self.closed + self.step + self.lateness_ms
+        return self.tape.closed + self.step + self.lateness_ms
 
     def settle(self) -> None:
         """Close the bars that event time has passed and make what changed anew. Cost: that of what came since."""
@@ -445,7 +443,11 @@ def pieces(parts: list[Trades], history: History) -> Iterator[list[Trades]]:
         yield parts
         return
     for part in parts:
-        block = np.maximum.accumulate(part.trades["time"]) // (_AT_ONCE * history.step)
+        time, most = part.trades["time"], _AT_ONCE * history.step
+        if int(time.max()) - int(time.min()) <= most:
+            yield [part]
+            continue
+        block = np.maximum.accumulate(time) // most
         for first, end in itertools.pairwise([0, *(np.flatnonzero(np.diff(block)) + 1), len(block)]):
             yield [_rows_of(part, first, end)]
 

@@ -40,6 +40,7 @@ class TradeTape:
         self._streaming = streaming
         self._keep_ms = keep_ms
         self._queue: list[Queue] = []
+        self._in_order = True  # whether the queue is
         self._pushed: list[tuple[int, float, float, int, int, int]] = []
         self._kept: list[Kept] = []  # batch: closed trades since the base
 
@@ -60,14 +61,17 @@ class TradeTape:
 
     def code_of(self, venue: str) -> int:
         """The number that stands for a venue."""
-        if venue not in self.venues:
+        try:
+            return self.venues.index(venue)
+        except ValueError:
             self.venues.append(venue)
-        return self.venues.index(venue)
+            return len(self.venues) - 1
 
     def add(self, queue: Queue) -> None:
         """Have trades wait."""
         self._queue_pushed()  # these arrived before
         self._queue.append(queue)
+        self._in_order = False
 
     def push(self, time: int, price: float, size: float, side: int, venue: int, rank: int) -> None:
         """Have one trade wait."""
@@ -96,7 +100,7 @@ class TradeTape:
         waiting = self._sorted()
         if not again and not _leaps(waiting, last):
             return int(waiting[-1].trades["time"][-1]) if waiting else last
-        self._queue = [*waiting, *again]
+        self._queue, self._in_order = [*waiting, *again], False
         merged = joined_queues(self._sorted())
         counts = believed(merged.trades["time"], _who(merged), last or None)
         left = [part for part in (_until(queue, last) for queue in self.ahead) if part is not None]
@@ -132,6 +136,7 @@ class TradeTape:
         self.tape = again[0].tape if place else self.base.copy()
         self.closed = int(self.tape["bar"]["time"][0]) if place else self.base_time
         self._queue[:0] = [kept.queue for kept in again]
+        self._in_order = False
         self.bars.cut(self.closed)
 
     def close(self, until: int) -> None:
@@ -158,21 +163,30 @@ class TradeTape:
 
     def _fold(self, tape: np.ndarray, trades: np.ndarray, bars: Bars) -> None:
         """Fold trades; the bars that they complete go to ``bars``, the tape is advanced."""
-        index = trades["time"] // self._step
-        before = int(tape["bar"]["time"][0]) // self._step if tape["started"][0] else int(index[0])
-        gaps = np.flatnonzero(np.diff(index, prepend=before) > self._memory + 1)
+        gaps = self._gaps(tape, trades["time"])
         for first, end in zip([0, *gaps], [*gaps, len(trades)], strict=True):
             if end == first:
                 continue
-            if first in gaps:
-                self._close_bars(tape, int(index[first]) * self._step, bars)
             some = trades[first:end]
-            started = int(tape["bar"]["time"][0]) // self._step if tape["started"][0] else int(index[first])
-            made = np.zeros(min(int(index[end - 1]) - started + 1, PART), BAR)
+            opening, last = (int(some["time"][row]) // self._step * self._step for row in (0, -1))
+            if first in gaps:
+                self._close_bars(tape, opening, bars)
+            started = int(tape["bar"]["time"][0]) if tape["started"][0] else opening
+            made = np.zeros(min((last - started) // self._step + 1, PART), BAR)
             while len(some):
                 used, count = fold_trades(tape, self._record, some, made)
                 bars.append(made[:count], _NO_RUNS)
                 some = some[used:]
+
+    def _gaps(self, tape: np.ndarray, time: np.ndarray) -> list[int]:
+        """The trades before which a run of empty bars is long enough to be kept as one."""
+        least = (self._memory + 1) * self._step
+        before = int(tape["bar"]["time"][0]) if tape["started"][0] else int(time[0])
+        if int(time[-1]) - before <= least:
+            return []
+        index = time // self._step
+        gaps: list[int] = np.flatnonzero(np.diff(index, prepend=before // self._step) > self._memory + 1).tolist()
+        return gaps
 
     def _close_bars(self, tape: np.ndarray, until: int, bars: Bars) -> None:
         """Close the bars that end by ``until``, all trades before it being folded; the tape is advanced."""
@@ -213,6 +227,9 @@ class TradeTape:
     def _sorted(self) -> list[Queue]:
         """Everything in the queue by (time, venue, id, arrival), in parts that lie behind each other."""
         self._queue_pushed()
+        if self._in_order:
+            return self._queue
+        self._in_order = True
         names = np.argsort(np.argsort(self.venues))
         if not in_order(self._queue, names):
             trades, order = joined_queues(self._queue)
@@ -237,6 +254,7 @@ class TradeTape:
         order["venue"], order["rank"] = columns[4:]
         plain = not (order["venue"].any() or order["rank"].any())
         self._queue.append(Queue(trades, None if plain else order))
+        self._in_order = False
 
 
 _NO_RUNS = np.zeros(0, RUN)
@@ -246,9 +264,11 @@ def _leaps(queues: list[Queue], last: int) -> bool:
     """Whether a trade lies more than a day after the one before it."""
     for queue in queues:
         time = queue.trades["time"]
-        if (last and int(time[0]) - last > DAY_MS) or (np.diff(time) > DAY_MS).any():
+        if last and int(time[0]) - last > DAY_MS:
             return True
         last = int(time[-1])
+        if last - int(time[0]) > DAY_MS and (np.diff(time) > DAY_MS).any():
+            return True
     return False
 
 
