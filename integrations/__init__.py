@@ -11,16 +11,30 @@ if TYPE_CHECKING:
     from .market.bars import read_bars
     from .market.sample import sample_bars
     from .tables.indicators import compute_atr, compute_vwap
+    from .tables.risk import liquidation_at_risk, risk_columns, risk_memory
     from .targets import audit
 
-__all__ = ["Liquidator", "audit", "compute_atr", "compute_vwap", "read_bars", "sample_bars"]
+__all__ = [
+    "Liquidator",
+    "audit",
+    "compute_atr",
+    "compute_vwap",
+    "liquidation_at_risk",
+    "read_bars",
+    "risk_columns",
+    "risk_memory",
+    "sample_bars",
+]
 
 _PLACES = {
     "Liquidator": "liquidator",
     "audit": "targets",
     "compute_atr": "tables.indicators",
     "compute_vwap": "tables.indicators",
+    "liquidation_at_risk": "tables.risk",
     "read_bars": "market.bars",
+    "risk_columns": "tables.risk",
+    "risk_memory": "tables.risk",
     "sample_bars": "market.sample",
 }
 

@@ -232,6 +232,37 @@ _SIGNAL = Layout(
 )
 SIGNAL = _SIGNAL.dtype
 
+_ZONE_RECORD = Layout(
+    [
+        ("zone_id", "i8", "2 * birth + side of the largest mark"),
+        ("birth", "i8", "ms, of the largest mark"),
+        ("birth_row", "i8", "row of that bar"),
+        ("end", "i8", "ms, open of the bar at whose close it was gone; -1 while it stands"),
+        ("last_row", "i8", "row of the last bar at which it stood; the fields below are as they were then"),
+        ("reason", "i8", "0 it stands, 1 broken, 2 expired, 3 merged"),
+        ("side", "i8", "LONG or SHORT, of the largest mark"),
+        ("above", "i8", "1 its price was above the close, 0 not"),
+        ("price", "f8", "quote, usd-weighted"),
+        ("low", "f8", "quote"),
+        ("high", "f8", "quote"),
+        ("usd", "f8", "usd"),
+        ("quality", "f8", "0 to 100"),
+        ("marks", "i8", "count"),
+        ("observed", "i8", "of these, how many came of observed flow"),
+        ("touches", "i8", "count, of the largest mark"),
+        ("holds", "i8", "count, of the largest mark"),
+    ]
+)
+ZONE_RECORD = _ZONE_RECORD.dtype
+
+_CHANGE = Layout(
+    [
+        ("cell", "i8", "place of the cell, upwards by price"),
+        ("usd", "f8", "usd that would be liquidated in it from this bar's close on"),
+    ]
+)
+CHANGE = _CHANGE.dtype
+
 UNITS = {
     "BAR": _BAR.units,
     "TRADE": _TRADE.units,
@@ -241,6 +272,8 @@ UNITS = {
     "LEVEL": _LEVEL.units,
     "CELL": _CELL.units,
     "SIGNAL": _SIGNAL.units,
+    "ZONE_RECORD": _ZONE_RECORD.units,
+    "CHANGE": _CHANGE.units,
 }
 
 
@@ -294,6 +327,27 @@ def state_dtype(size: int) -> np.dtype:
             ("zones", "u4", (2 * size,)),  # slots of the marks that lead a zone, upwards
             ("zone_count", "i8"),
             ("zone_usd", "f8"),  # of all zones together
+        ],
+        align=True,
+    )
+
+
+@cache
+def recorder_dtype(size: int) -> np.dtype:
+    """What a recorder keeps from bar to bar beside the state of that size."""
+    return np.dtype(
+        [
+            ("zones", "i8"),  # entries so far
+            ("entry", "u4", (2 * size,)),  # of the zone that the mark of a slot leads or led
+            ("observed", "i8", (2 * size,)),  # 1 the mark of a slot came of observed flow
+            ("standing", "u4", (2 * size,)),  # slots of the marks that led a zone at the last bar
+            ("left", "u4", (2 * size,)),  # the entries of these
+            ("standing_count", "i8"),
+            ("first_bin", "i8"),  # of the first cell, on the axis of prices
+            ("cell_bins", "i8"),
+            ("first_cell", "i8"),  # cells that may have held a position at the last bar: from this one on
+            ("end_cell", "i8"),  # to before this one
+            ("changes", "i8"),  # of cells so far
         ],
         align=True,
     )

@@ -55,6 +55,7 @@ LIBRARIES = {
     "freqtrade": {"integrations/for_freqtrade/library.py", "strategies/for_freqtrade"},
     "talib": {"strategies/for_freqtrade"},
     "plotly": {"integrations/charts/html.py"},
+    "matplotlib": {"integrations/charts/picture.py"},
     "ccxt": {"integrations/exchanges/client.py"},
     "tenacity": {"integrations/exchanges/client.py"},
     "filelock": {"store"},

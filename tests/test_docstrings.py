@@ -25,6 +25,7 @@ from liquidator_integrations import frames, sample_bars
 PACKAGES = (
     "liquidator_core",
     "liquidator_integrations",
+    "liquidator_integrations.charts",
     "liquidator_integrations.evidence.leverage_mix",
     "liquidator_integrations.for_backtrader",
     "liquidator_integrations.for_freqtrade",

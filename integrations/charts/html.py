@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import html
 import logging
 import os
 import sys
-import tempfile
 import webbrowser
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from liquidator_core._atomic import replacing
+from liquidator_core.zones import QUALITY_LABELS, quality_band
 
 from ..tables.zones import zone_runs
+from .files import temporary_page
 from .palette import FALLING, KIND_COLOURS, RESISTANCE, RISING, SIDE_COLOURS, SUPPORT, faded
-from .scene import Scene
+from .scene import Scene, price_span
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,13 +42,22 @@ _ACCOUNT_LINES = {
 
 
 def figure(
-    scene: Scene, title: str = "Liquidation zones", last: int = 500, zones: pd.DataFrame | None = None
+    scene: Scene,
+    title: str = "",
+    last: int = 500,
+    zones: pd.DataFrame | None = None,
+    colors: Mapping[str, str] | None = None,
 ) -> go.Figure:
     """Candles of the last ``last`` bars with everything the engine said of them, row by row as it was known then.
 
     Bands: the nearest support and resistance zone at each bar. Boxes: ``zones``, those standing at the last bar if
     None, from their birth on, the stronger the more solid. Lines right of the last bar: levels ahead. Triangles: fade
     entries. Below: forced flow, longs downwards; and, if there was a backtest, the accounts over the whole history.
+
+    title    the scene's name if none is given
+    colors   of zones by quality; where none is given their kind decides
+
+    The wheel zooms if the figure is shown with ``config={"scrollZoom": True}``, as ``show`` does.
     """
     rows = 3 if scene.accounts else 2
     fig = make_subplots(
@@ -63,7 +75,8 @@ def figure(
         _add_band(fig, time, signals, kind, colour)
     _add_entries(fig, time, bars, signals)
     for zone in (scene.standing if zones is None else zones).itertuples():
-        _add_zone(fig, zone, *ends)
+        label = QUALITY_LABELS[int(quality_band(zone.quality))]
+        _add_zone(fig, zone, ends, (colors or {}).get(label, KIND_COLOURS[zone.kind]))
     for level in scene.levels.itertuples():
         line = {"width": 1, "color": SIDE_COLOURS[level.side]}
         across = {"x0": time[-1] + 2 * _step(time), "x1": ends[1], "y0": level.price, "y1": level.price}
@@ -87,20 +100,21 @@ def figure(
             row=3,
             col=1,
         )
-    if len(bars):
-        low, high = bars["low"].min(), bars["high"].max()
+    if span := price_span(bars):
+        low, high = span
         room = 0.25 * (high - low)  # levels may lie far off
         fig.update_yaxes(range=[low - room, high + room], row=1, col=1)
     fig.update_xaxes(rangeslider_visible=False, showgrid=False)
     fig.update_xaxes(matches="x", row=2, col=1)
     fig.update_layout(
         template="plotly_white",
-        title={"text": title, "y": 0.985, "yanchor": "top"},
+        title={"text": html.escape(title or scene.name), "y": 0.985, "yanchor": "top"},
         height=980 if scene.accounts else 800,
         margin={"l": 60, "r": 90, "t": 90, "b": 30},
         bargap=0,
         barmode="relative",
         hovermode="x",
+        dragmode="pan",
         legend={"orientation": "h", "y": 1.03, "yanchor": "bottom", "x": 0},
     )
     return fig
@@ -114,19 +128,44 @@ def write_html(fig: go.Figure, path: str | os.PathLike[str]) -> Path:
     return target
 
 
-def show(fig: go.Figure) -> bool:
-    """Show a figure in the notebook this runs in, else in a browser with windows; returns whether there was one.
+def risk_figure(curves: Mapping[str, Mapping[str, Sequence[float]]], title: str) -> go.Figure:
+    """USD that are liquidated if price goes so far, of both sides, with their bands.
+
+    curves   "long" and "short": ``move`` (share of the close), ``expected_usd``, ``low_usd`` and ``high_usd``, and
+             ``rival_usd``, what the move alone says (NaN: not known)
+    """
+    fig = go.Figure()
+    for side, curve in curves.items():
+        colour = SIDE_COLOURS[side]
+        percent = [100.0 * move for move in curve["move"]]
+        edge = {"mode": "lines", "line_width": 0, "hoverinfo": "skip", "showlegend": False}
+        fig.add_scatter(x=percent, y=curve["low_usd"], **edge)
+        fig.add_scatter(x=percent, y=curve["high_usd"], fill="tonexty", fillcolor=faded(colour, 0.2), **edge)
+        line = {"color": colour, "width": 2}
+        fig.add_scatter(x=percent, y=curve["expected_usd"], mode="lines+markers", line=line, name=f"{side}s, 80 % band")
+        if not np.isnan(curve["rival_usd"]).all():
+            dots = {"color": colour, "width": 1, "dash": "dot"}
+            fig.add_scatter(
+                x=percent, y=curve["rival_usd"], mode="lines", line=dots, name=f"{side}s, by the move alone"
+            )
+    fig.update_xaxes(title="if price goes, %", zeroline=True)
+    fig.update_yaxes(title="liquidated, USD", rangemode="tozero")
+    fig.update_layout(template="plotly_white", title=title, height=560, hovermode="x")
+    return fig
+
+
+def show(fig: go.Figure, scene: Scene, colors: Mapping[str, str] | None = None) -> bool:
+    """Show a figure in the notebook this runs in, else the scene's page in a browser; returns whether there was one.
 
     Nothing is waited for: a browser gets a file, not a server that it would have to call.
     """
     if "ipykernel" in sys.modules:
-        fig.show()
+        fig.show(config={"scrollZoom": True})
         return True
     if sys.platform not in ("win32", "darwin") and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         _LOG.info("no browser to show the chart in: give save_path to keep it")
         return False
-    path = write_html(fig, Path(tempfile.mkdtemp(prefix="liquidator-")) / "chart.html")
-    return webbrowser.open(path.as_uri())
+    return webbrowser.open(temporary_page(scene, colors).as_uri())
 
 
 def _candles(time: np.ndarray, bars: np.ndarray) -> go.Candlestick:
@@ -173,7 +212,7 @@ def _add_band(fig: go.Figure, time: np.ndarray, signals: np.ndarray, kind: str, 
 
 
 def _add_entries(fig: go.Figure, time: np.ndarray, bars: np.ndarray, signals: np.ndarray) -> None:
-    away = 0.015 * np.ptp([bars["low"], bars["high"]]) if len(bars) else 0.0
+    away = 0.015 * np.ptp(price_span(bars) or 0.0)
     for side, symbol, colour, price in ((1, "triangle-up", SUPPORT, "low"), (-1, "triangle-down", RESISTANCE, "high")):
         at = signals["fade"] == side
         fig.add_trace(
@@ -189,9 +228,9 @@ def _add_entries(fig: go.Figure, time: np.ndarray, bars: np.ndarray, signals: np
         )
 
 
-def _add_zone(fig: go.Figure, zone: Any, first: np.datetime64, end: np.datetime64) -> None:
+def _add_zone(fig: go.Figure, zone: Any, ends: tuple[Any, Any], colour: str) -> None:
     """A box from birth on, with its price and quality beside it; who was liquidated is in the hover."""
-    colour = KIND_COLOURS[zone.kind]
+    first, end = ends
     fig.add_shape(
         type="rect",
         x0=max(zone.birth.tz_localize(None).to_datetime64(), first),

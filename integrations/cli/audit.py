@@ -46,7 +46,10 @@ def audit(
 
 
 def read_frame(path: Path) -> pd.DataFrame:
-    """A file of candles as a frame: ``date``, open, high, low, close and volume by these names, all else as it is."""
+    """A file of candles as a frame: ``date``, open, high, low, close and volume by these names, all else as it is.
+
+    Of a CSV, columns that candles don't have are not read; parquet and feather keep theirs.
+    """
     import pandas as pd
 
     from ..market.candles import bars_from_frame

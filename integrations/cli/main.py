@@ -1,4 +1,4 @@
-"""The command line: ``liquidator demo``, ``zones FILE``, ``fit CANDLES OBSERVED``, ``pine`` and ``audit``."""
+"""The command line: ``liquidator demo``, ``zones FILE``, ``risk FILE``, ``fit``, ``pine`` and ``audit``."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from . import freqtrade
 from .audit import audit
 from .fit import fit
 from .pine import pine
+from .risk import risk
 from .zones import demo, zones
 
 app = typer.Typer(
@@ -21,7 +22,7 @@ app = typer.Typer(
     help="Liquidation zones and levels from public market data, one closed bar at a time.",
 )
 app.add_typer(freqtrade.app, name="freqtrade")
-for _command in (demo, zones, fit, pine, audit):
+for _command in (demo, zones, risk, fit, pine, audit):
     app.command()(_command)
 
 

@@ -61,7 +61,8 @@ def print_report(out: Console, report: Report, name: str) -> None:
     bars = report.bars
     out.print(f"{name}: {len(bars):,} bars, {iso(bars['time'][0])} to {iso(bars['time'][-1])}")
     out.print(
-        f"Last close {_price(bars['close'][-1])}. Params {report.params.digest}, memory {report.params.memory} bars."
+        f"Last close {format_price(bars['close'][-1])}. "
+        f"Params {report.params.digest}, memory {report.params.memory} bars."
     )
     if not report.warm:
         out.print(f"{len(bars)} bars are too few to be warm: zones and levels are those of a short history.")
@@ -79,9 +80,9 @@ def _print_zones(out: Console, report: Report) -> None:
     for zone in report.zones.iloc[::-1].itertuples():
         table.add_row(
             zone.kind,
-            _price(zone.low),
-            _price(zone.high),
-            _usd(zone.usd),
+            format_price(zone.low),
+            format_price(zone.high),
+            format_usd(zone.usd),
             f"{zone.quality:.0f} {zone.quality_label}",
             *map(str, (zone.touches, zone.holds, zone.age)),
         )
@@ -99,7 +100,9 @@ def _print_levels(out: Console, report: Report) -> None:
     below = int((report.levels["side"] == "long").sum())  # the longs' come first, upwards by price
     for level in report.levels.iloc[max(0, below - LEVELS_SHOWN) : below + LEVELS_SHOWN][::-1].itertuples():
         away = f"{level.price / close - 1.0:+.2%}"
-        table.add_row(f"{level.side}s", _price(level.price), away, _usd(level.usd), f"{level.share:.0%} of the side")
+        table.add_row(
+            f"{level.side}s", format_price(level.price), away, format_usd(level.usd), f"{level.share:.0%} of the side"
+        )
     out.print(table)
 
 
@@ -111,12 +114,18 @@ def _print_backtest(out: Console, report: Report) -> None:
     table = make_table(out, "Backtest: fade the zones", "", "return", "max drawdown", "trades", "won")
     _add_result(table, "zone fade", report.fade)
     table.add_row("buy and hold", f"{report.fade.buy_and_hold:+.1%}", "", "", "")
-    for seed, placebo in enumerate(report.placebos):
-        _add_result(table, f"placebo, seed {seed}", placebo)
+    runs = sorted(report.placebos, key=lambda placebo: placebo.total_return)
+    for name, placebo in zip(
+        ("worst", "median", "best"), runs[:1] + runs[len(runs) // 2 :][:1] + runs[-1:], strict=False
+    ):
+        _add_result(table, f"flipped, {name} of {len(runs)}", placebo)
     out.print(table)
-    if report.placebos:
-        better = sum(report.fade.total_return > placebo.total_return for placebo in report.placebos)
-        out.print(f"The zones beat {better} of {len(report.placebos)} placebo runs. Costs: 0.04 % a fill, no funding.")
+    if runs:
+        out.print(
+            f"The real run is {ordinal(report.rank)} of {len(runs) + 1}: in a flipped one each mark stays or is "
+            "mirrored at the close of its bar by a fair coin. Costs: 0.04 % a fill, no funding.",
+            soft_wrap=True,
+        )
 
 
 def _add_result(table: Table, name: str, result: Any) -> None:
@@ -124,11 +133,17 @@ def _add_result(table: Table, name: str, result: Any) -> None:
     table.add_row(name, f"{result.total_return:+.1%}", f"{result.max_drawdown:.1%}", str(len(result.trades)), won)
 
 
-def _price(value: float) -> str:
+def ordinal(number: int) -> str:
+    """1st, 2nd, 3rd, 4th, 11th."""
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{'th' if number % 100 in (11, 12, 13) else ending}"
+
+
+def format_price(value: float) -> str:
     return f"{value:,.2f}" if value >= 100.0 else f"{value:.6g}"
 
 
-def _usd(value: float) -> str:
+def format_usd(value: float) -> str:
     for unit, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
         if value >= unit:
             return f"{value / unit:,.1f}{name}"

@@ -35,7 +35,7 @@ def demo(seeds: SeedsOption = 5, params: ParamsOption = None, chart: ChartOption
     """Zones, levels, a backtest and a chart on the embedded sample: hourly BTCUSDT, October 2019 to December 2020."""
     from ..market.sample import sample_bars
 
-    check_target("--chart", chart)
+    _check_chart(chart)
     report = _run(sample_bars(), read_params(params), seeds)
     out = console_for()
     print_report(out, report, "BTCUSDT 1h, Binance spot (embedded sample)")
@@ -71,7 +71,7 @@ def zones(
         raise ValueError("--json and --csv exclude each other")
     if chart and (as_json or as_csv):
         raise ValueError("--chart goes with neither --json nor --csv: these write no chart")
-    check_target("--chart", chart)
+    _check_chart(chart)
     settings = read_params(params)
     if exchange is None:
         if hours is not None or market is not None or store is not None:
@@ -117,6 +117,12 @@ def _chart_of(title: str, exchange: str | None) -> Path:
     return Path(f"liquidator-{stem}.html")
 
 
+def _check_chart(path: Path | None) -> None:
+    from ..charts.files import SUFFIXES
+
+    check_target("--chart", path, *SUFFIXES)
+
+
 def _run(bars: np.ndarray, params: Params, seeds: int | None) -> Report:
     from ..evidence.report import make_report
 
@@ -132,12 +138,11 @@ def _fade(bars: np.ndarray, params: Params) -> Result:
 
 def _write_chart(out: Console, report: Report, path: Path, title: str) -> None:
     out.print()
-    try:
-        from ..charts.html import figure, write_html
-    except ImportError as error:
-        out.print(f"No chart: {error}", soft_wrap=True)
-        return
+    from ..charts.files import write_scene
     from ..charts.scene import make_scene
 
-    scene = make_scene(report.bars, report.params, report.fade, report.placebos)
-    out.print(f"Chart: {write_html(figure(scene, title), path)}", soft_wrap=True)
+    scene = make_scene(report.bars, report.params, report.fade, report.placebos, title)
+    try:
+        out.print(f"Chart: {write_scene(scene, path)}", soft_wrap=True)
+    except ImportError as error:
+        out.print(f"No chart: {error}", soft_wrap=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from typing import Literal, TypeAlias
+
 import numpy as np
 import pandas as pd
 
@@ -12,27 +15,42 @@ from ..market.candles import Candles, OnBad
 from ..tables.checked import SIDE_NAMES, bars_with_flow, checked_bars, marks_params
 from ..tables.zones import category, datetimes, every_mark
 
+MODES = ("mirrored", "transplanted", "flipped", "delayed")
+Mode: TypeAlias = Literal["mirrored", "transplanted", "flipped", "delayed"]
+AWAY_MS = 48 * 3_600_000
+DRAWS = 64
+
 
 def placebo_marks(
-    candles: Candles, params: Params | None = None, seed: int = 0, on_bad: OnBad = "raise"
+    candles: Candles,
+    params: Params | None = None,
+    seed: int = 0,
+    on_bad: OnBad = "raise",
+    mode: Mode = "mirrored",
 ) -> pd.DataFrame:
-    """Fake marks, one for each real one, that share everything with it but the event: the yardstick of every claim.
+    """Fake marks, one for each real one, that share everything with it but what is asked: the yardstick of every claim.
 
-    The fake of a mark of row t is born on row u, 1 ... ``flow_bars`` rows later, drawn by
-    ``numpy.random.default_rng(seed)``, or on the next one, if that row already has a fake of the side. It has the
-    mark's side and USD and lies as far from the close in ATR: ``price = close_u + (price_t - close_t) / ATR_t *
-    ATR_u``. Folded (``signal_columns(candles, params, marks=...)``) it gets the same width in ATR. It depends on rows
-    up to u alone.
+    A fake has its mark's side and USD and, folded (``signal_columns(candles, params, marks=...)``), its width in ATR.
+
+    mode   "mirrored": the same bar, as far from the close on its other side, ``2 close - price``; one fake a mark, no
+           seed. For touches and hold rates.
+           "flipped": each mark stays or is mirrored by a fair coin. For runs of an account: the real one and those of
+           many seeds differ in nothing but the sides, so that its rank among them says whether the sides matter.
+           "transplanted": as far from the close in ATR, on a row drawn from those at least 48 hours away, before or
+           after. The stricter second control.
+           "delayed": likewise, on a row 1 to ``flow_bars`` later, or the next that has no fake of the side yet; it
+           depends on rows up to its own alone. Born off-event, it holds a little less often than marks do by chance.
+    seed   of ``numpy.random.default_rng``
 
     Returns columns time, row, side, price, usd, by (row, side). ``attrs["real"]`` counts the marks,
-    ``attrs["dropped"]`` those without a fake, by reason. Arguments and errors as for ``signal_columns``. Cost: that
-    of ``marks_frame``; for several seeds see ``Placebos``.
+    ``attrs["dropped"]`` those without a fake, by reason. Arguments and errors otherwise as for ``signal_columns``;
+    ValueError for another mode. Cost: that of ``marks_frame``; for several seeds see ``Placebos``.
 
-    >>> fakes = placebo_marks(candles, seed=1)
+    >>> fakes = placebo_marks(candles)
     >>> len(fakes), fakes.attrs["real"]
-    (113, 116)
+    (116, 116)
     """
-    return Placebos(candles, params, on_bad).marks(seed)
+    return Placebos(candles, params, on_bad, mode).marks(seed)
 
 
 class Placebos:
@@ -42,9 +60,16 @@ class Placebos:
     given. Cost: that of ``marks_frame``, then some 10 us a mark and one copy of the bars for each seed.
     """
 
-    def __init__(self, candles: Candles, params: Params | None = None, on_bad: OnBad = "raise") -> None:
+    def __init__(
+        self, candles: Candles, params: Params | None = None, on_bad: OnBad = "raise", mode: Mode = "mirrored"
+    ) -> None:
+        if mode not in MODES:
+            near = difflib.get_close_matches(str(mode), MODES, n=1)
+            hint = f": did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"mode must be one of {', '.join(map(repr, MODES))}, got {mode!r}{hint}")
         bars, params = checked_bars(candles, params, None, on_bad)
         self.params = marks_params(params)
+        self._mode = mode
         self._bars = bars
         self._real = every_mark(bars, params)
         self._flow_bars = params.flow_bars
@@ -65,30 +90,64 @@ class Placebos:
 
     def _fakes(self, seed: int) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray], dict[str, int]]:
         """((row, side, price, usd) by (row, side), the marks without a fake by reason)."""
-        delays = np.random.default_rng(seed).integers(1, self._flow_bars, endpoint=True, size=len(self._real))
-        close, atr = self._bars["close"], self._atr
-        dropped = {"beyond the last row": 0, "no ATR or a skipped row": 0, "price not above 0": 0}
+        rng = np.random.default_rng(seed)
+        dropped = dict.fromkeys(
+            ("beyond the last row", "no row far away", "no ATR or a skipped row", "price not above 0"), 0
+        )
+        if self._mode in ("mirrored", "flipped"):
+            row, price = self._mirrored(rng)
+        else:
+            away = self._transplanted if self._mode == "transplanted" else self._delayed
+            row, price = self._moved(away(rng, dropped), dropped)
+        kept = (row >= 0) & (price > 0.0)
+        dropped["price not above 0"] += int(((row >= 0) & ~kept).sum())
+        row, side, price, usd = row[kept], self._real["side"][kept], price[kept], self._real["usd"][kept]
+        order = np.lexsort((side, row))
+        return (row[order], side[order], price[order], usd[order]), dropped
+
+    def _mirrored(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+        row, price = self._real["birth_row"], self._real["price"]
+        stays = rng.random(len(row)) < 0.5 if self._mode == "flipped" else np.zeros(len(row), np.bool_)
+        return row, np.where(stays, price, 2.0 * self._bars["close"][row] - price)
+
+    def _moved(self, row: np.ndarray, dropped: dict[str, int]) -> tuple[np.ndarray, np.ndarray]:
+        """The rows, -1 where there is none to be born on, and the prices there, as far from the close in ATR."""
+        usable = (row >= 0) & self._usable[row]
+        dropped["no ATR or a skipped row"] += int(((row >= 0) & ~usable).sum())
+        row = np.where(usable, row, -1)
+        close, distance = self._bars["close"], self._real["price"] - self._bars["close"][self._real["birth_row"]]
+        return row, close[row] + distance / self._real["atr"] * self._atr[row]
+
+    def _delayed(self, rng: np.random.Generator, dropped: dict[str, int]) -> np.ndarray:
+        delays = rng.integers(1, self._flow_bars, endpoint=True, size=len(self._real))
         taken: set[tuple[int, int]] = set()
-        fakes: list[tuple[int, int, float, float]] = []
+        rows = []
         for mark, delay in zip(self._real, delays.tolist(), strict=True):
-            born, side = int(mark["birth_row"]), int(mark["side"])
-            row = born + delay
-            while row < len(close) and (row, side) in taken:  # ends: no earlier mark reaches row born + flow_bars
+            side, row = int(mark["side"]), int(mark["birth_row"]) + delay
+            while row < len(self._bars) and (row, side) in taken:  # ends: no earlier mark is born flow_bars later
                 row += 1
-            if row >= len(close):
-                dropped["beyond the last row"] += 1
-                continue
-            if not self._usable[row]:
-                dropped["no ATR or a skipped row"] += 1
-                continue
-            distance_atr = (mark["price"] - close[born]) / mark["atr"]
-            price = float(close[row] + distance_atr * atr[row])
-            if not price > 0.0:
-                dropped["price not above 0"] += 1
-                continue
+            if row < len(self._bars) and self._is_born(mark, row):
+                taken.add((row, side))
+            dropped["beyond the last row"] += row >= len(self._bars)
+            rows.append(row if row < len(self._bars) else -1)
+        return np.array(rows, np.int64)
+
+    def _is_born(self, mark: np.void, row: int) -> bool:
+        """Whether a row can have a mark as far from its close as this one is from that of its own."""
+        distance = (mark["price"] - self._bars["close"][mark["birth_row"]]) / mark["atr"]
+        return bool(self._usable[row] and self._bars["close"][row] + distance * self._atr[row] > 0.0)
+
+    def _transplanted(self, rng: np.random.Generator, dropped: dict[str, int]) -> np.ndarray:
+        time = self._bars["time"]
+        rows = np.flatnonzero(self._usable & (np.arange(len(time)) >= self._flow_bars))  # where a mark can be born
+        taken: set[tuple[int, int]] = set()
+        found = []
+        for mark in self._real:
+            drawn = rows[rng.integers(0, max(1, len(rows)), DRAWS)] if len(rows) else rows
+            side, born = int(mark["side"]), int(mark["birth"])
+            far = drawn[np.abs(time[drawn] - born) >= AWAY_MS].tolist()
+            row = next((row for row in far if (row, side) not in taken and self._is_born(mark, row)), -1)
             taken.add((row, side))
-            fakes.append((row, side, price, float(mark["usd"])))
-        fakes.sort()
-        rows, sides = (np.array([fake[at] for fake in fakes], np.int64) for at in (0, 1))
-        prices, usd = (np.array([fake[at] for fake in fakes], np.float64) for at in (2, 3))
-        return (rows, sides, prices, usd), dropped
+            dropped["no row far away"] += row < 0
+            found.append(row)
+        return np.array(found, np.int64)

@@ -29,7 +29,7 @@ class Report:
     """What the engine says of a history, as of its last bar, and what trading it gave.
 
     ``fade`` is None where no backtest could be run, and ``why_no_backtest`` says why. ``placebos`` are the same
-    strategy on marks that share everything with the real ones but the event, one a seed.
+    strategy on marks of which each stays or is mirrored at the close of its bar by a fair coin, one a seed.
     """
 
     bars: np.ndarray
@@ -45,6 +45,12 @@ class Report:
     def warm(self) -> bool:
         """Whether the history holds the rows that a signal depends on."""
         return len(self.bars) >= self.params.memory
+
+    @property
+    def rank(self) -> int:
+        """Place of the real run among itself and the placebos, by return: 1 is the best, the worst of ties counts."""
+        assert self.fade is not None
+        return 1 + sum(placebo.total_return >= self.fade.total_return for placebo in self.placebos)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values: times in ISO 8601, unknown numbers null."""
@@ -64,6 +70,7 @@ class Report:
                 "zone_fade": _result(self.fade),
                 "buy_and_hold": {"total_return": self.fade.buy_and_hold},
                 "placebo": [_result(result) for result in self.placebos],
+                "rank": self.rank,
             },
             "why_no_backtest": self.why_no_backtest or None,
         }
@@ -78,7 +85,7 @@ def make_report(
 ) -> Report:
     """A report on (n,) BAR, checked bars.
 
-    seeds     number of placebo runs, of seeds 0, 1, 2 and so on
+    seeds     number of placebo runs: the marks ``flipped`` by seeds 0, 1, 2 and so on
     progress  is told what is under way, the steps done and the steps in all
     run       makes the backtest of bars and Params; None: there is none. What it raises as ImportError or ValueError is
               told in ``why_no_backtest``
@@ -103,7 +110,7 @@ def make_report(
         except (ImportError, ValueError) as error:
             why = str(error)
     if run is not None and fade is not None:
-        fakes = Placebos(bars, params)
+        fakes = Placebos(bars, params, mode="flipped")
         for seed in range(seeds):
             tell(f"placebo {seed + 1} of {seeds}", seed + 2, total)
             placebos.append(run(fakes.bars_of(seed), fakes.params))

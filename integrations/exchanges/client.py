@@ -72,7 +72,7 @@ def shared(name: str) -> Any:
     ccxt = library()
     wanted = name.strip().lower()
     if wanted not in ccxt.exchanges:
-        near = difflib.get_close_matches(wanted, ccxt.exchanges, 3)
+        near = difflib.get_close_matches(wanted, ccxt.exchanges, 2)
         hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"one of ccxt's {len(ccxt.exchanges)}"
         raise ValueError(f"exchange: found {name!r}, allowed the name of an exchange: {hint}")
     if wanted not in _SHARED:

@@ -78,7 +78,7 @@ def fetch(
 
     >>> fetch("BTC", "binanse", since=0)
     Traceback (most recent call last):
-    ValueError: exchange: found 'binanse', allowed the name of an exchange: did you mean 'binance' or 'binanceus'?
+    ValueError: exchange: found 'binanse', allowed the name of an exchange: did you mean 'binance'...
     """
     client = Client(exchange, inline=True)
     job = Job(client, symbol, kinds, since, until, timeframe, market, store, progress)

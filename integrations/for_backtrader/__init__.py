@@ -37,6 +37,7 @@ from .indicators import (
 )
 from .library import bt
 from .observers import ZoneMap
+from .risk import LiquidationRisk, RiskSizer
 from .sizers import QualitySizer
 
 __all__ = [
@@ -46,10 +47,12 @@ __all__ = [
     "ForcedFlow",
     "LiquidationIndicator",
     "LiquidationLevels",
+    "LiquidationRisk",
     "LiquidationSignal",
     "LiquidationZones",
     "QualitySizer",
     "Result",
+    "RiskSizer",
     "ZoneAlignment",
     "ZoneDiagnostics",
     "ZoneMap",

@@ -25,12 +25,12 @@ _COUNTS = ("touches", "holds", "broken", "trades", "profit")
 class ZoneReport(bt.Analyzer):
     """The fate of each zone and what the strategy earned there, beside the same strategy on placebo marks.
 
-    A placebo run gives the strategy fake marks, of the same side, USD, distance and width in ATR as the real ones, but
-    born when nothing happened (``frames.placebo_marks``): what the zones add over chance is the difference.
+    A placebo run gives the strategy ``flipped`` marks (``frames.placebo_marks``): each stays or is mirrored at the
+    close of its bar by a fair coin. The real run's rank among them says whether the sides of the zones matter.
 
     Params:
 
-      - ``placebo_runs`` (default: ``5``): runs of the strategy on placebo marks, of seeds 0, 1, 2 and so on; each
+      - ``placebo_runs`` (default: ``5``): runs of the strategy on flipped marks, of seeds 0, 1, 2 and so on; each
         takes as long as the run itself
       - ``zone_params`` (default: ``None``): a ``liquidator_core.Params``; ``None`` means the strategy's, or else the
         defaults
@@ -103,7 +103,7 @@ class ZoneReport(bt.Analyzer):
         broker = strategy.broker
         placebos: list[dict[str, Any]] = []
         if self.p.placebo_runs:
-            run = partial(_placebo, strategy, Placebos(bars, params))
+            run = partial(_placebo, strategy, Placebos(bars, params, mode="flipped"))
             # in a thread: backtrader takes what is made for a part of the strategy that it finds up the stack
             with ThreadPoolExecutor(max_workers=1) as apart:
                 placebos += apart.map(run, range(self.p.placebo_runs))
@@ -119,14 +119,18 @@ class ZoneReport(bt.Analyzer):
         return self.rets
 
     def summary(self) -> str:
-        """The sums of the real zones and of each placebo run, as a table of text."""
+        """The sums of the real zones and of each placebo run, as a table of text, and the rank of the real one."""
         names = ("zones", "touches", "holds", "broken", "trades", "return")
         rows: list[tuple[str, ...]] = [("", *names)]
         runs = {"real": self.rets["real"]}
-        runs |= {f"placebo, seed {seed}": run for seed, run in enumerate(self.rets["placebo"])}
+        runs |= {f"flipped, seed {seed}": run for seed, run in enumerate(self.rets["placebo"])}
         for label, run in runs.items():
             rows.append((label, *(str(run[name]) for name in names[:-1]), f"{run['total_return']:+.1%}"))
-        return "\n".join(f"{row[0]:<16}" + "".join(f"{cell:>9}" for cell in row[1:]) for row in rows)
+        table = [f"{label:<16}" + "".join(f"{cell:>9}" for cell in cells) for label, *cells in rows]
+        if fakes := self.rets["placebo"]:
+            rank = 1 + sum(run["total_return"] >= self.rets["real"]["total_return"] for run in fakes)
+            table.append(f"rank of the real run by return: {rank} of {len(fakes) + 1}")
+        return "\n".join(table)
 
 
 def _placebo(strategy: bt.Strategy, placebos: Placebos, seed: int) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from .feeds import (
 from .freqai import add_features, add_targets
 from .hyperopt import parameter, params_of
 from .plots import plot_annotations, plot_config
+from .risk import add_risk
 from .stops import entry_price, zone_stoploss
 
 __all__ = [
@@ -38,6 +39,7 @@ __all__ = [
     "add_mark_price",
     "add_open_interest",
     "add_order_flow",
+    "add_risk",
     "add_targets",
     "add_zones",
     "entry_price",

@@ -25,6 +25,7 @@ from liquidator_core.alignment import alignment
 from liquidator_core.timeframes import TIMEFRAMES, timeframe_ms
 
 from ..market.candles import OnBad, column_ms
+from ..tables.risk import risk_memory
 from ..tables.signals import signal_columns
 
 _LOG = logging.getLogger("liquidator")
@@ -40,18 +41,23 @@ EDGES = ("fade", "join", "nearest")
 _COLUMNS = ("date", *(BAR.names or ())[1:])
 
 
-def startup_candle_count(params: Params | None = None, extra: int = 0) -> int:
+def startup_candle_count(
+    params: Params | None = None, extra: int = 0, risk: bool = False, observed: bool = False
+) -> int:
     """Candles that freqtrade must load before the first one to trade on: ``params.memory + extra``.
 
-    extra   look-back of indicators that are computed from zone columns; those computed from candles need none unless
-            they look back further than ``params.memory``
+    extra     look-back of indicators that are computed from zone columns; those computed from candles need none unless
+              they look back further than ``params.memory``
+    risk      with what ``add_risk`` needs of hourly candles, ``risk_memory``, of every timeframe of the strategy
+    observed  likewise, where ``add_risk`` is given a feed
 
     One call to Binance futures gives 499 candles, to its spot market 1000: below 499 a bot starts with one call a pair.
 
     >>> startup_candle_count(), startup_candle_count(Params(zone_bars=96), extra=20)
     (480, 404)
     """
-    return (Params() if params is None else params).memory + extra
+    params = Params() if params is None else params
+    return (risk_memory(params, observed) if risk or observed else params.memory) + extra
 
 
 def add_zones(

@@ -12,7 +12,7 @@ import pandas as pd
 from liquidator_core import Params, zones_of
 from liquidator_core.alignment import alignment
 from liquidator_core.layout import BINS_PER_LOG, CELL_BINS
-from liquidator_core.levels import cells_of
+from liquidator_core.record import cells_at, record
 from liquidator_core.timeframes import TIMEFRAMES, bar_spans
 from liquidator_core.zones import marks_of
 
@@ -96,18 +96,12 @@ def ledger_grid(rows: Rows, params: Params, bars: int) -> pd.DataFrame:
     """The ledger ahead of price, cell by cell, as each of the last ``bars`` bars closed."""
     if isinstance(bars, bool) or not isinstance(bars, int) or bars < 1:
         raise ValueError(f"bars must be a whole number, 1 or more, got {bars!r}")
-    engine = Engine(params)
-    columns = []
-    for end in range(max(rows.first, rows.end - bars), rows.end):
-        engine.advance(rows, end + 1)
-        columns.append(cells_of(engine.state, engine.record))
-    width = CELL_BINS / BINS_PER_LOG
-    cells = [np.floor(np.log(column["price"]) / width).astype(np.int64) for column in columns]
-    filled = [part for part in cells if len(part)]
-    low = min((int(part.min()) for part in filled), default=0)
-    high = max((int(part.max()) + 1 for part in filled), default=0)
-    usd = np.zeros((high - low, len(columns)))
-    for place, (cell, column) in enumerate(zip(cells, columns, strict=True)):
-        np.add.at(usd[:, place], cell - low, column["usd"])
-    time = rows.rows["time"][len(rows.rows) - len(columns) :]
-    return grid_frame(usd, np.exp((np.arange(low, high) + 0.5) * width), time)
+    count = min(bars, len(rows.rows))
+    part = rows.rows[-(count + params.memory) :]
+    recorded = record(part, params, CELL_BINS)
+    usd = cells_at(recorded, len(part) - count, len(part))
+    filled = np.flatnonzero(usd.any(axis=1))
+    low, high = (int(filled[0]), int(filled[-1]) + 1) if len(filled) else (0, 0)
+    places = recorded.first_bin // CELL_BINS + np.arange(low, high)
+    prices = np.exp((places + 0.5) * (CELL_BINS / BINS_PER_LOG))
+    return grid_frame(usd[low:high], prices, part["time"][len(part) - count :])

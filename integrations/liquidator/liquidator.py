@@ -7,7 +7,7 @@ Time is event time alone: the same data gives the same answer on any day, in any
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
 
 import numpy as np
@@ -20,12 +20,15 @@ from ..market.columns import Events
 from ..market.messages import moment
 from ..market.sources import Convention
 from ..market.venues import known_venue
+from ..tables import risk
+from ..tables.observed import feed_of_bars
 from ..tables.zones import check_zones, levels_to_frame, zone_dicts
 from . import cascade, saving
 from .events import Callback, EventCallbacks
 from .history import History
 from .incoming import Incoming
 from .instant import aligned_zones_frame, context_at, ledger_grid, zones_frame
+from .plotting import CORE_NAMES, plot_zones
 from .settings import SETTINGS, Settings, above, finite, least_quality, not_yet, one_of
 from .timeframes import Timeframes
 
@@ -35,11 +38,6 @@ if TYPE_CHECKING:
     from ..charts.html import Figure
 
 Zone = dict[str, Any]  # a row of ``zone_schema.COLUMNS``
-_CORE_NAMES = {"price_mean": "price", "entry_low": "low", "entry_high": "high", "total_usd": "usd"} | {
-    "quality_score": "quality",
-    "first_ts": "birth",
-    "dominant_side": "side",
-}
 
 
 class Liquidator(Incoming):
@@ -275,12 +273,21 @@ class Liquidator(Incoming):
         engine = self._frames.advanced(self.timeframe)
         return levels_to_frame(levels_of(engine.state, engine.record), float(engine.state["close"][0]))
 
+    def at_risk(self, **asked: Any) -> pd.DataFrame:
+        """USD that are liquidated if price goes somewhere, as of the last hour: ``tables.risk.liquidation_at_risk``.
+
+        asked   ``horizon``, ``moves``, ``feed``, ``market``; what was observed of liquidations is the feed, if anything
+        """
+        bars = self._frames.rows("1h").rows
+        return risk.liquidation_at_risk(bars, observed=feed_of_bars(bars), params=self.params, **asked)
+
     def levels_grid(self, bars: int = 240) -> pd.DataFrame:
         """The ledger ahead of price as a grid for heatmaps: USD by price (index) and bar (columns, their opening).
 
         bars   the last so many closed bars; each column is what was known when its bar closed
 
-        Prices rise by one cell of the ledger, 0.4 %. Cost: some 50 us a bar.
+        Prices rise by one cell of the ledger, 0.4 %. Cost: that of ``memory`` bars and
+        some five folds of the rest.
         """
         params = self._settings.params_of(self.timeframe, self.window_minutes)
         return ledger_grid(self._frames.rows(self.timeframe), params, bars)
@@ -325,36 +332,32 @@ class Liquidator(Incoming):
         show: bool = True,
         save_path: str | os.PathLike[str] | None = None,
         export: str | None = None,
-    ) -> Figure | str:
-        """Candles with these zones (``compute_zones()`` if None) as a plotly figure.
+        *,
+        last: int = 500,
+        colors: Mapping[str, str] | None = None,
+    ) -> Figure:
+        """Candles with these zones (``compute_zones()`` if None) as a plotly figure; in browsers and files all of them.
 
         candles    to draw; None: the bars of ``timeframe``
-        show       open it in a browser or notebook if there is one; nothing waits for it
-        save_path  write it there as one HTML file that needs no network
-        export     "tradingview": return a Pine script of these zones and the levels rather than the figure, or, if
-                   there is no zone, one that finds its own on the chart
+        show       open the page in a browser, or the figure in a notebook, if there is one; nothing waits for it
+        save_path  write all candles there, with the zones of each bar: .html (the page), .png, .svg or .json
+        export     "tradingview": ``layout.meta["pine"]`` of the figure is a Pine script of these zones and the levels,
+                   or, if there is no zone, one that finds its own; with ``save_path`` also written, as .pine
+        last       bars in the figure
+        colors     of zones by quality, such as {"weak": "#999999"}
 
         Figures need plotly: pip install "liquidator-core[charts]".
         """
         if export is not None:
             one_of("export", export, ("tradingview",))
         zones = self.compute_zones() if zones is None else check_zones(zones)
-        script = self._pine(zones) if export else None
-        if script is not None and not show and save_path is None:
-            return script
-        from ..charts.html import figure, write_html
-        from ..charts.html import show as show_chart
-        from ..charts.scene import make_scene
-
         bars = self.bars(self.timeframe) if candles is None else bars_from_frame(candles, self.on_bad)
-        scene = make_scene(bars, self._settings.params_of(self.timeframe, self.window_minutes))
-        title = f"{self.coin or ''} {self.timeframe}: liquidation zones"
-        made = figure(scene, title, max(1, len(bars)), zones.rename(columns=_CORE_NAMES))
-        if save_path is not None:
-            write_html(made, save_path)
-        if show:
-            show_chart(made)
-        return made if script is None else script
+        params = self._settings.params_of(self.timeframe, self.window_minutes)
+        title = f"{self.coin or ''} {self.timeframe}: liquidation zones".lstrip()
+        script = self._pine(zones) if export else None
+        return plot_zones(
+            bars, params, zones, title, show=show, save_path=save_path, script=script, last=last, colors=colors
+        )
 
     def _pine(self, zones: pd.DataFrame) -> str:
         from ..for_tradingview.scripts import to_pine
@@ -364,7 +367,7 @@ class Liquidator(Incoming):
             return to_pine(params, symbol=self.coin or "")
         as_of = f"{zones.attrs['as_of']} UTC" if zones.attrs.get("as_of") is not None else ""
         return to_pine(
-            params, "snapshot", zones.rename(columns=_CORE_NAMES), self.levels(), symbol=self.coin or "", as_of=as_of
+            params, "snapshot", zones.rename(columns=CORE_NAMES), self.levels(), symbol=self.coin or "", as_of=as_of
         )
 
     # Later -----------------------------------------------------------------------------------------------------------

@@ -98,7 +98,9 @@ def base_volume(
         return fit[0], values(fit[0])
     volume = values(places[0])
     for at in quotes:
-        if not _fits(volume, quote := values(at), prices):
+        quote = values(at)
+        is_filler = len(quote) > 1 and (quote == quote[0]).all()  # as exports put 0 or 1 where they know nothing
+        if not is_filler and not _fits(volume, quote, prices):
             _fail_contracts(names[places[0]], names[at], volume, quote, prices)
     return places[0], volume
 

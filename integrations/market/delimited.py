@@ -170,5 +170,6 @@ def _utf8(open_stream: Callable[[], IO[bytes]]) -> IO[bytes]:
     with open_stream() as stream:
         mark = stream.read(2)
         if mark in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            return pa.BufferReader((mark + stream.read()).decode("utf-16").encode())
+            text: IO[bytes] = pa.BufferReader((mark + stream.read()).decode("utf-16").encode())
+            return text
     return open_stream()

@@ -90,8 +90,8 @@ def test_a_target_is_its_files_own(folder):
 
 def test_a_file_becomes_freqtrades_frame_and_keeps_what_else_it_has(folder):
     frame = candles(200).rename(columns={"date": "Open time", "open": "Open", "close": "CLOSE"})
-    frame.assign(mine="a", oi=1.5).to_csv(folder / "other.csv", index=False)
-    read = read_frame(folder / "other.csv")
+    frame.assign(mine="a", oi=1.5).to_feather(folder / "other.feather")
+    read = read_frame(folder / "other.feather")
     assert read.columns.tolist() == ["date", "open", "high", "low", "close", "volume", "mine", "oi"]
     assert str(read["date"].dtype).endswith("UTC]")
     assert (read["date"] == candles(200)["date"]).all()

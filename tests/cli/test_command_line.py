@@ -76,7 +76,7 @@ def test_tables_in_a_pipe_are_plain_and_the_chart_is_one_file(candles):
     assert f"Chart: {candles / 'chart.html'}" in out
     chart = (candles / "chart.html").read_text(encoding="utf-8")
     assert "<script src=" not in chart
-    assert len(chart) > 1_000_000
+    assert "candles.parquet: liquidation zones" in chart
 
 
 def test_what_stands_in_brackets_is_printed(candles):
@@ -238,3 +238,56 @@ def test_mistakes_in_what_fit_is_given(observed, words, says):
     (observed / "late.csv").write_text("time,long_usd,short_usd\n1699888000000,0,1\n")
     done = liquidator("fit", *words, cwd=observed, code=2)
     assert says in done.stderr
+
+
+# --- liquidation at risk ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def hours(tmp_path):
+    """A thousand hours of candles, and what was liquidated in the last three hundred."""
+    bars = sample_bars()[:1000]
+    table = pa.table({name: bars[name] for name in ("time", "open", "high", "low", "close", "volume")})
+    pa.csv.write_csv(table, tmp_path / "candles.csv")
+    usd = 5e-3 * bars["close"] * bars["volume"]
+    seen = pa.table({"time": bars["time"], "long_usd": usd, "short_usd": usd}).slice(700)
+    pa.csv.write_csv(seen, tmp_path / "observed.csv")
+    (tmp_path / "params.json").write_text(json.dumps(SMALL))
+    return tmp_path
+
+
+def test_risk_prints_dollars_for_moves_and_draws_them(hours):
+    done = liquidator("risk", "candles.csv", "--market", "spot", cwd=hours)
+    assert done.stderr == ""
+    assert "Dollars of binance, spot candles, within 4h." in done.stdout
+    assert re.search(r"^-2\.0% +\|.*[\d.]+[kMB] of longs \|.* to [\d.]+[kMB] \|", done.stdout, re.MULTILINE)
+    assert "Scale of longs: prior; no feed of your own" in done.stdout
+    assert "It does not say that price gets there." in done.stdout
+    page = (hours / "liquidator-risk-candles.html").read_text()
+    assert "longs, 80 % band" in page
+    assert "by the move alone" not in page
+
+
+def test_risk_of_a_feed_says_what_it_taught_and_how_it_did(hours):
+    words = ("risk", "candles.csv", "--observed", "observed.csv", "--market", "spot", "--horizon", "1h")
+    done = liquidator(*words, "--params", "params.json", "--chart", "risk.html", cwd=hours)
+    assert "Dollars of three_venues, spot candles, within 1h." in done.stdout  # the feed whose hours are known
+    assert re.search(r"Scale of longs: (mixed|learned), from \d+ moves of 30 days", done.stdout)
+    assert (hours / "risk.html").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--market", "perp"), "market must be one of 'perpetual', 'spot', got 'perp'"),
+        (("--horizon", "2h"), "horizon must be one of '1h', '4h', got '2h'"),
+        (("--horizon", "1h", "--feed", "binance"), "no law is known of feed 'binance'"),
+        (("--observed", "candles.csv"), "observed: missing column for long_usd"),
+        (("--chart", "no/where.html"), "--chart no/where.html: not a file in a folder that exists"),
+    ],
+)
+def test_risk_refuses_what_it_does_not_know(hours, words, said):
+    done = liquidator("risk", "candles.csv", *words, cwd=hours, code=2)
+    assert done.stderr.startswith("liquidator: ")
+    assert said in done.stderr
+    assert done.stdout == ""

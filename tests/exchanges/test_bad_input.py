@@ -31,7 +31,7 @@ def small():
         ({"timeframe": "7m"}, "timeframe: found '7m', allowed 1m, 3m,"),
         ({"timeframe": "1w"}, "timeframe: found '1w', allowed 1m, 3m,"),
         ({"since": START + HOUR, "until": START}, "since: found 2025-06-02T13:00:00 UTC, allowed a time before"),
-        ({"since": "yesterday"}, "since: found 'yesterday', allowed a number or ISO 8601 text"),
+        ({"since": "yesterday"}, "since: found 'yesterday', allowed a datetime, a number or ISO 8601 text"),
         ({"since": 1}, "since: found 1, allowed a time"),
         ({"since": "2100-01-01"}, "it lies in the future"),
         ({"since": "2100-01-01", "until": "2100-01-02"}, "allowed a time before now"),

@@ -1,4 +1,4 @@
-"""The corpus before ``audit`` and before other tools: who is convicted, who is accused falsely, how long it takes.
+"""The corpus before ``audit`` and before other tools: who is convicted, who is accused falsely.
 
 ``python tests/figures audit_tools`` prints the tables of docs/audit.md, ``... audit_tools TOOL`` one line of the first
 and the cases that the tool judges wrongly, ``... audit_tools smc`` the second. Each tool sees every indicator as it
@@ -16,7 +16,6 @@ import logging
 import sys
 import tempfile
 import textwrap
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -255,7 +254,6 @@ def judge(tool: str, told: bool) -> str:
         return f"| {label} | not installed: pip install {library.replace('_', '-')} | | | |"
     caught = {"look-ahead": 0, "repaint": 0, "history": 0, "unstable": 0}
     accused = failed = 0
-    begun = time.process_time()
     for case in CASES.values():
         try:
             with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
@@ -270,11 +268,10 @@ def judge(tool: str, told: bool) -> str:
             accused += verdict
         if told and verdict != bool(case.kind):
             print(f"{case.name}: {case.kind or 'honest'}, {'accused' if verdict else 'not convicted'}", flush=True)
-    seconds = (time.process_time() - begun) / len(CASES)
     total = {kind: sum(case.kind == kind for case in CASES.values()) for kind in [*caught, ""]}
     futures = interval(caught["look-ahead"] + caught["repaint"], total["look-ahead"] + total["repaint"])
     others = interval(caught["history"] + caught["unstable"], total["history"] + total["unstable"])
-    return f"| {label} | {futures} | {others} | {interval(accused, total[''])} | {failed} | {seconds:.1f} |"
+    return f"| {label} | {futures} | {others} | {interval(accused, total[''])} | {failed} |"
 
 
 def main() -> None:
@@ -283,8 +280,8 @@ def main() -> None:
     chosen = [name for name in sys.argv[1:] if name != "smc"] if sys.argv[1:] else list(TOOLS)
     if not sys.argv[1:] or "smc" in sys.argv[1:]:
         print(*swings_of_a_library(), "", sep="\n", flush=True)
-    print("| tool | look-ahead, repaint convicted | history, unstable convicted | honest ones accused | failed | s |")
-    print("|---|---|---|---|---|---|")
+    print("| tool | look-ahead, repaint convicted | history, unstable convicted | honest ones accused | failed |")
+    print("|---|---|---|---|---|")
     for tool in chosen:
         print(judge(tool, told=bool(sys.argv[1:])), flush=True)
 

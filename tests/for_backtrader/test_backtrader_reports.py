@@ -449,7 +449,8 @@ def test_placebo_runs_are_the_strategy_on_placebo_marks():
     run = reported(bars=bars, placebo_runs=2)
     analysis = run.analyzers.report.get_analysis()
     for seed, placebo in enumerate(analysis["placebo"]):
-        by_hand = run_fade(bars_with_marks(bars, placebo_marks(bars, PARAMS, seed)), marks_params(PARAMS))
+        fakes = placebo_marks(bars, PARAMS, seed, mode="flipped")
+        by_hand = run_fade(bars_with_marks(bars, fakes), marks_params(PARAMS))
         assert placebo["total_return"] == by_hand.total_return
         assert placebo["trades"] == len(by_hand.trades)
         assert placebo["profit"] == pytest.approx(sum(trade.pnl for trade in by_hand.trades), rel=1e-9)
@@ -459,7 +460,9 @@ def test_placebo_runs_are_the_strategy_on_placebo_marks():
     lines = run.analyzers.report.summary().splitlines()
     assert lines[0].split() == ["zones", "touches", "holds", "broken", "trades", "return"]
     assert lines[1].split()[0] == "real"
-    assert [line[:15] for line in lines[2:]] == ["placebo, seed 0", "placebo, seed 1"]
+    assert [line[:15] for line in lines[2:4]] == ["flipped, seed 0", "flipped, seed 1"]
+    better = sum(run["total_return"] >= analysis["real"]["total_return"] for run in analysis["placebo"])
+    assert lines[4:] == [f"rank of the real run by return: {1 + better} of 3"]
     assert f"{analysis['placebo'][1]['total_return']:+.1%}" in lines[3]
 
 
@@ -499,7 +502,7 @@ def opened(bars, params, placebo_runs=0, mode="runonce, preload", **changes):
 def test_placebo_runs_are_made_in_the_same_settings(mode):
     bars = series(800, seed=7)
     placebo = opened(bars, PARAMS, placebo_runs=1, mode=mode)["placebo"][0]
-    fakes, params = bars_with_marks(bars, placebo_marks(bars, PARAMS, 0)), marks_params(PARAMS)
+    fakes, params = bars_with_marks(bars, placebo_marks(bars, PARAMS, 0, mode="flipped")), marks_params(PARAMS)
     expected = opened(fakes, params, mode=mode)["real"]
     assert placebo == expected
     assert placebo["trades"] > 10
@@ -629,7 +632,7 @@ def test_optimisation_in_two_processes(feed, optreturn):
         alone = run_fade(bars, params, commission=0.0)
         assert analysis["real"]["total_return"] == alone.total_return
         assert analysis["real"]["trades"] == len(alone.trades) > 5
-        fakes = bars_with_marks(bars, placebo_marks(bars, params, 0))
+        fakes = bars_with_marks(bars, placebo_marks(bars, params, 0, mode="flipped"))
         assert (
             analysis["placebo"][0]["total_return"] == run_fade(fakes, marks_params(params), commission=0.0).total_return
         )

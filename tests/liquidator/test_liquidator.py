@@ -1304,8 +1304,49 @@ class TestPlot:
         assert sorted((box.y0, box.y1) for box in boxes) == sorted(
             zip(zones["entry_low"], zones["entry_high"], strict=True)
         )
-        assert len(figure.data[0].x) == len(made.bars())
-        assert "plotly" in (tmp_path / "chart.html").read_text(encoding="utf-8")[:5_000_000]
+        assert len(figure.data[0].x) == 500
+        assert len(made.plot(zones, show=False, last=9999).data[0].x) == len(made.bars())
+        assert figure.layout.title.text == "1m: liquidation zones"
+        assert "<title>1m: liquidation zones</title>" in (tmp_path / "chart.html").read_text(encoding="utf-8")
+
+    def test_files_of_every_kind(self, tmp_path):
+        made = filled(trades_of())
+        for suffix, begins in (
+            (".png", b"\x89PNG"),
+            (".svg", b"<?xml"),
+            (".json", b'{"schema":1'),
+            (".html", b"<!doc"),
+        ):
+            made.plot(show=False, save_path=tmp_path / f"chart{suffix}", export="tradingview")
+            assert (tmp_path / f"chart{suffix}").read_bytes().startswith(begins)
+        script = made.plot(show=False, export="tradingview").layout.meta["pine"]
+        assert (tmp_path / "chart.pine").read_text(encoding="utf-8") == script
+
+    def test_nothing_is_written_where_it_cannot_be(self, tmp_path):
+        for path, error in ((tmp_path / "no" / "chart.html", FileNotFoundError), (tmp_path / "chart.pdf", ValueError)):
+            with pytest.raises(error, match="save_path: found"):
+                small().plot(show=False, save_path=path)
+        assert list(tmp_path.iterdir()) == []
+
+    def test_zones_in_colours_of_their_quality(self):
+        made = filled(trades_of())
+        zones = made.compute_zones()
+        figure = made.plot(zones, show=False, colors={"weak": "#999999", "medium": "#123456", "strong": "#654321"})
+        found = {shape.y0: shape.line.color for shape in figure.layout.shapes if shape.type == "rect"}
+        wanted = {"weak": "#999999", "medium": "#123456", "strong": "#654321"}
+        assert found == {zone.entry_low: wanted[zone.quality_label] for zone in zones.itertuples()}
+        for colors, says in (({"best": "#123456"}, "colors: found 'best', allowed weak"), ({"weak": "red"}, "such as")):
+            with pytest.raises(ValueError, match=says):
+                made.plot(zones, show=False, colors=colors)
+        with pytest.raises(ValueError, match="last must be a whole number of bars, 1 or more, got 0"):
+            made.plot(zones, show=False, last=0)
+
+    def test_skipped_candles_are_gaps(self, real_bars):
+        candles = real_bars[:700].copy()
+        candles["close"][650] = np.nan
+        made = Liquidator(bar="1h", on_bad="skip")
+        made.update_candles(candles)
+        assert len(made.plot(show=False, candles=candles).data[0].x) == 500
 
     def test_shown_where_there_is_a_screen(self, monkeypatch):
         opened = []

@@ -211,10 +211,10 @@ class TestRoadmap:
         pytest.importorskip("liquidator_integrations.for_tradingview")
         L = filled()  # noqa: N806
         zones = L.compute_zones()
-        script = L.plot(zones, export="tradingview")
+        script = L.plot(zones, export="tradingview").layout.meta["pine"]
         assert script.startswith("//@version=")
         assert "indicator(" in script
-        assert L.plot(zones.head(0), show=False, export="tradingview") != script
+        assert L.plot(zones.head(0), show=False, export="tradingview").layout.meta["pine"] != script
 
     def test_machine_learning(self):
         with pytest.raises(NotImplementedError, match="hold and break probabilities is not in this version"):

@@ -204,7 +204,7 @@ def test_a_script_of_cheap_zones_keeps_their_prices(capsys):
     pytest.importorskip("liquidator_integrations.for_tradingview")
     made = filled(trades_of(price=0.08), coin="DOGE")
     zones = made.compute_zones()
-    script = made.plot(zones, show=False, export="tradingview")
+    script = made.plot(zones, show=False, export="tradingview").layout.meta["pine"]
     assert isinstance(script, str)
     assert capsys.readouterr().out == ""
     numbers = np.array([float(number) for number in re.findall(r"\d+\.\d+(?:e-?\d+)?", script)])

@@ -69,6 +69,7 @@ WRITTEN: dict[str, dict[str, Any]] = {
         "quote_volume": QUOTE.where(FRAME.index % 3 > 0, 0.0),
     },
     "unknown minutes": {"volume": BASE.where(FRAME.index % 3 > 0), "quote_volume": QUOTE.where(FRAME.index % 5 > 0)},
+    "a filler": {"volume": BASE, "quote_volume": 0.0},
     "two faults": {"volume": BASE, "quote_volume": QUOTE.where(FRAME.index > 1, 5 * QUOTE)},
     "own indicator": {"volume": BASE, "vol": 0.3, "amount": 7.0, "volume_20": BASE.rolling(20).mean()},
 }

@@ -177,7 +177,7 @@ def signals(candles: pd.DataFrame) -> pd.DataFrame:
 
 @pytest.fixture(scope="module")
 def placebo(candles: pd.DataFrame) -> pd.DataFrame:
-    return placebo_marks(candles, PARAMS, seed=3)
+    return placebo_marks(candles, PARAMS, seed=3, mode="delayed")
 
 
 class TestBarsFromFrame:
@@ -562,8 +562,8 @@ class TestPlacebo:
         assert {*range(1, PARAMS.flow_bars + 1)} == {*(pairs["row"] - pairs["row_real"])}
 
     def test_seed(self, candles: pd.DataFrame, placebo: pd.DataFrame) -> None:
-        pd.testing.assert_frame_equal(placebo_marks(candles, PARAMS, seed=3), placebo, check_exact=True)
-        assert not placebo_marks(candles, PARAMS, seed=4)["row"].equals(placebo["row"])
+        pd.testing.assert_frame_equal(placebo_marks(candles, PARAMS, seed=3, mode="delayed"), placebo, check_exact=True)
+        assert not placebo_marks(candles, PARAMS, seed=4, mode="delayed")["row"].equals(placebo["row"])
 
     def test_counts(self, candles: pd.DataFrame, placebo: pd.DataFrame) -> None:
         assert placebo.attrs["real"] == len(marks_frame(candles, PARAMS))
@@ -572,7 +572,7 @@ class TestPlacebo:
 
     @pytest.mark.parametrize("rows", [150, 600, 1100])
     def test_later_candles_change_no_fake(self, candles: pd.DataFrame, placebo: pd.DataFrame, rows: int) -> None:
-        part = placebo_marks(candles.head(rows), PARAMS, seed=3)
+        part = placebo_marks(candles.head(rows), PARAMS, seed=3, mode="delayed")
         pd.testing.assert_frame_equal(part, placebo[placebo["row"] < rows], check_exact=True)
 
     def crowded(self) -> np.ndarray:
@@ -586,7 +586,7 @@ class TestPlacebo:
 
     def test_one_fake_a_row_and_side(self) -> None:
         bars, params = self.crowded(), marks_params(PARAMS)
-        placebo = placebo_marks(bars, params, seed=1)
+        placebo = placebo_marks(bars, params, seed=1, mode="delayed")
         assert len(placebo) > 300
         assert not placebo.duplicated(["row", "side"]).any()
         pairs = self.pairs(bars, placebo, params)
@@ -596,7 +596,7 @@ class TestPlacebo:
     def test_none_on_a_skipped_row(self) -> None:
         bars = self.crowded()
         bars["close"][50:90:2] = np.nan
-        placebo = placebo_marks(bars, marks_params(PARAMS), on_bad="skip")
+        placebo = placebo_marks(bars, marks_params(PARAMS), on_bad="skip", mode="delayed")
         assert placebo.attrs["dropped"]["no ATR or a skipped row"] > 0
         assert not {*placebo["row"]} & {*range(50, 90, 2)}
         assert placebo.attrs["real"] == len(placebo) + sum(placebo.attrs["dropped"].values())
@@ -604,7 +604,7 @@ class TestPlacebo:
     def test_none_below_zero(self) -> None:
         bars = self.crowded()
         bars["liq_long_price"] = 1e-3
-        placebo = placebo_marks(bars, marks_params(PARAMS))
+        placebo = placebo_marks(bars, marks_params(PARAMS), mode="delayed")
         assert placebo.attrs["dropped"]["price not above 0"] > 0
         assert (placebo["price"] > 0).all()
 

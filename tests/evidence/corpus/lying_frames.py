@@ -31,9 +31,9 @@ def centred_mean(frame):
 
 
 @lies("look-ahead", ahead=2)
-def centred_high(frame):
+def centred_low(frame):
     """Seldom changed by what comes: a single row shows nothing as a rule."""
-    return frame["high"].rolling(5, center=True, min_periods=1).max()
+    return frame["low"].rolling(5, center=True, min_periods=1).min()
 
 
 @lies("look-ahead", ahead=19)
