@@ -33,7 +33,7 @@ import pyarrow as pa
 from liquidator_core import BAR, Params
 from liquidator_core.bars import mend_noise
 
-from .candle_columns import base_volume, candle_names, is_open, time_places, volume_places
+from .candle_columns import base_volume, candle_names, is_open, is_volume, time_places, volume_places
 from .columns import plain
 from .messages import describe_row, fail_row, moment, naming
 from .names import CANDLE_NAMES, CANDLE_TIMES, CCXT_COLUMNS, CLOSED_NAMES, KLINE_COLUMNS, normal_name
@@ -106,6 +106,24 @@ def bars_from_frame(candles: Candles, on_bad: OnBad = "raise", market: str = "")
     ('time', 'open', 'high', 'low', 'close', 'volume')
     """
     return bars_of(checked_candles(candles, on_bad, market, as_they_came=True))
+
+
+def completed(candles: Candles) -> Candles:
+    """Candles of which high, low and close alone are known, completed: they open where the one before closed, inside
+    their range; their volume is unknown. All others as they are.
+    """
+    if isinstance(candles, np.ndarray) and candles.dtype.names:
+        return candles
+    frame = _as_frame(candles)
+    normal = candle_names(frame.columns)
+    if not {"high", "low", "close"} <= {*normal}:
+        return frame
+    if "open" not in normal:
+        high, low, close = (frame.iloc[:, normal.index(name)] for name in ("high", "low", "close"))
+        opened = np.roll(number_values(close, "close"), 1)
+        opened[:1] = number_values(close, "close")[:1]
+        frame = frame.assign(open=np.clip(opened, number_values(low, "low"), number_values(high, "high")))
+    return frame if any(map(is_volume, normal)) else frame.assign(volume=np.nan)
 
 
 def checked_candles(candles: Candles, on_bad: OnBad, market: str, as_they_came: bool = False) -> Rows:

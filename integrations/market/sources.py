@@ -149,4 +149,5 @@ def renumbered(rows: np.ndarray | None) -> Iterator[None]:
         if rows is None or found is None:
             raise
         row = int(np.flatnonzero(rows)[int(found[1])])
-        raise type(error)(f"row {row}{str(error)[found.end() :]}") from None
+        kind = next(kind for kind in (TableError, TypeError, ValueError) if isinstance(error, kind))
+        raise kind(f"row {row}{str(error)[found.end() :]}") from None
