@@ -35,7 +35,7 @@ from liquidator_core.bars import mend_noise
 
 from .candle_columns import base_volume, candle_names, is_open, is_volume, time_places, volume_places
 from .columns import plain
-from .messages import describe_row, fail_row, moment, naming
+from .messages import describe_row, fail_row, first_line, moment, naming
 from .names import CANDLE_NAMES, CANDLE_TIMES, CCXT_COLUMNS, CLOSED_NAMES, KLINE_COLUMNS, normal_name
 from .times import TEXT_ALLOWED, check_ms, check_order, ms_from_numbers, ms_from_text
 
@@ -303,7 +303,14 @@ def _frame_of_columns(columns: Mapping[Any, Any]) -> pd.DataFrame:
             name: values.reset_index(drop=True) if isinstance(values, pd.Series) else values
             for name, values in columns.items()
         }
-    return pd.DataFrame(columns)
+    return _frame_of(columns)
+
+
+def _frame_of(data: Any) -> pd.DataFrame:
+    try:
+        return pd.DataFrame(data)
+    except (ValueError, TypeError) as error:  # of names and texts that are no Unicode
+        raise TypeError(f"candles cannot be read as a table: {first_line(error)}") from None
 
 
 def _frame_of_rows(rows: Sequence[Any]) -> pd.DataFrame:
@@ -318,7 +325,7 @@ def _frame_of_rows(rows: Sequence[Any]) -> pd.DataFrame:
                 f"row {row}: found {len(values)} values, allowed {allowed[0]} (ccxt) or {allowed[1]} (Binance klines), "
                 "in every row the same"
             )
-    return pd.DataFrame(list(rows))
+    return _frame_of(list(rows))
 
 
 def _one_symbol(frame: pd.DataFrame) -> pd.DataFrame:

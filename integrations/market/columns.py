@@ -263,14 +263,13 @@ def side_column(column: pa.Array, name: str, meaning: Mapping[str, int] | None =
         meaning = MAKER_SIDES if maker else SIDES
     else:
         allowed = ", ".join(meaning)
-    if pa.types.is_boolean(column.type) and not maker:
-        raise TypeError(f"side must be {allowed}, got a column of {column.type}")
-    if pa.types.is_nested(column.type):
+    column = _in_one_piece(column)
+    column = column if pa.types.is_dictionary(column.type) else plain(column)
+    if (pa.types.is_boolean(column.type) and not maker) or pa.types.is_nested(column.type):
         raise TypeError(f"side must be {allowed}, got a column of {column.type}")
     if pa.types.is_null(column.type):
         fail_row(0, None, "side", None, allowed)
-    column = _in_one_piece(column)
-    coded = column if pa.types.is_dictionary(column.type) else plain(column).dictionary_encode()
+    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     values = plain(coded.dictionary).to_pylist()
     codes = coded.indices
     if pa.types.is_unsigned_integer(codes.type):
