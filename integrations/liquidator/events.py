@@ -36,7 +36,7 @@ class EventCallbacks:
         if not self._settings.streaming and event != "liquidation":
             raise ValueError(f"on_{event} needs Liquidator(mode='streaming'): in batch mode bars may still change")
         if not self._zones_wanted:
-            self._next = self._frames.rows(self._settings.timeframe).end
+            self._next = self._frames.bars(self._settings.timeframe).rows.end
         self._callbacks[event].append(callback)
 
     def announce(self, event: str, *what: Any) -> None:
@@ -76,10 +76,10 @@ class EventCallbacks:
 
     def _announce_bars(self) -> None:
         timeframe = self._settings.timeframe
-        if self._next == self._frames.rows(timeframe).end:
+        if self._next == self._frames.bars(timeframe).rows.end:
             return
         before = self._context(self._next)
-        while self._next < self._frames.rows(timeframe).end:
+        while self._next < self._frames.bars(timeframe).rows.end:
             self._next += 1
             after = self._context(self._next)
             for event, *what in changes(before, after):

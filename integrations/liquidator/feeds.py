@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from liquidator_core import BAR
 from liquidator_core.layout import LONG, SHORT
+from liquidator_core.timeframes import timeframe_ms
+
+from .bars import RUN, Bars
 
 #: A value and when it was read, ms.
 READING = np.dtype([("time", "i8"), ("value", "f8")])
@@ -25,6 +30,46 @@ def bars_of(traded: np.ndarray, candles: np.ndarray) -> np.ndarray:
             values = np.where(np.isnan(values), bars[name][places], values)
         bars[name][places] = values
     return bars
+
+
+def unrolled_for_feeds(
+    bars: Bars,
+    start: int,
+    candles: np.ndarray,
+    liquidations: np.ndarray,
+    rates: Mapping[str, np.ndarray],
+    feed_bars: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """(bars from a time on, runs among them), so that each bar of a run of which a feed says something stands alone.
+
+    bars       of trades
+    candles    (n,) BAR; rates, (n,) READING each, and liquidations in order of time
+    feed_bars  for how many bars after a liquidation the feed counts as on
+    """
+    step = timeframe_ms(bars.timeframe)
+    rows = bars.rows.rows[np.searchsorted(bars.rows.time, start) :]
+    runs = bars.runs.rows[np.searchsorted(bars.runs.time, start) :]
+    if len(runs) == 0:
+        return rows, runs
+    of_rates = [(readings["time"] - 1) // step * step for readings in rates.values()]
+    alone = [np.concatenate([candles["time"], *of_rates])]
+    on = liquidations["time"][np.searchsorted(liquidations["time"], start - feed_bars * step) :] // step * step
+    alone.append((np.unique(on)[:, None] + np.arange(feed_bars + 1) * step).ravel())
+    time = np.unique(np.concatenate(alone))
+    time = np.union1d(time, time + step)  # what follows begins a run of its own
+    run = np.searchsorted(runs["time"], time, side="right") - 1
+    end = runs["time"] + runs["bars"] * step
+    time = time[(run >= 0) & (time < end[run])]
+    time = np.union1d(rows["time"], time)
+    out = rows[np.searchsorted(rows["time"], time, side="right") - 1]
+    out["time"] = time
+    run = np.searchsorted(runs["time"], time, side="right") - 1
+    inside = (run >= 0) & (time < end[run])
+    upto = np.minimum(np.r_[time[1:], np.iinfo(np.int64).max], end[run])
+    length = np.where(inside, (upto - time) // step, 1)
+    made = np.zeros(int((length > 1).sum()), RUN)
+    made["time"], made["bars"] = time[length > 1], length[length > 1]
+    return out, made
 
 
 def add_rates(bars: np.ndarray, name: str, readings: np.ndarray, step: int) -> None:

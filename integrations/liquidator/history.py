@@ -1,98 +1,140 @@
 """What happened to one coin: trades, candles and feeds in, closed bars out, each a function of event time alone.
 
-Trades are kept in a queue until their bar closes; then they are folded, in order of (time, venue, id, arrival), so that
-neither chunks nor the order of sources show in a bar. Two ways of closing:
+Trades wait until their bar closes; then they are folded, in order of (time, venue, id, arrival), so that neither chunks
+nor the order of sources show in a bar. Two ways of closing:
 
 - ``streaming``: a bar closes when event time passes its end by ``lateness_ms``, and never changes again. What comes
   later is counted in ``late``, not applied.
 - otherwise (batch): a bar closes as event time passes its end, and is made anew when older data arrive. For that the
   trades of the last ``keep_ms`` of event time are kept; older ones live on as their bars, and what comes for these is
   late.
+
+Event time is that of the latest trade or candle, and of liquidations that lie no more than a day beyond it; a trade
+that lies more than a day beyond all others waits for two more (``ahead``).
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from liquidator_core import BAR, TRADE
+from liquidator_core import BAR
 from liquidator_core.params import Params
-from liquidator_core.tape import TAPE, close_bars, fold_trades, new_tape
 
 from ..market.columns import NO_ID
 from ..market.liquidations import LIQUIDATION
 from ..market.messages import moment
-from ..market.trades import PART, One, Trades
-from .feeds import READING, add_liquidations, add_rates, bars_of
-from .queue import ORDER, Kept, Queue, copy_queue, in_order, joined_queues, part_of_queue
+from ..market.trades import One, Trades
+from .ahead import DAY_MS, Waiting
+from .bars import Bars
+from .feeds import READING, add_liquidations, add_rates, bars_of, unrolled_for_feeds
+from .queue import ORDER, Queue, joined_queues
 from .rows import Rows, Seen
+from .tape import TradeTape
 
 _LOG = logging.getLogger("liquidator")
 _MOST_BARS = 20_000_000
 STREAMED_ROWS = 50_000  # bars that streaming keeps at least: a month of minutes, the open bar of the longest timeframe
+_AT_ONCE = 10_000  # bars that streaming takes in before it lets go of others
+_MOST_AHEAD = 1000  # liquidations or readings that streaming keeps of beyond event time and a day
 _ID_MEMORY_MS = 600_000  # a reconnect delivers again what is not older than this
-_SMALL_PART = 4096  # closed trades are kept in parts of at least this and at most PART: one late trade opens one part
-_PUSHED = 4096  # pushed trades that are held one by one before they join the queue
 
 
 class History:
-    """One coin's closed bars (``rows``) and what they are made of.
+    """One coin's closed bars (``bars``) and what they are made of.
 
-    params       ``tape_ms`` is the length of a bar, ``large_*`` what a large trade is
+    timeframe    length of a bar; ``params.tape_ms`` agrees
+    params       ``large_*`` say what a large trade is, ``memory`` from which length on a run of empty bars is one
     lateness_ms  how far a stream's events may come out of order
     keep_ms      for how long batch keeps trades; None: for ever
 
     A liquidation feed counts as on from its first event until ``flow_bars`` bars after its last.
     """
 
-    def __init__(self, params: Params, streaming: bool, lateness_ms: int, keep_ms: int | None) -> None:
-        self.record = params.to_record()
+    def __init__(self, params: Params, timeframe: str, streaming: bool, lateness_ms: int, keep_ms: int | None) -> None:
         self.step = params.tape_ms
         self.streaming = streaming
         self.lateness_ms = lateness_ms if streaming else 0
-        self.keep_ms = keep_ms
         self.feed_bars = params.flow_bars
-        self.rows = Rows(np.zeros(0, BAR))
-        self.clock = 0  # the latest event time, ms
-        self.closed = 0  # bars that end here or before are closed, ms
+        self.bars = Bars(timeframe)
+        self.tape = TradeTape(params, timeframe, streaming, keep_ms)
+        self.clock = 0  # event time, ms; in batch as of the last time that bars were closed
         self.late = {"trades": 0, "liquidations": 0, "rates": 0, "candles": 0}
         self.repeated = 0
-        self.venues: list[str] = []
         self.liquidations = Rows(np.zeros(0, LIQUIDATION))
         self.candles = Rows(np.zeros(0, BAR))
         self.rates = {name: Rows(np.zeros(0, READING)) for name in ("funding_rate", "open_interest")}
-        self._tape = new_tape()
-        self._traded = Rows(np.zeros(0, BAR))  # bars of the trades alone
-        self._queue: list[Queue] = []
-        self._pushed: list[tuple[int, float, float, int, int, int]] = []
-        self._kept: list[Kept] = []  # batch: closed trades since the base
-        self._base = self._tape.copy()  # batch: the tape before the first of these
-        self._base_time = 0
+        self._waiting = Waiting()
+        self._left_out = 0  # streaming: trades that waited in vain
         self._seen: dict[str, Seen] = {}
         self._made = 0  # rows that end here or before are as they should be, ms
 
-    # What comes in ---------------------------------------------------------------------------------------------------
+    @property
+    def rows(self) -> Rows:
+        """The closed bars, a run of empty ones as its first."""
+        return self.bars.rows
 
-    def code_of(self, venue: str) -> int:
-        """The number that stands for a venue."""
-        if venue not in self.venues:
-            self.venues.append(venue)
-        return self.venues.index(venue)
+    @property
+    def closed(self) -> int:
+        """Bars that end here or before are closed, ms."""
+        return self.tape.closed
+
+    @property
+    def venues(self) -> list[str]:
+        """Names of venues by their numbers."""
+        return self.tape.venues
+
+    @property
+    def ahead(self) -> int:
+        """Trades that are left out, so far, as too far ahead."""
+        if not self.streaming:
+            self.settle()
+        return self._count_ahead()
+
+    def _count_ahead(self) -> int:
+        batch = sum(len(queue.trades) for queue in self.tape.ahead) + self.tape.given_up
+        return self._left_out + len(self._waiting.trades) + batch
+
+    # What comes in ---------------------------------------------------------------------------------------------------
 
     def add_trades(self, parts: list[Trades]) -> None:
         """Queue trades, a part a venue; see the module's text for when they count."""
-        if parts:
-            edges = [(part.trades["time"].min(), part.trades["time"].max()) for part in parts]
-            self._check_span(np.array(edges).ravel())
         for part in parts:
-            self._add_part(part)
+            if self.streaming:
+                self._add_streamed(part)
+            else:
+                self._add_part(part)
+
+    def _add_streamed(self, some: Trades) -> None:
+        """Streaming: queue trades in order of arrival; those too far ahead wait apart."""
+        time = some.trades["time"]
+        before = np.maximum.accumulate(np.r_[self.clock or time[:1], time[:-1]])
+        if not (np.abs(time - before) > DAY_MS).any():
+            self._add_part(some)
+            return
+        start, clock = 0, self.clock
+        for row, at in enumerate(time.tolist()):
+            if clock and at > clock + DAY_MS:
+                self._add_part(_rows_of(some, start, row))
+                start = row + 1
+                at, price, size, side = some.trades[row].tolist()
+                ident = NO_ID if some.ids is None else int(some.ids[row])
+                self.push(One(at, price, size, side, ident, some.ordered), some.venue)
+                clock = self.clock
+            elif at < clock - DAY_MS and self._is_young():
+                self._add_part(_rows_of(some, start, row))
+                start, clock = row, at
+            else:
+                clock = max(clock, at)
+        self._add_part(_rows_of(some, start, len(time)))
 
     def _add_part(self, some: Trades) -> None:
         trades, ids = some.trades, some.ids
-        if ids is not None:
+        if len(trades) and ids is not None:
             new = self._seen_at("trade", some.venue).new(trades["time"], ids)
             if not new.all():
                 self.repeated += int((~new).sum())
@@ -101,10 +143,12 @@ class History:
         if len(trades) == 0:
             return
         if self.streaming:
+            if int(time.min()) < self.clock - DAY_MS:
+                self._begin_again(int(time.min()))
             ahead = np.maximum.accumulate(np.concatenate([[self.clock], time[:-1]]))
             closed = np.maximum((ahead - self.lateness_ms) // self.step * self.step, self.closed)
         else:
-            closed = np.full(1, self._base_time)
+            closed = np.full(1, self.tape.base_time)
         late = time < closed
         if late.any():
             self._count_late("trades", int(late.sum()), int(time[late.argmax()]))
@@ -113,43 +157,70 @@ class History:
             if len(trades) == 0:
                 return
         rank = ids if ids is not None and some.ordered else None
-        code = self.code_of(some.venue)
+        code = self.tape.code_of(some.venue)
         order = None
         if code or rank is not None:
             order = np.zeros(len(trades), ORDER)
             order["venue"] = code
             order["rank"] = 0 if rank is None else np.where(rank == NO_ID, 0, rank)
-        earliest = int(time.min())
-        if earliest < self.closed:
-            self._reopen(earliest)
-        self._queue_pushed()  # these arrived before
-        self._queue.append(Queue(trades, order))
+        self._reopen(int(time.min()))
+        self.tape.add(Queue(trades, order))
         self.clock = max(self.clock, int(time.max()))
 
     def push(self, one: One, venue: str) -> None:
         """Queue one trade."""
+        if self.streaming and one.time > self.clock + DAY_MS and self.clock:
+            self._wait(one, venue)
+        else:
+            self._push(one, venue)
+
+    def _push(self, one: One, venue: str) -> None:
         time = one.time
-        if abs(time - self.clock) > self.step:
-            self._check_span(np.array([time]))
         if one.id != NO_ID and not self._seen_at("trade", venue).is_new(time, one.id):
             self.repeated += 1
             return
         if time < self.closed:
-            if self.streaming or time < self._base_time:
+            if self.streaming and time < self.clock - DAY_MS:
+                self._begin_again(time)
+            if time < (self.closed if self.streaming else self.tape.base_time):
                 self._count_late("trades", 1, time)
                 return
             self._reopen(time)
         self.clock = max(self.clock, time)
-        rank = one.id if one.ordered else 0
-        self._pushed.append((time, one.price, one.size, one.side, self.code_of(venue), rank))
-        if len(self._pushed) >= _PUSHED:
-            self._queue_pushed()
+        self.tape.push(time, one.price, one.size, one.side, self.tape.code_of(venue), one.id if one.ordered else 0)
+
+    def _wait(self, one: One, venue: str) -> None:
+        """Streaming: have a trade that is too far ahead wait, or count with those that it confirms."""
+        if self._count_ahead() == 0:
+            text = "a trade of %s lies more than a day after all others: such wait for two more within an hour of them"
+            _LOG.warning(text, moment(one.time))
+        counting, repeated = self._waiting.offer(one, self.tape.code_of(venue))
+        self.repeated += repeated
+        for other, code in counting:
+            self._push(other, self.venues[code])
+
+    def _is_young(self) -> bool:
+        """Whether nothing was made of what came so far."""
+        return not (self.tape.started or len(self.rows.rows) or len(self.candles.rows))
+
+    def _begin_again(self, time: int) -> None:
+        """Streaming: have the first one or two trades wait if one comes that lies more than a day before them."""
+        if not self._is_young():
+            return
+        queues = self.tape.waiting
+        if sum(len(queue.trades) for queue in queues) > 2 or any(queue.trades["time"][0] <= time for queue in queues):
+            return
+        self._seen = {name: seen for name, seen in self._seen.items() if not name.startswith("trade ")}
+        self.tape.closed = self.clock = self._made = 0
+        for queue in self.tape.take_waiting():
+            order = np.zeros(len(queue.trades), ORDER) if queue.order is None else queue.order
+            for (at, price, size, side), (venue, rank) in zip(queue.trades.tolist(), order.tolist(), strict=True):
+                self._waiting.offer(One(at, price, size, side, rank or NO_ID, rank != 0), venue)
 
     def add_liquidations(self, some: np.ndarray) -> np.ndarray:
         """Add (n,) LIQUIDATION; returns those that count: not repeated, not late."""
         if len(some) == 0:
             return some
-        self._check_span(some["time"])
         keep = np.ones(len(some), np.bool_)
         for code in np.unique(some["venue"]):
             mine = np.flatnonzero(some["venue"] == code)
@@ -161,7 +232,9 @@ class History:
         some = some[keep & ~late]
         if len(some):
             self.liquidations.put(some[np.argsort(some["time"], kind="stable")], unique=False)
-            self.clock = max(self.clock, int(some["time"].max()))
+            if self.streaming:
+                self._follow()
+                self.liquidations.keep_until(self.clock + DAY_MS, _MOST_AHEAD)
             self._change(int(some["time"].min()))
         return some
 
@@ -176,6 +249,8 @@ class History:
             readings = readings[~late]
             if len(readings):
                 self.rates[name].put(readings)
+                if self.streaming:
+                    self.rates[name].keep_until(self.clock + DAY_MS, _MOST_AHEAD)
                 self._change(int(readings["time"][0]) - 1)
 
     def add_candles(self, candles: np.ndarray) -> None:
@@ -222,16 +297,41 @@ class History:
 
     def settle(self) -> None:
         """Close the bars that event time has passed and make what changed anew. Cost: that of what came since."""
+        if not self.streaming:
+            self._sift()
         until = (self.clock - self.lateness_ms) // self.step * self.step
         if len(self.candles.rows):
             until = max(until, int(self.candles.time[-1]) + self.step)  # a candle is closed when it comes
         if until > self.closed:
-            self._close(until)
+            self.tape.close(until)
+            if not self.streaming:
+                self.tape.rebase(self.clock)
         if self._made < self.closed:
-            self.rows.cut(self._made)
-            self.rows.append(self._made_from(self._made))
+            start = self.bars.begin_of(self._made)
+            self.bars.cut(start)
+            self.bars.append(*self._made_from(start))
             self._made = self.closed
             self._forget()
+
+    def _sift(self) -> None:
+        """Batch: tell event time from the trades that are believed, of all that came."""
+        ahead, closed = self._count_ahead(), self.closed
+        self.clock = self.tape.sift()
+        if ahead == 0 and self._count_ahead():
+            text = "%d of the trades lie more than a day after all before them and are left out, the first of %s"
+            _LOG.warning(text, self._count_ahead(), moment(int(self.tape.ahead[0].trades["time"][0])))
+        if self.closed < closed:
+            self._made = min(self._made, self.closed)
+        if len(self.candles.rows):
+            self.clock = max(self.clock, int(self.candles.time[-1]) + self.step)
+        self._follow()
+
+    def _follow(self) -> None:
+        """Let event time follow the liquidations, by no more than a day from one to the next."""
+        time, place = self.liquidations.time, -1
+        while self.clock and (last := int(np.searchsorted(time, self.clock + DAY_MS, side="right")) - 1) > place:
+            place = last
+            self.clock = max(self.clock, int(time[last]))
 
     def _change(self, time: int) -> None:
         """Have the bars from a time on made anew; in streaming none that is closed."""
@@ -239,127 +339,36 @@ class History:
             self._made = min(self._made, time // self.step * self.step)
 
     def _reopen(self, time: int) -> None:
-        """Batch: have closed trades wait again, from the last part on that nothing from ``time`` on lies before."""
-        self._change(time)
-        place = len(self._kept) - 1
-        while place > 0 and not (
-            self._kept[place].tape["bar"]["time"][0] <= time > self._kept[place - 1].queue.trades["time"][-1]
-        ):
-            place -= 1
-        self._rewind(max(place, 0))
+        """Batch: have what is closed from a time on wait again."""
+        if time < self.closed:
+            self._change(time)
+            self.tape.reopen(time)
 
-    def _rewind(self, place: int) -> None:
-        """Batch: have the kept trades wait again, from this part on."""
-        again, self._kept = self._kept[place:], self._kept[:place]
-        self._tape = again[0].tape if place else self._base.copy()
-        self.closed = int(self._tape["bar"]["time"][0]) if place else self._base_time
-        self._queue[:0] = [kept.queue for kept in again]
-        self._traded.cut(self.closed)
-
-    def _close(self, until: int) -> None:
-        waiting = self._sorted()
-        self._queue = []
-        for queue in waiting:
-            count = int(np.searchsorted(queue.trades["time"], until))
-            for start in range(0, count, PART):
-                closing = part_of_queue(queue, slice(start, min(start + PART, count)))
-                if not self.streaming:
-                    self._keep(closing)
-                self._traded.append(self._fold(self._tape, closing.trades))
-            if count < len(queue.trades):
-                self._queue.append(copy_queue(part_of_queue(queue, slice(count, None))) if count else queue)
-        self._traded.append(self._close_bars(self._tape, until))
-        self.closed = until
-        if self._kept:
-            self._rebase()
-
-    def _keep(self, queue: Queue) -> None:
-        tape = self._tape.copy()
-        if self._kept and len(self._kept[-1].queue.trades) + len(queue.trades) <= _SMALL_PART:
-            before, tape = self._kept.pop()
-            queue = joined_queues([before, queue])
-        self._kept.append(Kept(queue, tape))
-
-    def _fold(self, tape: np.ndarray, trades: np.ndarray) -> np.ndarray:
-        """The bars that trades complete; the tape is advanced."""
-        first, last = int(trades["time"][0]), int(trades["time"][-1])
-        started = int(tape["bar"]["time"][0]) if tape["started"][0] else first
-        bars = np.zeros((last - started) // self.step + 1, BAR)
-        return bars[: fold_trades(tape, self.record, trades, bars)[1]]
-
-    def _close_bars(self, tape: np.ndarray, until: int) -> np.ndarray:
-        """The bars that end by ``until``, all trades before it being folded; the tape is advanced."""
-        started = int(tape["bar"]["time"][0]) if tape["started"][0] else until
-        bars = np.zeros((until - started) // self.step, BAR)
-        return bars[: close_bars(tape, self.record, until, bars)]
-
-    def _rebase(self) -> None:
-        """Batch: let go of trades older than ``keep_ms``, a quarter of it at a time."""
-        if self.keep_ms is None:
-            return
-        oldest = (self.clock - self.keep_ms) // self.step * self.step
-        if oldest - max(self._base_time, int(self._kept[0].queue.trades["time"][0])) < self.keep_ms // 4:
-            return
-        kept = []
-        for queue, tape in self._kept:
-            count = int(np.searchsorted(queue.trades["time"], oldest))
-            if count:
-                self._fold(self._base, queue.trades[:count])
-            if count < len(queue.trades):
-                kept.append(Kept(copy_queue(part_of_queue(queue, slice(count, None))), tape))
-        self._close_bars(self._base, oldest)
-        self._base_time, self._kept = oldest, kept
-
-    def _sorted(self) -> list[Queue]:
-        """Everything in the queue by (time, venue, id, arrival), in parts that lie behind each other."""
-        self._queue_pushed()
-        names = np.argsort(np.argsort(self.venues))
-        if in_order(self._queue, names):
-            return self._queue
-        trades, order = joined_queues(self._queue)
-        if order is None:
-            places = np.argsort(trades["time"], kind="stable")
-            return [Queue(trades[places], None)]
-        places = np.lexsort((order["rank"], names[order["venue"]], trades["time"]))
-        return [Queue(trades[places], order[places])]
-
-    def _queue_pushed(self) -> None:
-        """Let what was pushed one by one join the queue."""
-        if not self._pushed:
-            return
-        columns = list(zip(*self._pushed, strict=True))
-        self._pushed = []
-        trades = np.zeros(len(columns[0]), TRADE)
-        for name, values in zip(TRADE.names or (), columns, strict=False):
-            trades[name] = values
-        order = np.zeros(len(trades), ORDER)
-        order["venue"], order["rank"] = columns[4:]
-        plain = not (order["venue"].any() or order["rank"].any())
-        self._queue.append(Queue(trades, None if plain else order))
-
-    def _made_from(self, start: int) -> np.ndarray:
-        """The bars from ``start`` to the last closed one, of trades, candles and feeds."""
-        traded = self._traded.rows[np.searchsorted(self._traded.time, start) :]
+    def _made_from(self, start: int) -> tuple[np.ndarray, np.ndarray]:
+        """The bars from ``start`` to the last closed one, of trades, candles and feeds, and the runs among them."""
         candles = self.candles.rows[np.searchsorted(self.candles.time, start) :]
         candles = candles[candles["time"] + self.step <= self.closed]
+        rates = {name: readings.rows for name, readings in self.rates.items()}
+        traded, runs = unrolled_for_feeds(self.tape.bars, start, candles, self.liquidations.rows, rates, self.feed_bars)
         bars = bars_of(traded, candles)
-        for name, readings in self.rates.items():
-            add_rates(bars, name, readings.rows, self.step)
+        for name, readings in rates.items():
+            add_rates(bars, name, readings, self.step)
         add_liquidations(bars, self.liquidations.rows, self.venues, self.step, self.feed_bars)
-        return bars
+        return bars, runs
 
     def drop_rows(self) -> None:
         """Streaming: let go of all but the last bars; for whoever has read them."""
-        self.rows.drop(STREAMED_ROWS)
+        self.bars.drop(STREAMED_ROWS)
 
     def _forget(self) -> None:
-        oldest = self.closed - _ID_MEMORY_MS - self.lateness_ms if self.streaming else self._base_time
+        oldest = self.closed - _ID_MEMORY_MS - self.lateness_ms if self.streaming else self.tape.base_time
         for seen in self._seen.values():
             seen.settle()
             seen.events.drop_before(oldest)
         if self.streaming:
             self.liquidations.drop_before(self.closed - STREAMED_ROWS * self.step)
-            self._traded.drop_before(self.closed)
+            self.tape.bars.drop_before(self.closed)
+            self._left_out += self._waiting.forget(self.closed)
             self.candles.drop_before(self.closed)
             for readings in self.rates.values():
                 known = readings.time[: np.searchsorted(readings.time, self.closed, side="right")]
@@ -370,15 +379,14 @@ class History:
 
     def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
         """Everything but the settings, as named arrays."""
-        queue, kept = joined_queues(self._sorted()), joined_queues([kept.queue for kept in self._kept])
-        self._queue = [queue] if len(queue.trades) else []
-        yield "rows", self.rows.rows
-        yield "traded", self._traded.rows
-        yield "candles", self.candles.rows
-        yield "liquidations", self.liquidations.rows
-        yield "tape", self._tape
-        yield "base", self._base
-        for name, part in (("queue", queue), ("kept", kept)):
+        tape = self.tape
+        yield from (("rows", self.rows.rows), ("runs", self.bars.runs.rows))
+        yield from (("traded", tape.bars.rows.rows), ("traded_runs", tape.bars.runs.rows))
+        yield from (("candles", self.candles.rows), ("liquidations", self.liquidations.rows))
+        yield from (("tape", tape.tape), ("base", tape.base), ("waiting", self._waiting.rows()))
+        queues = {"queue": tape.waiting, "kept": [kept.queue for kept in tape.kept], "ahead": tape.ahead}
+        for name, parts in queues.items():
+            part = joined_queues(parts)
             yield f"{name}_trades", part.trades
             if part.order is not None:
                 yield f"{name}_order", part.order
@@ -390,12 +398,17 @@ class History:
 
     def numbers(self) -> dict[str, Any]:
         """What ``arrays`` leaves out, as JSON values."""
+        tape = self.tape
         return {
             "clock": self.clock,
-            "closed": self.closed,
-            "base_time": self._base_time,
+            "closed": tape.closed,
             "made": self._made,
+            "base_time": tape.base_time,
+            "base_last": tape.base_last,
+            "given_up": tape.given_up,
             "first": self.rows.first,
+            "let_go": self.bars.let_go,
+            "left_out": self._left_out,
             "late": self.late,
             "repeated": self.repeated,
             "venues": self.venues,
@@ -403,20 +416,41 @@ class History:
         }
 
     def restore(self, numbers: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
-        """Take over what ``numbers`` and ``arrays`` gave; raises KeyError for what is missing."""
-        self.clock, self.closed = numbers["clock"], numbers["closed"]
-        self._base_time, self._made = numbers["base_time"], numbers["made"]
-        self.late, self.repeated = dict(numbers["late"]), numbers["repeated"]
-        self.venues = list(numbers["venues"])
-        self.rows = Rows(arrays["rows"].view(BAR), numbers["first"])
-        self._traded = Rows(arrays["traded"].view(BAR))
-        self.candles = Rows(arrays["candles"].view(BAR))
-        self.liquidations = Rows(arrays["liquidations"].view(LIQUIDATION))
-        self._tape, self._base = arrays["tape"].view(TAPE), arrays["base"].view(TAPE)
-        queue, kept = (
-            Queue(arrays[f"{name}_trades"].view(TRADE), arrays.get(f"{name}_order")) for name in ("queue", "kept")
+        """Take over what ``numbers`` and ``arrays`` gave."""
+        tape, timeframe = self.tape, self.bars.timeframe
+        self.clock, tape.closed, self._made = numbers["clock"], numbers["closed"], numbers["made"]
+        tape.base_time, tape.base_last, tape.given_up = (
+            numbers["base_time"],
+            numbers["base_last"],
+            numbers["given_up"],
         )
-        self._queue = [queue] if len(queue.trades) else []
-        self._kept = [Kept(kept, self._base)] if len(kept.trades) else []
+        self.late, self.repeated, self._left_out = numbers["late"], numbers["repeated"], numbers["left_out"]
+        tape.venues = numbers["venues"]
+        self.bars = Bars(timeframe, arrays["rows"], arrays["runs"], numbers["first"], numbers["let_go"])
+        tape.bars = Bars(timeframe, arrays["traded"], arrays["traded_runs"])
+        self.candles = Rows(arrays["candles"])
+        self.liquidations = Rows(arrays["liquidations"])
+        tape.tape, tape.base = arrays["tape"], arrays["base"]
+        self._waiting.restore(arrays["waiting"])
+        tape.restore(
+            *(Queue(arrays[f"{name}_trades"], arrays.get(f"{name}_order")) for name in ("queue", "kept", "ahead"))
+        )
         self.rates = {name: Rows(arrays[name]) for name in self.rates}
         self._seen = {name: Seen(arrays[f"seen_{place}"]) for place, name in enumerate(numbers["seen"])}
+
+
+def pieces(parts: list[Trades], history: History) -> Iterator[list[Trades]]:
+    """What to add at once: in streaming no more than some thousand bars, so that others can be let go of."""
+    if not history.streaming:
+        yield parts
+        return
+    for part in parts:
+        block = np.maximum.accumulate(part.trades["time"]) // (_AT_ONCE * history.step)
+        for first, end in itertools.pairwise([0, *(np.flatnonzero(np.diff(block)) + 1), len(block)]):
+            yield [_rows_of(part, first, end)]
+
+
+def _rows_of(some: Trades, start: int, end: int) -> Trades:
+    """Some of a part's trades."""
+    ids = None if some.ids is None else some.ids[start:end]
+    return some._replace(trades=some.trades[start:end], ids=ids)

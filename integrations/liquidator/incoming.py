@@ -20,7 +20,7 @@ from ..market.sources import Convention, check_convention, joined_by_columns, te
 from ..market.trades import One, Reader, read_trades, reader_of, rows_of
 from ..market.venues import checked_venue
 from .events import EventCallbacks
-from .history import History
+from .history import History, pieces
 from .settings import BAR_LENGTHS, Settings
 
 _LOG = logging.getLogger("liquidator")
@@ -84,11 +84,12 @@ class Incoming:
             for trade in rows_of(data, venue):
                 self.push(trade, venue, convention=convention)
             return
-        self._history.add_trades(read.parts)
         self._identity = read.identity
         self.not_trades += read.others
-        if self._history.streaming:
-            self._events.advance()
+        for piece in pieces(read.parts, self._history):
+            self._history.add_trades(piece)
+            if self._history.streaming:
+                self._events.advance()
 
     def _push_row(self, trade: Mapping[str, Any], venue: str, convention: Convention) -> None:
         """``push`` for a table of one row, with errors that name the row."""
@@ -131,7 +132,7 @@ class Incoming:
         observed in place of what the engine estimates. All venues' are added up. Errors as for ``ingest_trades``.
         """
         data = held(liquidations)
-        read = read_liquidations(data, self._identity, self._history.code_of, venue, convention)
+        read = read_liquidations(data, self._identity, self._history.tape.code_of, venue, convention)
         some = self._history.add_liquidations(read.events)
         self._identity = read.identity
         self._events.announce_liquidations(some)
@@ -172,12 +173,13 @@ class Incoming:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What was left out, and why: late events, repeated ids, bad trades skipped, rows that say that they are no
-        trades; and callbacks that raised.
+        """What was left out, and why: late events, trades more than a day ahead of all others, repeated ids, bad trades
+        skipped, rows that say that they are no trades; and callbacks that raised.
         """
         late = {f"late_{name}": count for name, count in self._history.late.items()}
         return {
             **late,
+            "ahead": self._history.ahead,
             "repeated": self._history.repeated,
             "skipped": self.skipped,
             "not_trades": self.not_trades,

@@ -20,7 +20,7 @@ from ..market.messages import moment
 from ..market.times import ms_of
 from ..tables.zone_schema import Context, zone_rows
 from ..tables.zones import grid_frame, zone_rows_to_frame
-from .rows import Rows
+from .bars import Bars
 from .timeframes import Engine, Timeframes
 
 
@@ -33,33 +33,34 @@ def context_at(
     end: int | None = None,
 ) -> Context:
     """What zones are told from: as of the last row, of a time, or of the row before a position."""
-    rows = frames.rows(timeframe)
+    bars = frames.bars(timeframe)
+    rows, until = bars.rows, None
     if as_of is not None:
-        closed_by = bar_spans(rows.rows["time"], timeframe)[1]
-        end = rows.first + int(np.searchsorted(closed_by, ms_of(as_of), side="right"))
+        until = ms_of(as_of)
+        closed_by = bar_spans(rows.time, timeframe)[1]
+        end = rows.first + int(np.searchsorted(closed_by, until, side="right"))
         if rows.first and end - rows.first < params.memory:
-            raise ValueError(
-                f"as_of {as_of!r} lies before what streaming keeps, from {moment(rows.rows['time'][0])} on"
-            )
-    engine = (frames.engine(timeframe, params) if as_of is None else Engine(params)).advance(rows, end)
+            raise ValueError(f"as_of {as_of!r} lies before what streaming keeps, from {moment(rows.time[0])} on")
+    engine = (frames.engine(timeframe, params) if as_of is None else Engine(params)).advance(bars, end, until)
     end = rows.end if end is None else end
     marks = marks_of(engine.state, engine.record)
     whole = marks[marks["broken"] == 0]
     if pct_merge is not None and len(whole):
         widest = float((pct_merge * whole["price"] / whole["atr"]).min())  # so that no zone is wider than its share
         merged = dataclasses.replace(params, max_width_atr=min(widest, 1000.0))
-        engine = Engine(merged).advance(rows, end)
+        engine = Engine(merged).advance(bars, end, until)
         marks = marks_of(engine.state, engine.record)
+    count = bars.count(end, until)
     return Context(
         zones_of(engine.state, engine.record),
         marks,
-        rows.rows[: end - rows.first],
+        bars.unrolled(bars.window(end, params.memory, until), end, params.memory, until),
         timeframe,
         frames.history.liquidations.rows,
         frames.history.venues,
         float(engine.state["close"][0]),
-        end,
-        end >= params.memory,
+        count,
+        count >= params.memory,
     )
 
 
@@ -92,12 +93,12 @@ def aligned_zones_frame(contexts: Mapping[str, Context], use_atr: bool, least: f
     return zone_rows_to_frame(rows, more)
 
 
-def ledger_grid(rows: Rows, params: Params, bars: int) -> pd.DataFrame:
+def ledger_grid(closed: Bars, params: Params, bars: int) -> pd.DataFrame:
     """The ledger ahead of price, cell by cell, as each of the last ``bars`` bars closed."""
     if isinstance(bars, bool) or not isinstance(bars, int) or bars < 1:
         raise ValueError(f"bars must be a whole number, 1 or more, got {bars!r}")
-    count = min(bars, len(rows.rows))
-    part = rows.rows[-(count + params.memory) :]
+    part = closed.last(bars + params.memory)
+    count = min(bars, len(part))
     recorded = record(part, params, CELL_BINS)
     usd = cells_at(recorded, len(part) - count, len(part))
     filled = np.flatnonzero(usd.any(axis=1))

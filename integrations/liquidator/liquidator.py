@@ -95,7 +95,7 @@ class Liquidator(Incoming):
             *(coin, pct_merge, zone_vol_mult, window_minutes, liq_size_threshold, mode, cutoff_hours),
             *(bar, timeframe, timeframes, params, lateness_ms, on_bad),
         )
-        history = History(settings.params, settings.streaming, lateness_ms, settings.keep_ms)
+        history = History(settings.params, bar, settings.streaming, lateness_ms, settings.keep_ms)
         self._frames = Timeframes(history, settings)
         super().__init__(settings, history, EventCallbacks(self._frames, settings))
         self.mode = mode
@@ -113,9 +113,10 @@ class Liquidator(Incoming):
         self.gaps: pd.DataFrame | None = None
 
     def __repr__(self) -> str:
-        bars = self._history.rows
-        last = f", last {moment(int(bars.rows['time'][-1]))}" if len(bars.rows) else ""
-        return f"<Liquidator {self.coin or '(no coin yet)'} {self.mode}, {bars.end} bars of {self.bar}{last}>"
+        bars = self._history.bars
+        count = bars.count(bars.rows.end)
+        last = f", last {moment(int(bars.last(1)['time'][0]))}" if count else ""
+        return f"<Liquidator {self.coin or '(no coin yet)'} {self.mode}, {count} bars of {self.bar}{last}>"
 
     @classmethod
     def from_exchange(
@@ -160,7 +161,8 @@ class Liquidator(Incoming):
 
     def bars(self, timeframe: str | None = None) -> np.ndarray:
         """The closed bars of a timeframe: (n,) BAR, a copy, for ``frames.signal_columns`` and every other adapter."""
-        return self._frames.rows(self._settings.timeframe_of(timeframe or self.bar)).rows.copy()
+        bars = self._frames.bars(self._settings.timeframe_of(timeframe or self.bar))
+        return bars.short(self.params.memory)
 
     def compute_zones(
         self,
@@ -185,7 +187,7 @@ class Liquidator(Incoming):
         window = self.window_minutes if window_minutes is None else window_minutes
         merge = self.pct_merge if pct_merge is None else above("pct_merge", pct_merge)
         params = self._settings.params_of(self.timeframe, window)
-        rows = self._frames.rows(self.timeframe)
+        rows = self._frames.bars(self.timeframe).rows
         key = (params.digest, merge, use_atr, least, as_of, rows.epoch, rows.end, len(self._history.liquidations.rows))
         if self._last is None or self._last[0] != key:
             context = context_at(self._frames, self.timeframe, params, merge, as_of)
@@ -245,7 +247,7 @@ class Liquidator(Incoming):
         above("cascade_window_pct", cascade_window_pct)
         above("chain_gap_pct", chain_gap_pct)
         engine = self._frames.advanced(self.timeframe)
-        bars = self._frames.rows(self.timeframe).rows[-engine.params.memory :]
+        bars = self._frames.bars(self.timeframe).last(engine.params.memory)
         return cascade.zones_with_cascades(
             zones, current_price, funding_rate, cascade_window_pct, chain_gap_pct, engine, bars
         )
@@ -278,7 +280,7 @@ class Liquidator(Incoming):
 
         asked   ``horizon``, ``moves``, ``feed``, ``market``; what was observed of liquidations is the feed, if anything
         """
-        bars = self._frames.rows("1h").rows
+        bars = self.bars("1h")
         return risk.liquidation_at_risk(bars, observed=feed_of_bars(bars), params=self.params, **asked)
 
     def levels_grid(self, bars: int = 240) -> pd.DataFrame:
@@ -290,7 +292,7 @@ class Liquidator(Incoming):
         some five folds of the rest.
         """
         params = self._settings.params_of(self.timeframe, self.window_minutes)
-        return ledger_grid(self._frames.rows(self.timeframe), params, bars)
+        return ledger_grid(self._frames.bars(self.timeframe), params, bars)
 
     # Events ----------------------------------------------------------------------------------------------------------
 
@@ -355,8 +357,18 @@ class Liquidator(Incoming):
         params = self._settings.params_of(self.timeframe, self.window_minutes)
         title = f"{self.coin or ''} {self.timeframe}: liquidation zones".lstrip()
         script = self._pine(zones) if export else None
+        hourly = candles is None and "1h" in self.timeframes and len(self.bars("1h")) > 0
         return plot_zones(
-            bars, params, zones, title, show=show, save_path=save_path, script=script, last=last, colors=colors
+            bars,
+            params,
+            zones,
+            title,
+            show=show,
+            save_path=save_path,
+            script=script,
+            last=last,
+            colors=colors,
+            risk=self.at_risk() if hourly else None,
         )
 
     def _pine(self, zones: pd.DataFrame) -> str:
@@ -397,11 +409,12 @@ class Liquidator(Incoming):
     def load(cls, path: str | os.PathLike[str]) -> Liquidator:
         """Read what ``save`` wrote; callbacks are to be registered anew. Nothing in the file is run.
 
-        Raises ValueError for a file that is damaged, of another kind or of another schema.
+        Raises ValueError, and nothing else, for a file that was changed, is of another kind or of another schema.
         """
-        about, arrays = saving.read_file(path)
-        made = cls(**about["settings"], params=Params.from_dict(about["params"]))
-        made.skipped, made.not_trades = about["skipped"], about["not_trades"]
-        made._identity = Identity(made.coin, about["quote"])
-        saving.restore(made._frames, made._settings.step, about, arrays)
-        return made
+        with saving.refusing(path):
+            about, arrays = saving.read_file(path)
+            made = cls(**about["settings"], params=Params.from_dict(about["params"]))
+            made.skipped, made.not_trades = about["skipped"], about["not_trades"]
+            made._identity = Identity(made.coin, about["quote"])
+            saving.restore(made._frames, made.params.memory, about, arrays)
+            return made

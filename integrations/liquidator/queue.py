@@ -29,6 +29,11 @@ def part_of_queue(queue: Queue, rows: slice) -> Queue:
     return Queue(queue.trades[rows], None if queue.order is None else queue.order[rows])
 
 
+def taken_from_queue(queue: Queue, rows: np.ndarray) -> Queue:
+    """The trades that a (n,) bool marks, a copy."""
+    return Queue(queue.trades[rows], None if queue.order is None else queue.order[rows])
+
+
 def copy_queue(queue: Queue) -> Queue:
     return Queue(queue.trades.copy(), None if queue.order is None else queue.order.copy())
 

@@ -7,7 +7,7 @@ import numpy as np
 from ..market.columns import NO_ID
 from ..market.trades import ROUNDING_MS, firsts
 
-_SEEN = np.dtype([("time", "i8"), ("id", "i8")])
+SEEN = np.dtype([("time", "i8"), ("id", "i8")])
 _KEPT_IDS = 1000  # pushed ids that are looked up one by one before they join the rest
 
 
@@ -71,9 +71,21 @@ class Rows:
     def drop(self, keep: int) -> None:
         """Forget all but the last ``keep`` rows, once there are twice as many."""
         if self._length > 2 * keep:
-            self.first += self._length - keep
-            self._room = self.rows[-keep:].copy() if keep else self._room[:0]
+            self.forget(self._length - keep)
+
+    def forget(self, count: int) -> None:
+        """Forget the first ``count`` rows."""
+        if count:
+            self.first += count
+            self._room = self.rows[count:].copy()
+            self._length -= count
+
+    def keep_until(self, time: int, most: int) -> None:
+        """Take away what is later than a time, but for ``most`` rows."""
+        keep = int(np.searchsorted(self.time, time, side="right")) + most
+        if keep < self._length:
             self._length = keep
+            self.epoch += 1
 
     def drop_before(self, time: int) -> None:
         """Forget the rows before a time, once they are half of all."""
@@ -89,7 +101,7 @@ class Seen:
     """
 
     def __init__(self, events: np.ndarray | None = None) -> None:
-        self.events = Rows(np.zeros(0, _SEEN) if events is None else events)
+        self.events = Rows(np.zeros(0, SEEN) if events is None else events)
         self._recent: dict[int, int] = {}
 
     def is_new(self, time: int, ident: int) -> bool:
@@ -135,6 +147,6 @@ class Seen:
         return self.events.rows[low : np.searchsorted(self.events.time, last + ROUNDING_MS, side="right")]
 
     def _add(self, times: np.ndarray, ids: np.ndarray) -> None:
-        events = np.zeros(len(times), _SEEN)
+        events = np.zeros(len(times), SEEN)
         events["time"], events["id"] = times, ids
         self.events.put(events[np.argsort(times, kind="stable")], unique=False)

@@ -1,7 +1,7 @@
 """Files of arrays that come back to the byte or not at all.
 
-A line that names kind and schema, the SHA-256 of all that follows it, the length of a header, the header as JSON, then
-the arrays, as they lie in memory. Nothing is compressed and nothing in a file is run: what it takes to read one is its
+A line that names kind and schema, the SHA-256 of all other bytes, the length of a header, the header as JSON, then the
+arrays as they lie in memory. Nothing is compressed and nothing in a file is run: what it takes to read one is its
 length.
 """
 
@@ -12,95 +12,83 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from ._atomic import replacing
-from .layout import SCHEMA
+from liquidator_core._atomic import replacing
+from liquidator_core.layout import SCHEMA
 
+_NAME = b"liquidator-core Liquidator, schema "
+_TITLE = _NAME + b"%d\n" % SCHEMA
 _DIGEST = hashlib.sha256().digest_size
-_MOST_HEADER = 1 << 24  # bytes
+_LENGTH = 8  # bytes of the header's length
 
 
-class Sealed(NamedTuple):
-    """What a file holds."""
-
-    about: dict[str, Any]  # JSON values
-    arrays: dict[str, memoryview]
+class OtherSchemaError(ValueError):
+    """The file is of another schema than this version's."""
 
 
-def write_sealed(
-    path: str | os.PathLike[str], kind: str, about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]
-) -> None:
-    """Write JSON values and arrays as a file of a kind, whole or not at all."""
+def write_sealed(path: str | os.PathLike[str], about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
+    """Write JSON values and arrays, whole or not at all."""
     lengths = [[name, array.nbytes] for name, array in arrays.items()]
     header = json.dumps({"about": about, "arrays": lengths, "byteorder": sys.byteorder}).encode()
-    parts = [len(header).to_bytes(8, "little"), header]
-    parts += [np.ascontiguousarray(array).tobytes() for array in arrays.values()]
-    digest = hashlib.sha256(_title(kind))
+    parts = [len(header).to_bytes(_LENGTH, "little"), header]
+    parts += [array.tobytes() for array in arrays.values()]
+    digest = hashlib.sha256(_TITLE)
     for part in parts:
         digest.update(part)
     with replacing(path) as file:
-        file.writelines([_title(kind), digest.digest(), *parts])
+        file.writelines([_TITLE, digest.digest(), *parts])
 
 
-def read_sealed(path: str | os.PathLike[str], kind: str, wrote: str) -> Sealed:
-    """What ``write_sealed`` wrote. Raises ValueError for anything else, for a file that was changed, and for one of
-    another schema; ``wrote`` says who writes such files.
+def read_sealed(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, memoryview]]:
+    """(JSON values, bytes of the arrays) that ``write_sealed`` wrote.
+
+    Raises OtherSchemaError for a file of another schema; ValueError, KeyError or TypeError for any other that it did
+    not write or that was changed since.
     """
     with open(path, "rb") as file:
-        content = file.read()
-    title = _title(kind)
-    if not content.startswith(title):
-        raise ValueError(f"{path}: {_why_not(content, kind, wrote)}")
-    start = len(title) + _DIGEST
-    damaged = f"{path}: the {kind} file is cut short or damaged"
-    digest = hashlib.sha256(title)
-    digest.update(memoryview(content)[start:])
-    if digest.digest() != content[len(title) : start]:
-        raise ValueError(damaged)
-    length = int.from_bytes(content[start : start + 8], "little")
-    if not length <= min(_MOST_HEADER, len(content) - start - 8):
-        raise ValueError(damaged)
-    start += 8
-    try:
-        header = json.loads(content[start : start + length])
-        about, lengths, byteorder = header["about"], dict(header["arrays"]), header["byteorder"]
-    except (ValueError, TypeError, KeyError, RecursionError):
-        raise ValueError(damaged) from None
-    if byteorder != sys.byteorder:
-        raise ValueError(f"{path}: written on a machine of byte order {byteorder!r}, this one has {sys.byteorder!r}")
-    if not isinstance(about, dict) or not all(type(count) is int and count >= 0 for count in lengths.values()):
-        raise ValueError(damaged)
-    start += length
-    if start + sum(lengths.values()) != len(content):
-        raise ValueError(damaged)
-    arrays = {}
-    for name, count in lengths.items():
-        arrays[name] = memoryview(content)[start : start + count]
-        start += count
-    return Sealed(about, arrays)
+        content = memoryview(file.read())
+    _check_title(path, bytes(content[: len(_TITLE)]))
+    start = len(_TITLE) + _DIGEST
+    digest = hashlib.sha256(_TITLE)
+    digest.update(content[start:])
+    if digest.digest() != content[len(_TITLE) : start]:
+        raise ValueError("damaged")
+    header_start = start + _LENGTH
+    start = header_start + int.from_bytes(content[start:header_start], "little")
+    header = json.loads(bytes(content[header_start:start]))
+    if header["byteorder"] != sys.byteorder:
+        raise ValueError("of another byte order")
+    parts = {}
+    for name, length in header["arrays"]:
+        if type(length) is not int or not 0 <= length <= len(content) - start or name in parts:
+            raise ValueError("arrays")
+        parts[name] = content[start : start + length]
+        start += length
+    if start != len(content):
+        raise ValueError("longer than its arrays")
+    return header["about"], parts
 
 
 def array_of(part: memoryview, dtype: np.dtype) -> np.ndarray:
-    """Rows of a dtype, writable; ValueError if they do not fill the part."""
+    """Rows of a dtype, a copy; ValueError if they do not fill the part."""
     if len(part) % dtype.itemsize:
-        raise ValueError(f"{len(part)} bytes are not whole rows of {dtype.itemsize}")
-    return np.frombuffer(bytearray(part), dtype)
+        raise ValueError(f"{len(part)} bytes are not rows of {dtype.itemsize}")
+    rows = np.zeros(len(part) // dtype.itemsize, dtype)
+    rows.view(np.uint8)[:] = np.frombuffer(part, np.uint8) if len(part) else []
+    return rows
 
 
-def _title(kind: str) -> bytes:
-    return f"liquidator-core {kind}, schema {SCHEMA}\n".encode()
-
-
-def _why_not(content: bytes, kind: str, wrote: str) -> str:
-    """Why a file with this content cannot be one of a kind."""
-    start = _title(kind).rpartition(b" ")[0]
-    line = content[:100].partition(b"\n")[0]
-    number = line.removeprefix(start).strip()
-    if line.startswith(start) and number.isdigit():
-        return f"of schema {number.decode()}, this version reads schema {SCHEMA}"
-    if content.startswith((np.lib.format.MAGIC_PREFIX, b"PK\x03\x04")):
-        return f"not a {kind} file, or of schema 1: this version reads schema {SCHEMA}, as {wrote} writes it"
-    return f"not a {kind} file: expected what {wrote} writes"
+def _check_title(path: str | os.PathLike[str], start: bytes) -> None:
+    if start == _TITLE:
+        return
+    number = start.removeprefix(_NAME).partition(b"\n")[0]
+    if start.startswith(_NAME) and number.isdigit():
+        raise OtherSchemaError(f"{path}: of schema {number.decode()}, this version reads schema {SCHEMA}")
+    if start.startswith(b"PK\x03\x04"):
+        raise OtherSchemaError(
+            f"{path}: not a file that Liquidator.save wrote, or of schema 1: this version reads schema {SCHEMA}"
+        )
+    raise ValueError("of another kind")

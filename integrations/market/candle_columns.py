@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import numpy as np
 
-from .messages import describe_row, fail_row
+from .messages import describe_row
 from .names import (
     BASE_VOLUMES,
     CANDLE_LETTERS,
@@ -140,16 +140,3 @@ def _fail_contracts(
     raise ValueError(
         f"{text}: {name} seems to count contracts: give it in base units (or leave out {quote_name} if it is no volume)"
     )
-
-
-def is_open(name: str, values: Sequence[Any]) -> np.ndarray:
-    """Of a column that says whether a candle is closed, (n,) bool: the rows that are open yet."""
-    said = [str(value).strip().lower() for value in values]
-    for row, word in enumerate(said):
-        if word not in _CLOSED and word not in _OPEN:
-            fail_row(row, None, name, values[row], "true or false: whether the candle is closed")
-    return np.array([word in _OPEN for word in said], np.bool_)
-
-
-_OPEN = ("false", "0", "0.0", "no")
-_CLOSED = ("true", "1", "1.0", "yes")

@@ -33,10 +33,11 @@ import pyarrow as pa
 from liquidator_core import BAR, Params
 from liquidator_core.bars import mend_noise
 
-from .candle_columns import base_volume, candle_names, is_open, is_volume, time_places, volume_places
-from .columns import plain
+from .candle_columns import base_volume, candle_names, is_volume, time_places, volume_places
+from .columns import check_lengths, plain
+from .flags import CLOSED_NAMES, left_out
 from .messages import describe_row, fail_row, first_line, moment, naming
-from .names import CANDLE_NAMES, CANDLE_TIMES, CCXT_COLUMNS, CLOSED_NAMES, KLINE_COLUMNS, normal_name
+from .names import CANDLE_NAMES, CANDLE_TIMES, CCXT_COLUMNS, KLINE_COLUMNS, normal_name
 from .times import TEXT_ALLOWED, check_ms, check_order, ms_from_numbers, ms_from_text
 
 _LOG = logging.getLogger("liquidator")
@@ -156,7 +157,8 @@ def _closed(frame: pd.DataFrame, as_they_came: bool) -> np.ndarray:
     for index, name in enumerate(candle_names(frame.columns)):
         # "confirm" and the like may be anything in a frame of indicators
         if name in CLOSED_NAMES if as_they_came else name in CLOSED_NAMES[:5]:
-            closed &= ~is_open(str(frame.columns[index]), frame.iloc[:, index].tolist())
+            said = pa.array(_plain(frame.iloc[:, index]).astype(str))
+            closed &= ~left_out(said, str(frame.columns[index]), False)
     if not as_they_came and not closed.all():
         row = int(np.argmin(closed))
         raise ValueError(f"row {row}: found a candle that is open yet, allowed closed ones: leave it out")
@@ -289,14 +291,7 @@ def _has_pandas_kind(kind: pa.DataType) -> bool:
 
 def _frame_of_columns(columns: Mapping[Any, Any]) -> pd.DataFrame:
     """A mapping of columns as a frame: values go by their place, not by the labels of an index."""
-    lengths = {}
-    for name, values in columns.items():
-        if isinstance(values, (str, bytes, Mapping)) or np.ndim(values) != 1:
-            raise ValueError(f"column {str(name)!r}: found {values!r:.80}, allowed as many values as there are candles")
-        lengths[str(name)] = len(values)
-    if len({*lengths.values()}) > 1:
-        found = ", ".join(f"{name!r} {length}" for name, length in lengths.items())
-        raise ValueError(f"columns must be of one length, found {found}")
+    check_lengths({str(name): values for name, values in columns.items()})
     series = [values for values in columns.values() if isinstance(values, pd.Series)]
     if any(not one.index.equals(series[0].index) for one in series):
         columns = {

@@ -45,7 +45,7 @@ def columns_of(data: Any) -> tuple[list[str], Callable[[str], pa.Array]]:
         return names, lambda name: _array(np.ascontiguousarray(data[name]), name)
     if isinstance(data, Mapping):
         by_name = {str(name): values for name, values in data.items()}
-        _check_lengths(by_name)
+        check_lengths(by_name)
         return list(by_name), lambda name: _array(by_name[name], name)
     if hasattr(data, "iloc"):
         if not hasattr(data, "columns"):
@@ -70,11 +70,11 @@ def columns_of(data: Any) -> tuple[list[str], Callable[[str], pa.Array]]:
     return names, lambda name: _array([values.get(name) for values in rows], name)
 
 
-def _check_lengths(columns: Mapping[str, Any]) -> None:
+def check_lengths(columns: Mapping[str, Any]) -> None:
     """Raise TableError unless every value is a column, and all are of one length."""
     lengths = {}
     for name, values in columns.items():
-        whole = isinstance(values, (str, bytes, Mapping)) or (isinstance(values, np.ndarray) and values.ndim == 0)
+        whole = isinstance(values, (str, bytes, Mapping)) or (isinstance(values, np.ndarray) and values.ndim != 1)
         if whole or not hasattr(values, "__len__"):
             raise TableError(f"column {name!r}: found {values!r:.80}, allowed as many values as the other columns have")
         lengths[name] = len(values)
@@ -123,8 +123,10 @@ def _in_one_piece(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks == 1 else column.combine_chunks()
 
 
-def different_values(column: pa.Array) -> list[Any]:
+def different_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
     """The different values of a column, in order of appearance."""
+    column = _in_one_piece(column)
+    column = column if pa.types.is_dictionary(column.type) else plain(column)
     return [value for value in column.unique().to_pylist() if value is not None]
 
 

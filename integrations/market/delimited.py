@@ -121,7 +121,7 @@ def read_delimited(
                   that will not do
 
     Raises UnicodeDecodeError, or ArrowException naming the column. Cost: one pass, and one more for each
-    column of whole numbers that is not.
+    column of whole numbers or times that is not.
     """
     with _utf8(open_stream) as stream:
         layout = layout_of(stream.read(_HEAD), is_header, shapes)
@@ -135,12 +135,13 @@ def read_delimited(
             place = re.match(r"In CSV column #(\d+)", first_line(error))
             if place is None:
                 raise
-            if columns.get(at := int(place[1])) != pa.int64():
+            kind = columns.get(at := int(place[1]))
+            if kind is None or not (pa.types.is_int64(kind) or pa.types.is_timestamp(kind)):
                 name = layout.names[at]
                 raise pa.ArrowInvalid(first_line(error).replace(place[0], f"column {name!r}")) from None
-            columns[at] = pa.string()  # a time whose first cell alone was a whole number
+            columns[at] = pa.string()  # its first cell misled
         else:
-            return table.rename_columns([layout.names[at] for at in columns])
+            return table.unify_dictionaries().rename_columns([layout.names[at] for at in columns])
     raise AssertionError("every column has been read as text")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import json
 import os
+import re
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,12 +17,12 @@ from typing import IO, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.feather as pa_feather
 
 from .candle_columns import candle_names, is_volume
-from .columns import cell_kind
+from .columns import cell_kind, different_values
 from .delimited import DELIMITERS, Layout, cell_shape, read_delimited
+from .flags import CLOSED_NAMES
 from .liquidations import find_sums, read_sums
 from .messages import first_line
 from .names import (
@@ -29,7 +30,6 @@ from .names import (
     CANDLE_NAMES,
     CANDLE_TIMES,
     CCXT_COLUMNS,
-    CLOSED_NAMES,
     KLINE_COLUMNS,
     LIQUIDATION_SUMS,
     MAKER_NAMES,
@@ -266,7 +266,9 @@ def _read_csv(path: Path, open_stream: Opener, check: Check) -> pa.Table:
         table = read_delimited(open_stream, is_header, _HEADERLESS, plan)
     except UnicodeDecodeError:
         raise ValueError(f"{path}: cannot be read: not text") from None
-    if table.column_names[0] == "" and cell_shape(str(table.column(0)[0])) == "d":  # an index that pandas wrote unnamed
+    if (
+        table.column_names[0] == "" and table.num_rows and cell_shape(str(table.column(0)[0])) == "d"
+    ):  # an index that pandas wrote unnamed
         table = table.rename_columns(["time", *table.column_names[1:]])
     return table
 
@@ -284,18 +286,30 @@ def _csv_types(layout: Layout) -> dict[int, pa.DataType | None]:
     first = layout.rows[0] if layout.rows else []
     types: dict[int, pa.DataType | None] = {}
     for at, name in enumerate(normal):
+        cell = first[at] if at < len(first) else ""
         if name in _NUMBERS or (candles and is_volume(name)):
             types[at] = pa.float64()
+        elif name in TRADE_NAMES["id"]:
+            types[at] = pa.int64() if cell.isdecimal() else pa.string()
         elif name in TEXT_COLUMNS:
-            types[at] = pa.string()
+            types[at] = pa.dictionary(pa.int32(), pa.string())
         elif name in MAKER_NAMES:
             types[at] = None
         elif name in _READ or (candles and name in _FLAGS_AND_TIMES) or (name == "" and at == 0):
-            cell = first[at] if at < len(first) else ""
-            types[at] = pa.int64() if cell.isdecimal() else pa.float64() if cell_kind(cell) == "n" else pa.string()
+            types[at] = _time_type(cell)
     return types
 
 
+def _time_type(cell: str) -> pa.DataType:
+    """The type of a column of times whose first one is this; one that it does not hold throughout is read as text."""
+    if cell.isdecimal():
+        return pa.int64()
+    if match := _ISO.fullmatch(cell):
+        return pa.timestamp("ns", "UTC" if match["zone"] else None)
+    return pa.float64() if cell_kind(cell) == "n" else pa.string()
+
+
+_ISO = re.compile(r"\d{4}-\d\d-\d\d([ T]\d\d:\d\d(:\d\d(\.\d{1,9})?)?(?P<zone>Z|[+-]\d\d:?\d\d)?)?")
 _FLAGS_AND_TIMES = {*OPEN_TIMES, *OTHER_TIMES, *CLOSED_NAMES}
 
 
@@ -303,7 +317,7 @@ def _kind(path: Path, found: Sequence[str]) -> Literal["candles", "trades"]:
     names = {normal_name(name) for name in found}
     if {*_OHLC} <= {*candle_names(found)}:
         return "candles"
-    if names & {*TRADE_NAMES["price"]} and names & {*TRADE_NAMES["size"]}:
+    if names & {*TRADE_NAMES["price"]} and names & {*TRADE_NAMES["size"], *BASE_SIZES}:
         return "trades"
     raise ValueError(
         f"{path}: neither candles (time, open, high, low, close, volume) nor trades (time, price, size, side): "
@@ -320,6 +334,6 @@ def _check_sums(path: Path, found: Sequence[str]) -> None:
 
 def _check_one_market(path: Path, table: pa.Table) -> None:
     for name in table.column_names:
-        if normal_name(name) in MARKET_NAMES and pc.count_distinct(table[name]).as_py() > 1:
-            some = ", ".join(map(str, pc.unique(table[name]).to_pylist()[:5]))
+        if normal_name(name) in MARKET_NAMES and len(markets := different_values(table[name])) > 1:
+            some = ", ".join(map(str, markets[:5]))
             raise ValueError(f"{path}: column {name!r} holds several markets ({some}): write one file for each")

@@ -54,8 +54,6 @@ CANDLE_LETTERS: tuple[dict[str, str], ...] = (
     | {"V": "taker_buy"},
     {"T": "time", "O": "open", "H": "high", "L": "low", "C": "close", "V": "volume"},
 )
-#: A candle that says false, or 0, under one of these is still open.
-CLOSED_NAMES = ("closed", "is_closed", "isclosed", "is_final", "isfinal", "confirm", "confirmed", "final")
 #: The columns of a kline as Binance sends and publishes it, and of a candle as ccxt returns it.
 KLINE_COLUMNS = (
     "open_time",

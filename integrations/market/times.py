@@ -20,6 +20,7 @@ which hold most times but nearly, are rounded to microseconds first.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -175,18 +176,21 @@ def ms_from_text(texts: pa.Array) -> np.ndarray:
     what pyarrow cannot read.
     """
     texts = pc.utf8_trim_whitespace(texts)
-    for kind in (pa.int64(), pa.float64()):
-        try:
-            return ms_from_numbers(texts.cast(kind).to_numpy(zero_copy_only=False))
-        except pa.ArrowException:
-            continue
+    if (numbers := _cast(texts, pa.int64(), pa.float64())) is not None:
+        return ms_from_numbers(numbers.to_numpy(zero_copy_only=False))
     written = _iso(texts)
-    for kind in (pa.timestamp("ns", "UTC"), pa.timestamp("ns")):
-        try:
-            return ms_from_timestamps(written.cast(kind))
-        except pa.ArrowException:
-            continue
+    if (stamps := _cast(written, pa.timestamp("ns", "UTC"), pa.timestamp("ns"))) is not None:
+        return ms_from_timestamps(stamps)
     return _read_by_row(written, texts)
+
+
+def _cast(texts: pa.Array, *kinds: pa.DataType) -> pa.Array | None:
+    """Text as the first of these kinds that all of it can be, if there is one."""
+    for kind in kinds:
+        with contextlib.suppress(pa.ArrowException):
+            texts[:1].cast(kind)  # a cast that fails takes as long as there are rows that it fails on
+            return texts.cast(kind)
+    return None
 
 
 def _iso(texts: pa.Array) -> pa.Array:

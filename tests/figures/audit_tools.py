@@ -148,8 +148,8 @@ def analysis(case: Case) -> Iterator[dict[str, Any]]:
         path = config(mode, exchange, userdir)
         words = {"timerange": "-".join(RUNS_AT), "timeframe": "1h", "startup_candle": [100, 400, 800]}
         words |= {
-            "minimum_trade_amount": 5,
-            "targeted_trade_amount": 5,
+            "minimum_trade_amount": 3,
+            "targeted_trade_amount": 6,
             "pairs": ["BTC/USDT:USDT" if mode == "futures" else "BTC/USDT"],
         }
         words |= {"lookahead_analysis_exportfilename": str(userdir / "found.csv")}

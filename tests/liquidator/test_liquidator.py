@@ -233,8 +233,8 @@ class TestLaws:
     def test_late_trades_are_worked_in_though_closed_ones_are_kept_in_parts(
         self, monkeypatch, seed, delay, hours, pieces
     ):
-        monkeypatch.setattr("liquidator_integrations.liquidator.history.PART", 24)
-        monkeypatch.setattr("liquidator_integrations.liquidator.history._SMALL_PART", 8)
+        monkeypatch.setattr("liquidator_integrations.liquidator.tape.PART", 24)
+        monkeypatch.setattr("liquidator_integrations.liquidator.tape._SMALL_PART", 8)
         trades = trades_of(900)
         trades["time"] = trades["time"] // 30_000 * 30_000  # many of one time
         late = np.random.default_rng(seed).integers(0, delay * MINUTE + 1, len(trades))
@@ -862,7 +862,7 @@ class TestStreaming:
             short.ingest_trades(table_of(part))
             short.compute_zones()
         assert_same(whole, short)
-        kept = sum(len(part.queue.trades) for part in short._history._kept)
+        kept = sum(len(part.queue.trades) for part in short._history.tape.kept)
         assert kept < len(trades) // 2
         short.ingest_trades(table_of(trades[:3]))
         assert short.counts["late_trades"] == 3
@@ -1390,7 +1390,7 @@ def test_bars_are_those_of_the_tape():
     expected = bars_from_trades(trades, made.params)
     assert made.bars().tobytes() == expected.tobytes()
     assert made.bars().dtype is BAR
-    assert History(SMALL, False, 0, None).rows.rows.dtype is BAR
+    assert History(SMALL, "1m", False, 0, None).rows.rows.dtype is BAR
 
 
 def test_every_form_of_data_gives_the_same():

@@ -145,7 +145,7 @@ def test_frames_of_other_tools():
 @pytest.mark.parametrize("name", ["open", "close", "volume", "time"])
 @pytest.mark.parametrize("value", [1.0, [1.0], [1.0, 1.0, 1.0], "1", np.float64(1.0), pd.Series([1.0])])
 def test_columns_of_candles_have_one_length(name, value):
-    with pytest.raises(ValueError, match=r"columns must be of one length, found|allowed as many values as there are"):
+    with pytest.raises(ValueError, match=r"columns must be of one length, found|allowed as many values as the other"):
         bars_from_frame({**CANDLES, name: value})
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.feather as pa_feather
 import pyarrow.parquet
 import pytest
 
@@ -263,6 +264,18 @@ class TestTradeFiles:
         message = f"{path}: column 'symbol' holds several markets (BTCUSDT, ETHUSDT): write one file for each"
         with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
             read_candles_or_trades(path)
+
+    @pytest.mark.parametrize("index", [pa.int8(), pa.uint8(), pa.uint32()], ids=str)
+    def test_several_markets_in_a_dictionary(self, tmp_path: Path, index: pa.DataType) -> None:
+        """As polars and duckdb write categories."""
+        for markets in (["BTC", "BTC"], ["BTC", "ETH"]):
+            coded = pa.DictionaryArray.from_arrays(pa.array([0, len(set(markets)) - 1], index), pa.array(markets))
+            pa_feather.write_feather(pa.table({**columns(), "symbol": coded}), tmp_path / "a.feather")
+            if len(set(markets)) == 1:
+                assert read_candles_or_trades(tmp_path / "a.feather")[0] == "trades"
+            else:
+                with pytest.raises(ValueError, match=r"column 'symbol' holds several markets \(BTC, ETH\)"):
+                    read_candles_or_trades(tmp_path / "a.feather")
 
 
 class TestTrades:

@@ -9,12 +9,19 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from laws import check_clock, check_fold_is_step, check_prefix, check_scale, check_split, check_window
 from made_bars import HOUR, KINDS, PARAMS, START, bars_of, random_bars, small_params
 
 from liquidator_core import Params, fold, new_signals, new_state, windows
 from liquidator_core.exposure import exposure, exposures
 from liquidator_core.layout import BAR, LONG, SHORT, UNITS
+from liquidator_integrations.evidence.laws import (
+    check_clock,
+    check_fold_is_step,
+    check_prefix,
+    check_scale,
+    check_split,
+    check_window,
+)
 from liquidator_integrations.tables import observed, risk, risk_law, risk_scale
 from liquidator_integrations.tables.risk import liquidation_at_risk, risk_columns, risk_memory
 
