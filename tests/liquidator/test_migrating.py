@@ -147,16 +147,17 @@ def test_candles_of_high_low_and_close_alone():
     made = Liquidator("BTC")
     low, high, close = [1.0, 4.0, 2.0], [3.0, 5.0, 3.0], [2.0, 4.5, 2.5]
     few = pd.DataFrame({"time": CANDLES["time"], "low": low, "high": high, "close": close})
-    for form in (few, few.set_index(pd.to_datetime(few.pop("time"), unit="ms"))):
+    indexed = few.set_index(pd.to_datetime(few["time"], unit="ms")).drop(columns="time")
+    for form in (few, indexed):
         made.update_candles(form)
         bars = made.bars()
         assert bars["open"].tolist() == [2.0, 4.0, 3.0]  # the close before, inside the candle
         assert bars["close"].tolist() == close
         assert pd.isna(bars["volume"]).all()
     pytest.importorskip("plotly")
-    assert made.plot(filled().compute_zones(), few.set_index(form.index), show=False).data
+    assert made.plot(filled().compute_zones(), indexed, show=False).data
     with pytest.raises(ValueError, match="missing column for time"):
-        made.update_candles(few.reset_index(drop=True))
+        made.update_candles(few.drop(columns="time"))
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
