@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
 import math
 from collections.abc import Mapping
@@ -153,8 +154,11 @@ class Params:
             return
         low, high = spec.metadata["range"]
         many = isinstance(spec.default, tuple)
-        if many and (isinstance(value, str) or not hasattr(value, "__iter__")):
-            raise TypeError(f"{spec.name} must be a sequence of numbers, got {value!r}")
+        if many:
+            if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__") or getattr(value, "shape", None) == ():
+                raise TypeError(f"{spec.name} must be a sequence of numbers, got {value!r}")
+            value = tuple(itertools.islice(value, MAX_LEVERAGES + 1))  # which a generator gives but once
+            object.__setattr__(self, spec.name, value)
         whole = isinstance(spec.default, int)
         for number in value if many else (value,):
             if isinstance(number, (bool, np.bool_)) or not isinstance(number, (int, float, np.integer, np.floating)):

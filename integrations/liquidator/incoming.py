@@ -10,14 +10,15 @@ import numpy as np
 
 from liquidator_core.timeframes import timeframe_ms
 
-from ..market.candles import Candles, OnBad, bars_from_frame
+from ..market.candles import Candles, OnBad, bars_from_frame, completed
 from ..market.coins import Identity, market_of
 from ..market.columns import Events, held
 from ..market.envelopes import is_envelope
 from ..market.liquidations import read_liquidations, read_rates
 from ..market.messages import TableError, moment
-from ..market.sources import Convention, joined_by_columns, text_of
+from ..market.sources import Convention, check_convention, joined_by_columns, text_of
 from ..market.trades import One, Reader, read_trades, reader_of, rows_of
+from ..market.venues import checked_venue
 from .events import EventCallbacks
 from .history import History, pieces
 from .settings import BAR_LENGTHS, Settings
@@ -120,7 +121,7 @@ class Incoming:
         if self._history.streaming and self._history.clock >= self._history.due:
             self._events.advance()
 
-    def ingest_liquidations(self, data: Events, venue: str = "", *, convention: Convention = None) -> None:
+    def ingest_liquidations(self, liquidations: Events, venue: str = "", *, convention: Convention = None) -> None:
         """Take observed liquidations, given like trades: time, price, side, USD or size, and where known id and venue.
 
         side        "long" or "short": who was liquidated; "buy" or "sell": the closing order, but see
@@ -130,7 +131,7 @@ class Incoming:
         The bars from a feed's first liquidation on, until ``params.flow_bars`` bars after its last, have what it
         observed in place of what the engine estimates. All venues' are added up. Errors as for ``ingest_trades``.
         """
-        data = held(data)
+        data = held(liquidations)
         read = read_liquidations(data, self._identity, self._history.tape.code_of, venue, convention)
         some = self._history.add_liquidations(read.events)
         self._identity = read.identity
@@ -152,13 +153,13 @@ class Incoming:
 
     ingest_open_interest = ingest_funding_rates
 
-    def update_candles(self, candles: Candles) -> None:
-        """Take closed candles of ``bar``, given as to ``frames.bars_from_frame``.
+    def update_candles(self, df: Candles) -> None:
+        """Take closed candles of ``bar``, given as to ``frames.bars_from_frame``; open and volume may be left out.
 
         A candle's prices and volumes stand in for those of its bar's trades; of one time the last given counts. Raises
         as ``bars_from_frame``, and for candles of another timeframe.
         """
-        candles = held(candles)
+        candles = held(df)
         identity = joined_by_columns(self._identity, candles)
         self._history.add_candles(_read_candles(candles, self._settings.bar, self._settings.on_bad))
         self._identity = identity
@@ -198,7 +199,12 @@ class _TradeReader:
         if type(trade) is not dict and not isinstance(trade, Mapping):
             raise TypeError(f"a trade must be a mapping of names to values, got {type(trade).__name__}")
         names = (venue, convention, *trade)
-        reader = self._readers.get(names)
+        try:
+            reader = self._readers.get(names)
+        except TypeError:  # no name can be a key
+            checked_venue(venue)
+            check_convention(convention)
+            raise TypeError(f"names of a trade must be text, got {list(trade)!r:.80}") from None
         if reader is None:
             if len(self._readers) > _MOST_READERS:
                 self._readers.clear()
@@ -232,7 +238,7 @@ def _is_one_trade(data: Any) -> bool:
 
 def _read_candles(candles: Candles, bar: str, on_bad: OnBad) -> np.ndarray:
     """Closed candles as (n,) BAR; ValueError for those of another length than ``bar``, or beside its grid."""
-    bars = bars_from_frame(candles, on_bad)
+    bars = bars_from_frame(completed(candles), on_bad)
     step = timeframe_ms(bar)
     found = int(np.diff(bars["time"]).min()) if len(bars) > 1 else step
     if found < step or (found > step and len(bars) > 2):  # two may have a hole between them

@@ -14,7 +14,7 @@ import numpy as np
 
 from liquidator_core import Params, levels_of
 
-from ..market.candles import Candles, bars_from_frame
+from ..market.candles import Candles, bars_from_frame, completed
 from ..market.coins import Identity, coin_of
 from ..market.columns import Events
 from ..market.messages import moment
@@ -223,10 +223,10 @@ class Liquidator(Incoming):
             contexts[name] = context_at(self._frames, name, params, merge, as_of)
         return aligned_zones_frame(contexts, use_atr, least)
 
-    def get_nearest_zone(self, price: float, zones: pd.DataFrame | None = None) -> Zone | None:
+    def get_nearest_zone(self, price: float, zones_df: pd.DataFrame | None = None) -> Zone | None:
         """The zone whose ``price_mean`` is nearest, with ``dist``, its distance as a share of it; None without one."""
         above("price", price)
-        zones = self.compute_zones() if zones is None else check_zones(zones)
+        zones = self.compute_zones() if zones_df is None else check_zones(zones_df)
         found = [{**zone, "dist": abs(zone[PRICE] - price) / zone[PRICE]} for zone in zone_dicts(zones)]
         return min(found, key=lambda zone: zone["dist"], default=None)
 
@@ -355,7 +355,7 @@ class Liquidator(Incoming):
         if export is not None:
             one_of("export", export, ("tradingview",))
         zones = self.compute_zones() if zones is None else check_zones(zones)
-        bars = self.bars(self.timeframe) if candles is None else bars_from_frame(candles, self.on_bad)
+        bars = self.bars(self.timeframe) if candles is None else bars_from_frame(completed(candles), self.on_bad)
         params = self._settings.params_of(self.timeframe, self.window_minutes)
         title = f"{self.coin or ''} {self.timeframe}: liquidation zones".lstrip()
         script = self._pine(zones) if export else None

@@ -33,10 +33,10 @@ import pyarrow as pa
 from liquidator_core import BAR, Params
 from liquidator_core.bars import mend_noise
 
-from .candle_columns import base_volume, candle_names, time_places, volume_places
+from .candle_columns import base_volume, candle_names, is_volume, time_places, volume_places
 from .columns import check_lengths, plain
 from .flags import CLOSED_NAMES, left_out
-from .messages import describe_row, fail_row, moment, naming
+from .messages import describe_row, fail_row, first_line, moment, naming
 from .names import CANDLE_NAMES, CANDLE_TIMES, CCXT_COLUMNS, KLINE_COLUMNS, normal_name
 from .times import TEXT_ALLOWED, check_ms, check_order, ms_from_numbers, ms_from_text
 
@@ -107,6 +107,24 @@ def bars_from_frame(candles: Candles, on_bad: OnBad = "raise", market: str = "")
     ('time', 'open', 'high', 'low', 'close', 'volume')
     """
     return bars_of(checked_candles(candles, on_bad, market, as_they_came=True))
+
+
+def completed(candles: Candles) -> Candles:
+    """Candles of which high, low and close alone are known, completed: they open where the one before closed, inside
+    their range; their volume is unknown. All others as they are.
+    """
+    if isinstance(candles, np.ndarray) and candles.dtype.names:
+        return candles
+    frame = _as_frame(candles)
+    normal = candle_names(frame.columns)
+    if not {"high", "low", "close"} <= {*normal}:
+        return frame
+    if "open" not in normal:
+        high, low, close = (frame.iloc[:, normal.index(name)] for name in ("high", "low", "close"))
+        opened = np.roll(number_values(close, "close"), 1)
+        opened[:1] = number_values(close, "close")[:1]
+        frame = frame.assign(open=np.clip(opened, number_values(low, "low"), number_values(high, "high")))
+    return frame if any(map(is_volume, normal)) else frame.assign(volume=np.nan)
 
 
 def checked_candles(candles: Candles, on_bad: OnBad, market: str, as_they_came: bool = False) -> Rows:
@@ -280,7 +298,14 @@ def _frame_of_columns(columns: Mapping[Any, Any]) -> pd.DataFrame:
             name: values.reset_index(drop=True) if isinstance(values, pd.Series) else values
             for name, values in columns.items()
         }
-    return pd.DataFrame(columns)
+    return _frame_of(columns)
+
+
+def _frame_of(data: Any) -> pd.DataFrame:
+    try:
+        return pd.DataFrame(data)
+    except (ValueError, TypeError) as error:  # of names and texts that are no Unicode
+        raise TypeError(f"candles cannot be read as a table: {first_line(error)}") from None
 
 
 def _frame_of_rows(rows: Sequence[Any]) -> pd.DataFrame:
@@ -295,7 +320,7 @@ def _frame_of_rows(rows: Sequence[Any]) -> pd.DataFrame:
                 f"row {row}: found {len(values)} values, allowed {allowed[0]} (ccxt) or {allowed[1]} (Binance klines), "
                 "in every row the same"
             )
-    return pd.DataFrame(list(rows))
+    return _frame_of(list(rows))
 
 
 def _one_symbol(frame: pd.DataFrame) -> pd.DataFrame:

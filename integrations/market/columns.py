@@ -59,7 +59,7 @@ def columns_of(data: Any) -> tuple[list[str], Callable[[str], pa.Array]]:
     if isinstance(data, pa.Table) or hasattr(data, "__arrow_c_stream__"):
         table = pa.table(data)
         return table.column_names, lambda name: _in_one_piece(table[name])
-    if isinstance(data, (str, bytes)) or not hasattr(data, "__iter__"):
+    if isinstance(data, (str, bytes)) or not hasattr(data, "__iter__") or getattr(data, "shape", None) == ():
         raise TypeError(f"expected rows with names, columns or a table, got {type(data).__name__}")
     rows = list(data)
     kinds = {kind for kind in set(map(type, rows)) if not issubclass(kind, Mapping)}
@@ -158,7 +158,7 @@ def id_of(value: object) -> tuple[int, bool]:
 
 def digest_of(text: str) -> int:
     """63 bits of a text, the same in every process."""
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
+    return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") >> 1
 
 
 def whole_column(table: pa.Table, name: str) -> pa.Array:
@@ -186,7 +186,10 @@ def coded(column: pa.Array) -> tuple[list[Any], np.ndarray]:
     """(different values of a column, which of them each row has: (n,) int64, -1 for a missing one)."""
     column = _in_one_piece(column)
     if not pa.types.is_dictionary(column.type):
-        column = plain(column).dictionary_encode()
+        column = plain(column)
+        if pa.types.is_nested(column.type):  # which pyarrow does not encode
+            column = pa.array(map(str, column.to_pylist()))
+        column = column.dictionary_encode()
     codes = column.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
     return plain(column.dictionary).to_pylist(), codes
 
@@ -262,12 +265,13 @@ def side_column(column: pa.Array, name: str, meaning: Mapping[str, int] | None =
         meaning = MAKER_SIDES if maker else SIDES
     else:
         allowed = ", ".join(meaning)
-    if pa.types.is_boolean(column.type) and not maker:
+    column = _in_one_piece(column)
+    column = column if pa.types.is_dictionary(column.type) else plain(column)
+    if (pa.types.is_boolean(column.type) and not maker) or pa.types.is_nested(column.type):
         raise TypeError(f"side must be {allowed}, got a column of {column.type}")
     if pa.types.is_null(column.type):
         fail_row(0, None, "side", None, allowed)
-    column = _in_one_piece(column)
-    coded = column if pa.types.is_dictionary(column.type) else plain(column).dictionary_encode()
+    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
     values = plain(coded.dictionary).to_pylist()
     codes = coded.indices
     if pa.types.is_unsigned_integer(codes.type):

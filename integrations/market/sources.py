@@ -61,9 +61,10 @@ def filled(names: Sequence[str], column: Callable[[str], pa.Array], wanted: Sequ
 
 def text_of(value: Any) -> str:
     """A name that a cell holds: "" for a missing one."""
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return "" if value is None or value != value else str(value)
+    if isinstance(value, str):
+        return value
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+    return "" if text.lower() in ("none", "nan", "<na>", "nat") else text
 
 
 def venues_in(column: pa.Array, name: str, every: bool = True) -> list[tuple[Named, np.ndarray | None]]:
@@ -149,4 +150,5 @@ def renumbered(rows: np.ndarray | None) -> Iterator[None]:
         if rows is None or found is None:
             raise
         row = int(np.flatnonzero(rows)[int(found[1])])
-        raise type(error)(f"row {row}{str(error)[found.end() :]}") from None
+        kind = next(kind for kind in (TableError, TypeError, ValueError) if isinstance(error, kind))
+        raise kind(f"row {row}{str(error)[found.end() :]}") from None

@@ -412,7 +412,7 @@ def reader_of(names: Sequence[str], venue: str, convention: Convention = None) -
 
 def rows_of(data: Events, venue: str) -> list[Any]:
     """The rows of whatever ``read_trades`` takes, to be read one by one."""
-    rows = unwrapped(data, venue_of(venue).venue, venue)
+    rows = unwrapped(data, venue_of(checked_venue(venue)).venue, venue)
     if hasattr(rows, "iloc"):
         return list(rows.to_dict("records"))
     if isinstance(rows, list):

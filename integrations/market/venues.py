@@ -94,10 +94,9 @@ VENUES: dict[str, Venue] = {
             *("pacifica", "woo", "whitebit", "coinex", "edgex", "aevo"),
         )
     },
-    **{
-        name: Venue(**_COUNTS_CONTRACTS)
-        for name in ("bitmart", "blofin", "btse", "deepcoin", "delta", "digifinex", "xt")
-    },
+    **{name: Venue(**_COUNTS_CONTRACTS) for name in ("btse", "deepcoin", "digifinex", "xt")},
+    **{name: Venue(derivatives=r"^[A-Z0-9]+$", **_COUNTS_CONTRACTS) for name in ("bitmart", "delta")},
+    "blofin": Venue(derivatives="", **_COUNTS_CONTRACTS),
 }
 #: Whose long or short a liquidation's "buy" or "sell" closes: the closing order's side, but for these the position's.
 POSITION_SIDED = ("bybit",)

@@ -134,6 +134,32 @@ def test_every_method_can_be_called_as_before(name):
     CALLS[name](made)
 
 
+def test_arguments_are_named_as_before():
+    made = filled()
+    assert made.get_nearest_zone(price=PRICE, zones_df=made.compute_zones()) == made.get_nearest_zone(PRICE)
+    made.ingest_liquidations(liquidations=LIQUIDATIONS)
+    made = Liquidator("BTC")
+    made.update_candles(df=CANDLES)
+    assert len(made.bars()) == len(CANDLES)
+
+
+def test_candles_of_high_low_and_close_alone():
+    made = Liquidator("BTC")
+    low, high, close = [1.0, 4.0, 2.0], [3.0, 5.0, 3.0], [2.0, 4.5, 2.5]
+    few = pd.DataFrame({"time": CANDLES["time"], "low": low, "high": high, "close": close})
+    indexed = few.set_index(pd.to_datetime(few["time"], unit="ms")).drop(columns="time")
+    for form in (few, indexed):
+        made.update_candles(form)
+        bars = made.bars()
+        assert bars["open"].tolist() == [2.0, 4.0, 3.0]  # the close before, inside the candle
+        assert bars["close"].tolist() == close
+        assert pd.isna(bars["volume"]).all()
+    pytest.importorskip("plotly")
+    assert made.plot(filled().compute_zones(), indexed, show=False).data
+    with pytest.raises(ValueError, match="missing column for time"):
+        made.update_candles(few.drop(columns="time"))
+
+
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_function_can_be_called_as_before(name):
     assert len(FUNCTIONS[name]()) == len(CANDLES)

@@ -181,6 +181,7 @@ COUNTED = [
     ("bitget", "BTCUSDT_UMCBL", COINS), ("bitget", "BTCUSD", REFUSED), ("cryptocom", "BTCUSD-PERP", COINS),
     ("", "BTC/USDT:USDT", REFUSED), ("", "BTC-PERP", REFUSED), ("myexchange", "BTCUSD_PERP", REFUSED),
     ("", "BTCUSDT", COINS), ("toobit", "BTC-SWAP-USDT", REFUSED), ("", "", COINS),
+    ("delta", "BTCUSD", REFUSED), ("bitmart", "BTC_USDT", COINS), ("blofin", "BTC-USDT", REFUSED),
 ]  # fmt: skip
 
 
