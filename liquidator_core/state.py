@@ -11,7 +11,6 @@ import numpy as np
 from ._atomic import replacing
 from .layout import PARAMS, SCHEMA, SHORT, SIGNAL, SIZES, state_dtype
 from .params import Params
-from .state_check import faults
 
 
 def new_state(params: Params | np.ndarray) -> np.ndarray:
@@ -97,6 +96,8 @@ def load_state(path: str | os.PathLike[str], params: Params | np.ndarray | None 
         ...
     ValueError: ...btc.npy: the state was made for other Params
     """
+    from .state_check import faults  # not above: it loads what is compiled
+
     with open(path, "rb") as file:
         content = file.read()
     if not content.startswith(np.lib.format.MAGIC_PREFIX):

@@ -108,7 +108,7 @@ def _marks(s: np.void, size: int) -> Iterator[str]:
         if (slots >= 2 * size).any() or len(np.unique(slots)) != length:
             yield f"{name}: allowed different slots below {2 * size}"
             return
-    if np.intersect1d(lists["whole"], lists["broken"]).size:
+    if len(np.intersect1d(lists["whole"], lists["broken"])):
         yield "broken: allowed slots that are not among the whole ones"
     rows, marks = int(s["rows"]), s["marks"]
     right = (marks["side"] == LONG) | (marks["side"] == SHORT)

@@ -50,6 +50,7 @@ class Scene:
     higher    timeframe -> what was recorded of its bars
     trades    of the backtest (``evidence.result.ClosedTrade``), in order
     accounts  of backtests, the one that is meant first
+    risk      a frame as from ``frames.liquidation_at_risk`` of the same market, or None
     """
 
     name: str
@@ -59,6 +60,7 @@ class Scene:
     higher: dict[str, Recorded] = field(default_factory=dict)
     trades: Sequence[Any] = ()
     accounts: Sequence[Account] = ()
+    risk: pd.DataFrame | None = None
 
     @property
     def signals(self) -> np.ndarray:
@@ -203,7 +205,7 @@ class Scene:
             },
             "levels": _records(self.levels),
             "reach": [_number(value) for value in self.reach],
-            "risk": None,
+            "risk": _plain_risk(self.risk),
             "trades": [[_number(value) for value in trade] for trade in self.trades],
             "accounts": [_plain_account(account) for account in self.accounts],
         }
@@ -228,6 +230,7 @@ def make_scene(
     placebos: Sequence[Any] = (),
     name: str = "Liquidation zones",
     on_bad: OnBad = "raise",
+    risk: pd.DataFrame | None = None,
 ) -> Scene:
     """A Scene of candles, given as to ``frames.bars_from_frame``, under Params.
 
@@ -236,6 +239,7 @@ def make_scene(
     placebos  results to set beside it
     name      of the market or the file
     on_bad    "skip": a candle with a bad value is a gap in the picture, as it is for the engine
+    risk      liquidation at risk as of the last bar, as from ``frames.liquidation_at_risk``: its curve is drawn
 
     Zones of larger timeframes that the candles fit into are found too. Raises as ``bars_from_frame``, but for no
     candles: their scene is empty. Cost: five to ten folds.
@@ -244,8 +248,8 @@ def make_scene(
     >>> scene = make_scene(sample_bars()[-1000:])
     >>> scene.zones[["side", "touches", "reason"]].tail(2)
          side  touches reason
-    71   long        0   None
-    72  short        3   None
+    68  short        3   None
+    69   long        0   None
     """
     bars = bars_from_frame(bars, on_bad) if len(bars) else np.zeros(0, BAR)
     params = Params() if params is None else params
@@ -271,12 +275,14 @@ def make_scene(
         {timeframe: record(higher, params, CELL_BINS) for timeframe, higher in _higher_bars(bars).items()},
         () if result is None else result.trades,
         accounts,
+        risk,
     )
 
 
 def is_known(bars: np.ndarray) -> np.ndarray:
     """Whether each row has prices; those that were skipped have none."""
-    return np.isfinite(bars["close"])
+    known: np.ndarray = np.isfinite(bars["close"])
+    return known
 
 
 def price_span(bars: np.ndarray) -> tuple[float, float] | None:
@@ -302,7 +308,7 @@ def _higher_bars(bars: np.ndarray) -> dict[str, np.ndarray]:
     if len(bars) < 2:
         return {}
     step = int(np.diff(bars["time"]).min())
-    if step not in map(timeframe_ms, TIMEFRAMES):
+    if step not in map(timeframe_ms, TIMEFRAMES) or (bars["time"] % step).any():
         return {}
     larger = [name for name in _LARGER if timeframe_ms(name) > step and timeframe_ms(name) % step == 0]
     found = {name: to_timeframe(bars, name, step) for name in larger}
@@ -322,6 +328,15 @@ def _plain_account(account: Account) -> dict[str, Any]:
     kept = kept[kept >= 0]
     value = account.value[kept].astype(np.float32)
     return {"name": account.name, "time": packed(account.time[kept].astype(np.float64)), "value": packed(value)}
+
+
+def _plain_risk(risk: pd.DataFrame | None) -> dict[str, Any] | None:
+    """The curve of liquidation at risk and whose dollars they are; None where it is not known yet."""
+    if risk is None or risk["expected_usd"].isna().all():
+        return None
+    names = ["move", "price", "side", "expected_usd", "low_usd", "high_usd"]
+    about = {name: risk.attrs.get(name) for name in ("horizon", "feed", "market", "as_of")}
+    return {"curve": _records(risk[names].sort_values("move")), **about, "source": risk.attrs["long"]["source"]}
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ from .printing import console_for, print_report, progress_bar
 
 if TYPE_CHECKING:
     import numpy as np
+    import pandas as pd
 
     from ..evidence.report import Report
     from ..evidence.result import Result
@@ -34,12 +35,14 @@ if TYPE_CHECKING:
 def demo(seeds: SeedsOption = 5, params: ParamsOption = None, chart: ChartOption = None) -> None:
     """Zones, levels, a backtest and a chart on the embedded sample: hourly BTCUSDT, October 2019 to December 2020."""
     from ..market.sample import sample_bars
+    from ..tables.risk import liquidation_at_risk
 
     _check_chart(chart)
     report = _run(sample_bars(), read_params(params), seeds)
     out = console_for()
     print_report(out, report, "BTCUSDT 1h, Binance spot (embedded sample)")
-    _write_chart(out, report, chart or Path("liquidator-demo.html"), "BTCUSDT 1h: liquidation zones")
+    risk = liquidation_at_risk(report.bars, params=report.params, market="spot")
+    _write_chart(out, report, chart or Path("liquidator-demo.html"), "BTCUSDT 1h: liquidation zones", risk)
 
 
 def zones(
@@ -137,12 +140,12 @@ def _fade(bars: np.ndarray, params: Params) -> Result:
     return run_fade(bars, params)
 
 
-def _write_chart(out: Console, report: Report, path: Path, title: str) -> None:
+def _write_chart(out: Console, report: Report, path: Path, title: str, risk: pd.DataFrame | None = None) -> None:
     out.print()
     from ..charts.files import write_scene
     from ..charts.scene import make_scene
 
-    scene = make_scene(report.bars, report.params, report.fade, report.placebos, title)
+    scene = make_scene(report.bars, report.params, report.fade, report.placebos, title, risk=risk)
     try:
         out.print(f"Chart: {write_scene(scene, path)}", soft_wrap=True)
     except ImportError as error:

@@ -280,7 +280,7 @@ class Liquidator(Incoming):
 
         asked   ``horizon``, ``moves``, ``feed``, ``market``; what was observed of liquidations is the feed, if anything
         """
-        bars = self._frames.rows("1h").rows
+        bars = self.bars("1h")
         return risk.liquidation_at_risk(bars, observed=feed_of_bars(bars), params=self.params, **asked)
 
     def levels_grid(self, bars: int = 240) -> pd.DataFrame:
@@ -357,8 +357,18 @@ class Liquidator(Incoming):
         params = self._settings.params_of(self.timeframe, self.window_minutes)
         title = f"{self.coin or ''} {self.timeframe}: liquidation zones".lstrip()
         script = self._pine(zones) if export else None
+        hourly = candles is None and "1h" in self.timeframes and len(self.bars("1h")) > 0
         return plot_zones(
-            bars, params, zones, title, show=show, save_path=save_path, script=script, last=last, colors=colors
+            bars,
+            params,
+            zones,
+            title,
+            show=show,
+            save_path=save_path,
+            script=script,
+            last=last,
+            colors=colors,
+            risk=self.at_risk() if hourly else None,
         )
 
     def _pine(self, zones: pd.DataFrame) -> str:

@@ -39,6 +39,7 @@ def plot_zones(
     script: str | None,
     last: int,
     colors: Mapping[str, str] | None,
+    risk: pd.DataFrame | None,
 ) -> Figure:
     """The figure of ``Liquidator.plot``; ``script`` is the Pine script that goes with it."""
     from ..charts.files import check_path, write_scene
@@ -50,7 +51,7 @@ def plot_zones(
     if isinstance(last, bool) or not isinstance(last, int) or last < 1:
         raise ValueError(f"last must be a whole number of bars, 1 or more, got {last!r}")
     target = None if save_path is None else check_path(save_path)
-    scene = make_scene(bars, params, name=title, on_bad="skip")
+    scene = make_scene(bars, params, name=title, on_bad="skip", risk=risk)
     made = figure(scene, title, last, zones.rename(columns=CORE_NAMES), colors)
     if script is not None:
         made.update_layout(meta={"pine": script})

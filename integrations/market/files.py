@@ -317,7 +317,7 @@ def _kind(path: Path, found: Sequence[str]) -> Literal["candles", "trades"]:
     names = {normal_name(name) for name in found}
     if {*_OHLC} <= {*candle_names(found)}:
         return "candles"
-    if names & {*TRADE_NAMES["price"]} and names & {*TRADE_NAMES["size"]}:
+    if names & {*TRADE_NAMES["price"]} and names & {*TRADE_NAMES["size"], *BASE_SIZES}:
         return "trades"
     raise ValueError(
         f"{path}: neither candles (time, open, high, low, close, volume) nor trades (time, price, size, side): "

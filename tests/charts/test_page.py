@@ -14,12 +14,13 @@ from liquidator_integrations import sample_bars
 from liquidator_integrations.charts.files import write_scene
 from liquidator_integrations.charts.scene import make_scene
 from liquidator_integrations.evidence.result import ClosedTrade, Result
+from liquidator_integrations.tables.risk import liquidation_at_risk
 
 pytestmark = pytest.mark.slow
 
 BARS = sample_bars()[-2000:]
 NAME = 'BTC & <b>"USDT"</b> 1h'
-LAYERS = ("Candles", "Heatmap", "Zones", "Levels", "Forced flow", "Entries", "Account")
+LAYERS = ("Candles", "Heatmap", "Zones", "Levels", "Forced flow", "Entries", "Account", "Liquidation at risk")
 CLOSE = float(BARS["close"][-1])
 
 
@@ -35,7 +36,8 @@ def scene():
     time = BARS["time"]
     trades = [ClosedTrade(int(time[-100]), int(time[-60]), 27_000.0, 27_500.0, 0.5, 250.0, 1.0, False)]
     equity = np.linspace(10_000.0, 11_000.0, 1500)
-    return make_scene(BARS, None, Result(10_000.0, 11_000.0, 0.1, trades, time[-1500:], equity, 0.2), name=NAME)
+    result = Result(10_000.0, 11_000.0, 0.1, trades, time[-1500:], equity, 0.2)
+    return make_scene(BARS, None, result, name=NAME, risk=liquidation_at_risk(BARS, market="spot"))
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +163,10 @@ def test_hovers_are_texts(page, scene):
         assert words in said
     assert "of longs" in hover(page, 2010, CLOSE * 0.97)
     assert "of shorts" in hover(page, 2010, CLOSE * 1.03)
+    point_of = page.run("(price) => liquidator.explain(0, price).risk", CLOSE * 0.98)
+    curve = liquidation_at_risk(BARS, market="spot", moves=[-0.02])
+    assert point_of["expected_usd"] == pytest.approx(curve["expected_usd"][0], rel=1e-9)
+    assert "at risk if price goes -2.0 % within 4h" in hover(page, 2010, CLOSE * 0.98)
     assert "+250 USD" in hover(page, 1920, 27_300.0)
     page.page.mouse.move(1, 1)
     assert page.page.locator("#hover").is_hidden()

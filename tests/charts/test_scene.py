@@ -98,6 +98,12 @@ def test_larger_timeframes_have_the_zones_of_their_bars(scene):
     assert set(scene.higher) == {"4h", "1d", "1w"}
 
 
+def test_candles_that_fit_into_no_larger_timeframe_are_drawn_alone():
+    shifted = BARS.copy()
+    shifted["time"] += 60_000
+    assert make_scene(shifted).higher == {}
+
+
 # Its JSON -----------------------------------------------------------------------------------------------------------
 
 

@@ -333,7 +333,10 @@ def test_liquidations_from_a_file(tmp_path):
     assert read["side"].tolist() == [1, -1]
     with pytest.raises(ValueError, match=r"^BTC/USDT:USDT: .*found a file of ETHUSDT, allowed one of BTC/USDT:USDT"):
         read_forced_orders(write(tmp_path / "some.parquet", **columns, symbol=["ETHUSDT"] * 2), PAIR)
-    bad = write(tmp_path / "bad.parquet", **columns | {"price": [10.0, -200.0]}, pair=[PAIR] * 2)
+    with pytest.raises(ValueError, match="looks like a derivative, and nothing says what one of"):
+        read_forced_orders(write(tmp_path / "contracts.parquet", **columns, pair=[PAIR] * 2), PAIR)
+    sizes = {name: values for name, values in columns.items() if name != "size"} | {"base_size": [1.0, 2.0]}
+    bad = write(tmp_path / "bad.parquet", **sizes | {"price": [10.0, -200.0]}, pair=[PAIR] * 2)
     with pytest.raises(ValueError, match=r"^BTC/USDT:USDT: .*bad\.parquet: row 1 .*price: found -200\.0"):
         read_forced_orders(bad, PAIR)
     with pytest.raises(ValueError, match="holds candles"):

@@ -188,8 +188,6 @@ def test_in_batch_neither_order_nor_chunks_matter(steps, random, pieces):
     for part in np.array_split(trades[order], pieces):
         if len(part):
             made.ingest_trades(rows_of(part))
-            if random.random() < 0.5:
-                made.compute_zones()
     assert_same(made, whole)
 
 

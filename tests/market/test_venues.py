@@ -223,7 +223,7 @@ def test_a_column_in_base_units_goes_before_all(name, venue, market):
     assert read_trades([row, row], None, venue).parts[0].trades["size"].tolist() == [0.5, 0.5]
     made = Liquidator()
     made.push(row, venue)
-    assert made._history._pushed[0][2] == 0.5
+    assert made._history.tape._pushed[0][2] == 0.5
     events = read_liquidations([{**row, "side": "long"}], None, lambda name: 0, venue).events
     assert events["usd"].tolist() == [25.0]
     none = [{**row, name: None}]  # as ccxt has them
@@ -269,7 +269,7 @@ def test_whose_side_it_is(shape, venue, convention, sign, tmp_path):
     made = Liquidator()
     made.push(row, argument, convention=convention)
     made.ingest_trades([{**row, "id": "5"}] if "id" in row else [row], argument, convention=convention)
-    assert [one[3] for one in made._history._pushed] == [sign, sign]
+    assert [one[3] for one in made._history.tape._pushed] == [sign, sign]
     made.update_incremental(rows, argument, convention=convention)
     if "info" in row:
         return

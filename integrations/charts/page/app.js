@@ -10,7 +10,7 @@ class Page {
     this.timeframe = "";
     this.candles = scene.candles;
     this.local = false;
-    this.layers = { candles: true, heatmap: true, zones: true, levels: true, flow: true, entries: true, account: true };
+    this.layers = { candles: true, heatmap: true, zones: true, levels: true, flow: true, entries: true, account: true, risk: true };
     this.threshold = 1;
     this.theme = /** @type {"dark" | "light"} */ (matchMedia("(prefers-color-scheme: light)").matches ? "light" : "dark");
     this.place = element("chart");
@@ -92,6 +92,7 @@ class Page {
       }
       if (this.layers.entries) paintEntries(context, view, this.scene, this.look);
       if (this.layers.levels) paintProfile(context, view, this.scene, this.look);
+      if (this.layers.risk) paintRisk(context, view, this.scene, this.look);
       paintLabels(context, view, zones, this.scene, this.look, this.layers);
     });
   }
@@ -336,6 +337,7 @@ function connect(page) {
     box.addEventListener("change", () => page.setLayer(/** @type {any} */ (box.dataset.layer), box.checked));
   }
   const tiers = /** @type {HTMLInputElement[]} */ ([...document.querySelectorAll("[data-tier]")]);
+  element("risk").hidden = !scene.risk;
   element("tiers").hidden = !(scene.tiers.high && scene.tiers.low);
   for (const box of tiers) {
     box.addEventListener("change", () => {

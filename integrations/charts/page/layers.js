@@ -71,13 +71,10 @@ function paintZones(context, view, zones, scene) {
   }
 }
 
-/** Broken: a thick edge. Expired: an open end. Merged: an arrow to what took it in. @param {CanvasRenderingContext2D} context @param {Zone} zone @param {number} x @param {number} top @param {number} height @param {number} ratio @param {string} colour */
+/** Broken: a thick edge. Merged: an arrow to what took it in. Expired: no more than the end. @param {CanvasRenderingContext2D} context @param {Zone} zone @param {number} x @param {number} top @param {number} height @param {number} ratio @param {string} colour */
 function paintEnd(context, zone, x, top, height, ratio, colour) {
   context.fillStyle = colour;
   if (zone.reason === "broken") context.fillRect(x - 1.5 * ratio, top - 2 * ratio, 3 * ratio, height + 4 * ratio);
-  if (zone.reason === "expired") {
-    context.clearRect(x - 0.5, top + 1, ratio + 1, Math.max(0, height - 2));
-  }
   if (zone.reason === "merged") {
     const size = Math.min(5 * ratio, Math.max(3, height / 2));
     context.beginPath();
@@ -147,6 +144,34 @@ function paintProfile(context, view, scene, look) {
     const y = view.price(level.price);
     if (y > 0 && y < view.height) context.fillRect(view.width - width - 6 * view.ratio, y, 5 * view.ratio, view.ratio);
   }
+}
+
+/** Liquidation at risk by price: a line and its band from the right edge, on a scale of their own. @param {CanvasRenderingContext2D} context @param {View} view @param {Scene} scene @param {Look} look */
+function paintRisk(context, view, scene, look) {
+  if (!scene.risk) return;
+  const { curve, horizon } = scene.risk;
+  const most = Math.max(...curve.map((point) => point.high_usd));
+  const width = Math.min(PROFILE_WIDTH * view.ratio, 0.25 * view.width);
+  const at = (/** @type {number} */ usd) => view.width - (width * usd) / most;
+  for (const side of ["long", "short"]) {
+    const points = curve.filter((point) => point.side === side);
+    if (points.length < 2) continue;
+    context.beginPath();
+    for (const point of points) context.lineTo(at(point.low_usd), view.price(point.price));
+    for (const point of points.slice().reverse()) context.lineTo(at(point.high_usd), view.price(point.price));
+    context.fillStyle = faded(look.text, 0.16);
+    context.fill();
+    context.beginPath();
+    for (const point of points) context.lineTo(at(point.expected_usd), view.price(point.price));
+    context.strokeStyle = look.text;
+    context.lineWidth = 1.5 * view.ratio;
+    context.stroke();
+  }
+  const highest = curve[curve.length - 1];
+  context.font = `${10 * view.ratio}px system-ui, sans-serif`;
+  context.textAlign = "right";
+  context.fillStyle = look.text;
+  context.fillText(`at risk, ${horizon}: ${usdText(highest.expected_usd)}`, view.width - 4 * view.ratio, view.price(highest.price) - 8 * view.ratio);
 }
 
 /** What stands and the nearest levels, named beside the profile; of two that would overlap the stronger. @param {CanvasRenderingContext2D} context @param {View} view @param {Zone[]} zones @param {Scene} scene @param {Look} look @param {Record<string, boolean>} layers */

@@ -21,6 +21,8 @@
  */
 /** @typedef {{start: Int32Array, length: Int32Array, cell: Int32Array, rank: Int8Array}} Runs  in order of start */
 /** @typedef {{side: "long" | "short", price: number, usd: number, share: number, kind: string}} Level */
+/** @typedef {{move: number, price: number, side: "long" | "short", expected_usd: number, low_usd: number, high_usd: number}} RiskPoint */
+/** @typedef {{curve: RiskPoint[], horizon: string, feed: string, market: string, source: string}} Risk  USD that are liquidated if price goes there */
 /** @typedef {{name: string, time: Float64Array, value: Float32Array}} Account */
 /**
  * @typedef {object} Trade
@@ -56,6 +58,7 @@
  * @property {Float64Array} lastUsd  of the cells, at the last bar
  * @property {Level[]} levels
  * @property {[number | null, number | null]} reach
+ * @property {Risk | null} risk
  * @property {Trade[]} trades
  * @property {Account[]} accounts
  * @property {Record<string, string> | null} colors  of zones, by quality
@@ -161,6 +164,7 @@ async function readScene(plain) {
     unit: plain.heatmap.unit,
     levels: plain.levels,
     reach: plain.reach,
+    risk: plain.risk,
     trades: plain.trades.map(([entry, exit, entryPrice, exitPrice, size, pnl]) => ({ entry, exit, entryPrice, exitPrice, size, pnl })),
     accounts: /** @type {Account[]} */ (accounts),
     colors: plain.colors ?? null,

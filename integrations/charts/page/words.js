@@ -32,6 +32,7 @@ function timeText(ms, local) {
  * @property {{low: number, high: number, usd: [number, number | null], unit: string} | null} cell  of the heatmap: USD from, and below (null: no bound)
  * @property {{long_flow_usd: number | null, short_flow_usd: number | null, observed: boolean} | null} flow
  * @property {{side: "long" | "short", usd: number, share: number} | null} ahead  what lies from the last close to that price
+ * @property {RiskPoint | null} risk  of the move from the last close that is nearest to that price
  * @property {Trade[]} trades  open then
  */
 
@@ -61,8 +62,17 @@ function explainAt(scene, heatmap, timeframe, time, price) {
     } : null,
     flow: inside ? { long_flow_usd: flowOf("long_flow_usd"), short_flow_usd: flowOf("short_flow_usd"), observed: flowOf("long_observed_usd") !== null || flowOf("short_observed_usd") !== null } : null,
     ahead: aheadOf(scene, price),
+    risk: riskAt(scene, price),
     trades: scene.trades.filter((trade) => trade.entry <= at && at <= trade.exit),
   };
+}
+
+/** @param {Scene} scene @param {number} price @returns {RiskPoint | null} within the moves that are known, to half a step */
+function riskAt(scene, price) {
+  const points = scene.risk?.curve ?? [];
+  const step = points.length > 1 ? Math.abs(points[1].price - points[0].price) : 0;
+  const near = points.filter((point) => Math.abs(point.price - price) <= step / 2);
+  return near[0] ?? null;
 }
 
 /** USD of the positions between the last close and a price, and their share of that side. @param {Scene} scene @param {number} price */
@@ -111,6 +121,10 @@ function linesOf(found, scene, local, layers) {
   }
   if (!found.candle && found.ahead && layers.levels) {
     lines.push(`from the last close to here: ${usdText(found.ahead.usd)} of ${found.ahead.side}s, ${(100 * found.ahead.share).toFixed(0)} % of the side`);
+  }
+  if (!found.candle && found.risk && scene.risk && layers.risk) {
+    const { move, side, expected_usd: expected, low_usd: low, high_usd: high } = found.risk;
+    lines.push(`at risk if price goes ${(100 * move).toFixed(1)} % within ${scene.risk.horizon}: ${usdText(expected)} USD of ${side}s (80 % band ${usdText(low)} to ${usdText(high)}; ${scene.risk.feed}, ${scene.risk.market}, scale: ${scene.risk.source}); it does not say that price gets there`);
   }
   if (layers.entries) {
     for (const trade of found.trades) {
