@@ -15,6 +15,7 @@ from liquidator_core import BAR
 
 from ..market.candles import bars_from_frame
 from ..market.files import read_candles_or_trades
+from ..market.messages import naming
 from .engine import DAY_MS, EXTRA, FIELDS, RENAMED, days_of, refuse_unknown
 from .library import bt
 
@@ -27,7 +28,8 @@ def _bars_of(dataname: Any) -> np.ndarray:
         kind, table = read_candles_or_trades(dataname)
         if kind != "candles":
             raise ValueError(f"{os.fspath(dataname)}: holds trades, a feed needs candles")
-        return bars_from_frame(table)
+        with naming(os.fspath(dataname)):
+            return bars_from_frame(table)
     if not isinstance(dataname, np.ndarray) or dataname.dtype != BAR or dataname.ndim != 1:
         return bars_from_frame(dataname)
     steps = np.diff(dataname["time"])

@@ -19,10 +19,11 @@ Numbers may be of any numeric, nullable, pyarrow-backed or categorical type, or 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, Literal, TypeAlias
 
@@ -138,7 +139,8 @@ def checked_candles(candles: Candles, on_bad: OnBad, market: str, as_they_came: 
     with naming(market):
         if isinstance(candles, np.ndarray) and candles.dtype.names:
             return _checked_bars(candles, on_bad, market)
-        frame = _as_frame(candles)
+        with _readable("candles"):
+            frame = _as_frame(candles)
         if len(frame) == 0:
             raise ValueError("no candles: the frame is empty (0 rows)")
         closed = _closed(frame, as_they_came)
@@ -157,7 +159,8 @@ def _closed(frame: pd.DataFrame, as_they_came: bool) -> np.ndarray:
     for index, name in enumerate(candle_names(frame.columns)):
         # "confirm" and the like may be anything in a frame of indicators
         if name in CLOSED_NAMES if as_they_came else name in CLOSED_NAMES[:5]:
-            said = pa.array(_plain(frame.iloc[:, index]).astype(str))
+            with _readable(f"column {str(frame.columns[index])!r}"):
+                said = pa.array(_plain(frame.iloc[:, index]).astype(str))
             closed &= ~left_out(said, str(frame.columns[index]), False)
     if not as_they_came and not closed.all():
         row = int(np.argmin(closed))
@@ -381,7 +384,9 @@ def _check_names(frame: pd.DataFrame, normal: list[str], times: list[int]) -> No
 def _time_of(frame: pd.DataFrame, normal: list[str], times: list[int]) -> np.ndarray:
     if {"date", "time"} <= {normal[index] for index in times}:
         day, clock = (frame.iloc[:, normal.index(name)] for name in ("date", "time"))
-        if (joined := _joined(day, clock)) is not None:
+        with _readable("time"):
+            joined = _joined(day, clock)
+        if joined is not None:
             return column_ms(joined)
     sources = {f"column {str(frame.columns[index])!r}": frame.iloc[:, index] for index in times}
     if _has_time_index(frame):
@@ -426,12 +431,26 @@ def _is_text(column: pd.Series) -> bool:
     return bool(pd.api.types.is_object_dtype(column.dtype) or pd.api.types.is_string_dtype(column.dtype))
 
 
+@contextlib.contextmanager
+def _readable(what: str) -> Iterator[None]:
+    """Turn what libraries raise of values that they cannot hold into a TypeError."""
+    try:
+        yield
+    except (UnicodeError, ArithmeticError, pa.ArrowException) as error:
+        raise TypeError(f"{what} cannot be read: {first_line(error)}") from None
+
+
 def column_ms(column: pd.Series) -> np.ndarray:
     """A column of datetimes, numbers (s, ms, us or ns) or text as (n,) int64 ms; missing ones raise.
 
     >>> column_ms(pd.Series(["2020-01-01T00:00:00Z"])).tolist()
     [1577836800000]
     """
+    with _readable("time"):
+        return _column_ms(column)
+
+
+def _column_ms(column: pd.Series) -> np.ndarray:
     column = _plain(column)
     missing = column.isna().to_numpy()
     if missing.any():
@@ -448,16 +467,18 @@ def column_ms(column: pd.Series) -> np.ndarray:
         time: np.ndarray = instants.astype("M8[ms]").astype(np.int64)
         check_ms(time)
         return time
-    if not pd.api.types.is_numeric_dtype(column.dtype) or pd.api.types.is_bool_dtype(column.dtype):
+    wrong = pd.api.types.is_bool_dtype(column.dtype) or pd.api.types.is_complex_dtype(column.dtype)
+    if wrong or not pd.api.types.is_numeric_dtype(column.dtype):
         raise TypeError(f"time must be datetimes, numbers or ISO text, got a column of {column.dtype}")
     numpy_type = getattr(column.dtype, "numpy_dtype", column.dtype)  # of the nullable types
-    return ms_from_numbers(column.to_numpy(numpy_type if numpy_type.kind in "iuf" else np.float64))
+    return ms_from_numbers(column.to_numpy(numpy_type if numpy_type.kind in "iu" else np.float64))
 
 
 def _datetimes(column: pd.Series) -> pd.Series:
     """A column of objects that are dates or datetimes."""
-    parsed = pd.to_datetime(column, utc=True, errors="coerce")
-    bad = parsed.isna().to_numpy() | column.map(lambda value: not isinstance(value, (date, np.datetime64))).to_numpy()
+    bad = column.map(lambda value: not isinstance(value, (date, np.datetime64))).to_numpy(np.bool_)
+    parsed = pd.to_datetime(column.where(~bad), utc=True, errors="coerce")
+    bad |= parsed.isna().to_numpy()
     if bad.any():
         row = int(bad.argmax())
         fail_row(row, None, "time", column.iloc[row], TEXT_ALLOWED, int(bad.sum()) - 1)
@@ -466,7 +487,11 @@ def _datetimes(column: pd.Series) -> pd.Series:
 
 def number_values(column: pd.Series, name: str) -> np.ndarray:
     """A column of numbers, of whatever type, as float64 with NaN for what is missing."""
-    column = _plain(column)
+    with _readable(f"column {name!r}"):
+        return _number_values(_plain(column), name)
+
+
+def _number_values(column: pd.Series, name: str) -> np.ndarray:
     if _is_text(column):
         column = _spelt_numbers(column, name)
     kind = column.dtype

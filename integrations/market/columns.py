@@ -126,6 +126,8 @@ def _in_one_piece(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 def different_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
     """The different values of a column, in order of appearance."""
     column = _in_one_piece(column)
+    if pa.types.is_nested(column.type):
+        raise TypeError(f"found a column of {column.type}, allowed one of text or numbers")
     column = column if pa.types.is_dictionary(column.type) else plain(column)
     return [value for value in column.unique().to_pylist() if value is not None]
 
@@ -136,6 +138,8 @@ def id_column(column: pa.Array) -> tuple[np.ndarray, bool]:
     if _is_text(column.type) or pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
         with contextlib.suppress(pa.ArrowException):
             return column.cast(pa.int64()).fill_null(NO_ID).to_numpy(zero_copy_only=False), True
+    if pa.types.is_temporal(column.type):
+        column = column.cast(pa.string())  # Python knows no dates outside its years
     values = map(str, column.to_pylist())
     ids = [digest_of(text) if len(text) > _LONGEST_NUMBER else id_of(text)[0] for text in values]
     return np.array(ids, np.int64), False
@@ -267,7 +271,8 @@ def side_column(column: pa.Array, name: str, meaning: Mapping[str, int] | None =
         allowed = ", ".join(meaning)
     column = _in_one_piece(column)
     column = column if pa.types.is_dictionary(column.type) else plain(column)
-    if (pa.types.is_boolean(column.type) and not maker) or pa.types.is_nested(column.type):
+    kind = column.type
+    if (pa.types.is_boolean(kind) and not maker) or pa.types.is_nested(kind) or pa.types.is_temporal(kind):
         raise TypeError(f"side must be {allowed}, got a column of {column.type}")
     if pa.types.is_null(column.type):
         fail_row(0, None, "side", None, allowed)

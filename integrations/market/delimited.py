@@ -99,7 +99,10 @@ def _below(texts: list[str], starts: list[int], at: int, delimiter: str, names: 
 
 
 def _cells(text: str, delimiter: str) -> list[str]:
-    cells = next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])
+    try:
+        cells = next(csv.reader([text], delimiter=delimiter, skipinitialspace=True), [])
+    except csv.Error:  # a carriage return within a line: no line of names
+        cells = text.split(delimiter)
     return [cell.strip() for cell in cells] or [""]
 
 

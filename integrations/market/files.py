@@ -12,8 +12,9 @@ import os
 import re
 import zipfile
 from collections.abc import Callable, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import IO, Literal, TypeAlias
+from typing import IO, Any, Literal, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -231,7 +232,9 @@ def _read_json(path: Path, open_stream: Opener) -> pa.Table:
     if not rows or not isinstance(rows, list):
         raise ValueError(f"{path}: holds no rows")
     if all(isinstance(row, dict) for row in rows):
-        return pa.Table.from_pylist(rows)
+        return _table(
+            path, {name: [row.get(name) for row in rows] for name in dict.fromkeys(chain.from_iterable(rows))}
+        )
     if not all(isinstance(row, list) and len(row) == len(rows[0]) for row in rows):
         raise ValueError(f"{path}: holds rows of several kinds, allowed lists of one length, or objects")
     cells = [[str(cell) for cell in row] for row in rows[:100]]
@@ -240,7 +243,17 @@ def _read_json(path: Path, open_stream: Opener) -> pa.Table:
         raise ValueError(
             f"{path}: holds rows of {len(cells[0])} values ({', '.join(cells[0])}), whose names are unknown"
         )
-    return pa.table(dict(zip(names(cells), map(list, zip(*rows, strict=True)), strict=True)))
+    return _table(path, dict(zip(names(cells), map(list, zip(*rows, strict=True)), strict=True)))
+
+
+def _table(path: Path, columns: dict[str, list[Any]]) -> pa.Table:
+    arrays = {}
+    for name, values in columns.items():
+        try:
+            arrays[name] = pa.array(values)
+        except (pa.ArrowException, ArithmeticError, TypeError, UnicodeEncodeError) as error:
+            raise ValueError(f"{path}: cannot be read: column {name!r}: {first_line(error)}") from None
+    return pa.table(arrays)
 
 
 def _read_csv(path: Path, open_stream: Opener, check: Check) -> pa.Table:

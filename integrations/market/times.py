@@ -247,6 +247,8 @@ def ms_from_timestamps(stamps: pa.Array) -> np.ndarray:
 def ms_of(value: Any) -> int:
     """A time of whatever form as ms."""
     if isinstance(value, str):
+        if not value.isascii():
+            raise ValueError(f"time: found {value!r:.80}, allowed {TEXT_ALLOWED}")
         if len(value) > 18 and value[4] == "-" and value[10] in "T ":
             try:
                 value = datetime.fromisoformat(value)
@@ -259,9 +261,9 @@ def ms_of(value: Any) -> int:
     if isinstance(value, date) and value == value:  # NaT is a datetime, and not itself
         at = value if isinstance(value, datetime) else datetime(value.year, value.month, value.day)
         return _alone(_checked, np.array([_ms_of_datetime(at)]))
-    if isinstance(value, Decimal) and value.is_finite():
+    if (isinstance(value, Decimal) and value.is_finite()) or isinstance(value, np.floating):
         value = float(value)
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer)):
         raise TypeError(f"time: found {value!r:.80}, allowed a number, a datetime or ISO 8601 text")
     if not -(2.0**63) <= value < 2.0**63:
         raise ValueError(f"time: found {value!r:.80}, allowed {TIME_ALLOWED}")
