@@ -34,7 +34,8 @@ def bar_spans(time_ms: np.ndarray, timeframe: str) -> tuple[np.ndarray, np.ndarr
     time_ms = np.asarray(time_ms, np.int64)
     if timeframe == "1M":
         months = time_ms.astype("M8[ms]").astype("M8[M]")
-        return months.astype("M8[ms]").astype(np.int64), (months + 1).astype("M8[ms]").astype(np.int64)
+        after = months + np.timedelta64(1, "M")
+        return months.astype("M8[ms]").astype(np.int64), after.astype("M8[ms]").astype(np.int64)
     anchor = _MONDAY if timeframe == "1w" else 0
     start = (time_ms - anchor) // length * length + anchor
     return start, start + length

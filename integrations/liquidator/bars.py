@@ -134,7 +134,7 @@ def opening_times(first: int, count: int, timeframe: str, most: int | None = Non
     """When each of some bars in a row opens, the first at ``first``; of the last ``most`` if there are more."""
     places = np.arange(0 if most is None else max(0, count - most), count)
     if timeframe == "1M":
-        months = np.datetime64(first, "ms").astype("M8[M]") + places
+        months = np.datetime64(first, "ms").astype("M8[M]") + places.astype("m8[M]")
         return np.asarray(months.astype("M8[ms]").astype(np.int64))
     return first + places * timeframe_ms(timeframe)
 

@@ -111,7 +111,7 @@ def _date_parts(times: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
         digits // 10**place % 10**length for place, length in ((13, 4), (11, 2), (9, 2), (7, 2), (5, 2), (3, 2))
     )
     months = ((year - 1970) * 12 + month - 1).astype("M8[M]")
-    days = months.astype("M8[D]") + (day - 1)
+    days = months.astype("M8[D]") + (day - 1).astype("m8[D]")
     right &= (year >= 1900) & (year <= 2100) & (month >= 1) & (month <= 12) & (days.astype("M8[M]") == months)
     right &= (hour < 24) & (minute < 60) & (second < 60)
     ms = days.astype(np.int64) * 86_400_000 + ((hour * 60 + minute) * 60 + second) * 1000 + digits % 1000
