@@ -478,7 +478,7 @@ def _datetimes(column: pd.Series) -> pd.Series:
     """A column of objects that are dates or datetimes."""
     bad = column.map(lambda value: not isinstance(value, (date, np.datetime64))).to_numpy(np.bool_)
     parsed = pd.to_datetime(column.where(~bad), utc=True, errors="coerce")
-    bad |= parsed.isna().to_numpy()
+    bad = bad | parsed.isna().to_numpy()
     if bad.any():
         row = int(bad.argmax())
         fail_row(row, None, "time", column.iloc[row], TEXT_ALLOWED, int(bad.sum()) - 1)
