@@ -17,13 +17,13 @@ def _means(values: np.ndarray, length: int, out: np.ndarray) -> None:
 
 
 @kernel
-def _place(held: np.ndarray, count: int, value: float) -> int:
+def _place(ordered: np.ndarray, count: int, value: float) -> int:
     """Where a value belongs among the first ``count`` of an ascending array: before all that are not below it."""
     low = 0
     high = count
     while low < high:
         middle = (low + high) // 2
-        if held[middle] < value:
+        if ordered[middle] < value:
             low = middle + 1
         else:
             high = middle
@@ -31,20 +31,20 @@ def _place(held: np.ndarray, count: int, value: float) -> int:
 
 
 @kernel
-def _quantile(held: np.ndarray, count: int, share: float) -> float:
+def _quantile(ordered: np.ndarray, count: int, share: float) -> float:
     if count == 0:
         return math.nan
     place = share * (count - 1)
     below = int(place)
     above = min(below + 1, count - 1)
-    return float(held[below] + (place - below) * (held[above] - held[below]))
+    return float(ordered[below] + (place - below) * (ordered[above] - ordered[below]))
 
 
 @kernel
 def _quantiles(
-    values: np.ndarray, length: int, shares: np.ndarray, held: np.ndarray, out: np.ndarray, counts: np.ndarray
+    values: np.ndarray, length: int, shares: np.ndarray, ordered: np.ndarray, out: np.ndarray, counts: np.ndarray
 ) -> None:
-    """``held`` keeps the window in ascending order; what lies between a value that goes and one that comes moves by
+    """``ordered`` keeps the window in ascending order; what lies between a value that goes and one that comes moves by
     one place.
     """
     count = 0
@@ -55,21 +55,21 @@ def _quantiles(
             counts[row] = count
             out[row] = out[row - 1]
             continue
-        hole = _place(held, count, old) if old == old else count
-        at = _place(held, count, new) if new == new else count
+        hole = _place(ordered, count, old) if old == old else count
+        at = _place(ordered, count, new) if new == new else count
         if old == old and at > hole:
             at -= 1
             for i in range(hole, at):
-                held[i] = held[i + 1]
+                ordered[i] = ordered[i + 1]
         else:
             for i in range(hole, at, -1):
-                held[i] = held[i - 1]
+                ordered[i] = ordered[i - 1]
         if new == new:
-            held[at] = new
+            ordered[at] = new
         count += int(new == new) - int(old == old)
         counts[row] = count
         for i in range(len(shares)):
-            out[row, i] = _quantile(held, count, shares[i])
+            out[row, i] = _quantile(ordered, count, shares[i])
 
 
 def trailing_means(values: np.ndarray, length: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The README's code runs and prints what stands below it; its commands are those that CI runs."""
+"""The code of the docs prints what stands below it; README is short, its links lead somewhere, its commands are CI's."""
 
 from __future__ import annotations
 
@@ -11,23 +11,40 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = {page.stem: page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md"))}
 # a Python block directly followed by a block of output
-SHOWN = re.findall(r"```python\n((?:(?!```).)*)```\n\n```\n(.*?)```", README, flags=re.DOTALL)
+SHOWN = [
+    (name, *found)
+    for name in ("python", "backtrader")
+    for found in re.findall(r"```python\n((?:(?!```).)*)```\n\n```\n(.*?)```", PAGES[name], flags=re.DOTALL)
+]
 
 
 def test_there_is_something_to_check():
-    assert len(SHOWN) == 3
+    assert [name for name, *_ in SHOWN] == ["python", "python", "backtrader"]
 
 
-@pytest.mark.parametrize(("code", "output"), SHOWN, ids=["first steps", "backtest", "Liquidator"])
-def test_code_prints_what_stands_below_it(code, output):
+def test_the_readme_is_short():
+    assert len(README.encode()) < 8_000
+
+
+@pytest.mark.parametrize("page", ["README", *PAGES])
+def test_links_lead_somewhere(page):
+    text, folder = (README, ROOT) if page == "README" else (PAGES[page], ROOT / "docs")
+    for target in re.findall(r"""\]\(([^)#\s]+)|(?:src|srcset)="([^"]+)""", text):
+        path = "".join(target)
+        assert path.startswith("http") or (folder / path).exists(), path
+
+
+@pytest.mark.parametrize(("page", "code", "output"), SHOWN)
+def test_code_prints_what_stands_below_it(page, code, output):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == output
 
 
 def test_the_first_code_is_the_example():
     example = (ROOT / "examples" / "first_steps.py").read_text(encoding="utf-8")
-    assert example.split('"""\n\n', 1)[1] == SHOWN[0][0]
+    assert example.split('"""\n\n', 1)[1] == SHOWN[0][1]
 
 
 def test_ci_runs_the_test_command():

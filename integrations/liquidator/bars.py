@@ -12,7 +12,7 @@ import numpy as np
 from liquidator_core import BAR
 from liquidator_core.timeframes import bar_spans, timeframe_ms, to_timeframe
 
-from .rows import Rows
+from .row_buffer import RowBuffer
 
 #: A run of empty bars: the time of the first, ms, and how many they are.
 RUN = np.dtype([("time", "i8"), ("bars", "i8")])
@@ -30,8 +30,8 @@ class Bars:
         let_go: int = 0,
     ) -> None:
         self.timeframe = timeframe
-        self.rows = Rows(np.zeros(0, BAR) if rows is None else rows, first)
-        self.runs = Rows(np.zeros(0, RUN) if runs is None else runs)
+        self.rows = RowBuffer(np.zeros(0, BAR) if rows is None else rows, first)
+        self.runs = RowBuffer(np.zeros(0, RUN) if runs is None else runs)
         self.let_go = let_go  # bars of runs, but for the first of each, that are no longer there
 
     def append(self, bars: np.ndarray, runs: np.ndarray) -> None:
@@ -46,28 +46,28 @@ class Bars:
             return int(self.runs.time[place])
         return time
 
-    def cut(self, time: int) -> None:
+    def remove_from(self, time: int) -> None:
         """Take away the bars from a time on, of a run that it lies in the rest."""
-        self.rows.cut(time)
-        self.runs.cut(time)
+        self.rows.remove_from(time)
+        self.runs.remove_from(time)
         if len(self.runs.rows) and self._end_of(self.runs.rows[-1]) > time:
             first = int(self.runs.time[-1])
-            self.runs.cut(first)
+            self.runs.remove_from(first)
             length = (time - first) // timeframe_ms(self.timeframe)
             if length > 1:
                 self.runs.append(np.array([(first, length)], RUN))
 
-    def drop(self, keep: int) -> None:
+    def keep_last(self, keep: int) -> None:
         """Forget all but the last ``keep`` rows, once there are twice as many."""
-        self.rows.drop(keep)
-        self._drop_runs()
+        self.rows.keep_last(keep)
+        self._forget_runs()
 
-    def drop_before(self, time: int) -> None:
+    def forget_before(self, time: int) -> None:
         """Forget the bars before a time, once they are half of all."""
-        self.rows.drop_before(time)
-        self._drop_runs()
+        self.rows.forget_before(time)
+        self._forget_runs()
 
-    def _drop_runs(self) -> None:
+    def _forget_runs(self) -> None:
         """Forget the runs whose first bar is forgotten."""
         first = int(self.rows.time[0]) if len(self.rows.rows) else np.iinfo(np.int64).max
         gone = int(np.searchsorted(self.runs.time, first))

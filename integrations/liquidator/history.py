@@ -33,7 +33,7 @@ from .ahead import DAY_MS, Waiting
 from .bars import Bars
 from .feeds import READING, add_liquidations, add_rates, bars_of, unrolled_for_feeds
 from .queue import ORDER, Queue, joined_queues
-from .rows import Rows, Seen
+from .row_buffer import RowBuffer, Seen
 from .tape import TradeTape
 
 _LOG = logging.getLogger("liquidator")
@@ -65,16 +65,16 @@ class History:
         self.clock = 0  # event time, ms; in batch as of the last time that bars were closed
         self.late = {"trades": 0, "liquidations": 0, "rates": 0, "candles": 0}
         self.repeated = 0
-        self.liquidations = Rows(np.zeros(0, LIQUIDATION))
-        self.candles = Rows(np.zeros(0, BAR))
-        self.rates = {name: Rows(np.zeros(0, READING)) for name in ("funding_rate", "open_interest")}
+        self.liquidations = RowBuffer(np.zeros(0, LIQUIDATION))
+        self.candles = RowBuffer(np.zeros(0, BAR))
+        self.rates = {name: RowBuffer(np.zeros(0, READING)) for name in ("funding_rate", "open_interest")}
         self._waiting = Waiting()
         self._left_out = 0  # streaming: trades that waited in vain
         self._seen: dict[str, Seen] = {}
         self._made = 0  # rows that end here or before are as they should be, ms
 
     @property
-    def rows(self) -> Rows:
+    def rows(self) -> RowBuffer:
         """The closed bars, a run of empty ones as its first."""
         return self.bars.rows
 
@@ -307,7 +307,7 @@ class History:
         rows = self.rows
         if self._made < self.closed or (len(rows.rows) and int(rows.time[-1]) >= self.closed):
             start = self.bars.begin_of(min(self._made, self.closed))
-            self.bars.cut(start)
+            self.bars.remove_from(start)
             self.bars.append(*self._made_from(start))
             self._made = self.closed
             self._forget()
@@ -355,24 +355,24 @@ class History:
         add_liquidations(bars, self.liquidations.rows, self.venues, self.step, self.feed_bars)
         return bars, runs
 
-    def drop_rows(self) -> None:
+    def forget_rows(self) -> None:
         """Streaming: let go of all but the last bars; for whoever has read them."""
-        self.bars.drop(STREAMED_ROWS)
+        self.bars.keep_last(STREAMED_ROWS)
 
     def _forget(self) -> None:
         oldest = self.closed - _ID_MEMORY_MS - self.lateness_ms if self.streaming else self.tape.base_time
         for seen in self._seen.values():
             seen.settle()
-            seen.events.drop_before(oldest)
+            seen.events.forget_before(oldest)
         if self.streaming:
-            self.liquidations.drop_before(self.closed - STREAMED_ROWS * self.step)
-            self.tape.bars.drop_before(self.closed)
+            self.liquidations.forget_before(self.closed - STREAMED_ROWS * self.step)
+            self.tape.bars.forget_before(self.closed)
             self._left_out += self._waiting.forget(self.closed)
-            self.candles.drop_before(self.closed)
+            self.candles.forget_before(self.closed)
             for readings in self.rates.values():
                 known = readings.time[: np.searchsorted(readings.time, self.closed, side="right")]
                 if len(known):
-                    readings.drop_before(int(known[-1]))
+                    readings.forget_before(int(known[-1]))
 
     # Save and load ---------------------------------------------------------------------------------------------------
 
@@ -427,14 +427,14 @@ class History:
         tape.venues = numbers["venues"]
         self.bars = Bars(timeframe, arrays["rows"], arrays["runs"], numbers["first"], numbers["let_go"])
         tape.bars = Bars(timeframe, arrays["traded"], arrays["traded_runs"])
-        self.candles = Rows(arrays["candles"])
-        self.liquidations = Rows(arrays["liquidations"])
+        self.candles = RowBuffer(arrays["candles"])
+        self.liquidations = RowBuffer(arrays["liquidations"])
         tape.tape, tape.base = arrays["tape"], arrays["base"]
         self._waiting.restore(arrays["waiting"])
         tape.restore(
             *(Queue(arrays[f"{name}_trades"], arrays.get(f"{name}_order")) for name in ("queue", "kept", "ahead"))
         )
-        self.rates = {name: Rows(arrays[name]) for name in self.rates}
+        self.rates = {name: RowBuffer(arrays[name]) for name in self.rates}
         self._seen = {name: Seen(arrays[f"seen_{place}"]) for place, name in enumerate(numbers["seen"])}
 
 

@@ -12,7 +12,7 @@ from liquidator_core.timeframes import timeframe_ms
 
 from ..market.candles import Candles, OnBad, bars_from_frame, completed
 from ..market.coins import Identity, market_of
-from ..market.columns import Events, held
+from ..market.columns import Events, reusable
 from ..market.envelopes import is_envelope
 from ..market.liquidations import read_liquidations, read_rates
 from ..market.messages import TableError, moment
@@ -70,7 +70,7 @@ class Incoming:
         ``on_bad="skip"`` only for what no row is to blame for, such as a missing column. Cost: that of the trades
         given.
         """
-        data = held(data)
+        data = reusable(data)
         if _is_one_trade(data):
             self._push_row(data[0], venue, convention)
             return
@@ -131,7 +131,7 @@ class Incoming:
         The bars from a feed's first liquidation on, until ``params.flow_bars`` bars after its last, have what it
         observed in place of what the engine estimates. All venues' are added up. Errors as for ``ingest_trades``.
         """
-        data = held(liquidations)
+        data = reusable(liquidations)
         read = read_liquidations(data, self._identity, self._history.tape.code_of, venue, convention)
         some = self._history.add_liquidations(read.events)
         self._identity = read.identity
@@ -147,7 +147,7 @@ class Incoming:
         A bar has the last funding rate up to its end, and the last open interest read in it, its end included. Errors
         as for ``ingest_trades``.
         """
-        read = read_rates(held(data), self._identity)
+        read = read_rates(reusable(data), self._identity)
         self._history.add_rates(read.series)
         self._identity = read.identity
 
@@ -159,7 +159,7 @@ class Incoming:
         A candle's prices and volumes stand in for those of its bar's trades; of one time the last given counts. Raises
         as ``bars_from_frame``, and for candles of another timeframe.
         """
-        candles = held(df)
+        candles = reusable(df)
         identity = joined_by_columns(self._identity, candles)
         self._history.add_candles(_read_candles(candles, self._settings.bar, self._settings.on_bad))
         self._identity = identity

@@ -23,7 +23,7 @@ from .ahead import WAITING
 from .bars import RUN, Bars
 from .feeds import READING
 from .queue import ORDER
-from .rows import SEEN
+from .row_buffer import SEEN
 from .sealed import OtherSchemaError, array_of, read_sealed, write_sealed
 from .timeframes import Higher, Timeframes
 

@@ -137,7 +137,7 @@ class TradeTape:
         self.closed = int(self.tape["bar"]["time"][0]) if place else self.base_time
         self._queue[:0] = [kept.queue for kept in again]
         self._in_order = False
-        self.bars.cut(self.closed)
+        self.bars.remove_from(self.closed)
 
     def close(self, until: int) -> None:
         """Close the bars that end by ``until``."""

@@ -34,7 +34,7 @@ class Higher:
         """Its bars, up to date with the base. Cost: that of the base bars since."""
         if self._epoch != base.rows.epoch:
             self._epoch, self._from = base.rows.epoch, 0
-            self.bars.cut(0)
+            self.bars.remove_from(0)
         made, runs = higher_bars(base, max(base.rows.first, self._from), self.bars.timeframe, self._memory)
         last = int(self.bars.rows.time[-1]) if len(self.bars.rows.rows) else -1
         made, runs = made[made["time"] > last], runs[runs["time"] > last]
@@ -115,5 +115,5 @@ class Timeframes:
         longest_memory = params.memory - params.zone_bars + SIZES[-1]  # of whatever window_minutes
         for name in self._settings.timeframes:
             if name != self._settings.bar:
-                self.bars(name).drop(longest_memory)
-        self.history.drop_rows()
+                self.bars(name).keep_last(longest_memory)
+        self.history.forget_rows()

@@ -83,7 +83,7 @@ def check_lengths(columns: Mapping[str, Any]) -> None:
         raise TableError(f"columns must be of one length, found {found}")
 
 
-def held(data: Any) -> Any:
+def reusable(data: Any) -> Any:
     """What can be read more than once: ``data``, or what it gives if it gives it but once."""
     if hasattr(data, "__next__"):
         return pa.table(data) if hasattr(data, "__arrow_c_stream__") else list(data)

@@ -165,10 +165,10 @@ def test_a_switch_without_its_feed_is_warned_of_once(candles):
 
 
 @pytest.mark.slow
-def test_demo_prints_what_the_readme_shows(tmp_path):
+def test_demo_prints_what_its_page_shows(tmp_path):
     out = liquidator("demo", cwd=tmp_path).stdout
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    shown = readme[readme.index("BTCUSDT 1h, Binance spot") : readme.index("\nChart: (path")]
+    page = (ROOT / "docs" / "demo.md").read_text(encoding="utf-8")
+    shown = page[page.index("BTCUSDT 1h, Binance spot") : page.index("\nChart: (path")]
     assert [line.rstrip() for line in out.splitlines()[:-2]] == shown.splitlines()
     assert out.splitlines()[-1] == f"Chart: {tmp_path / 'liquidator-demo.html'}"
     assert (tmp_path / "liquidator-demo.html").exists()

@@ -94,9 +94,9 @@ def test_backtest(name, mode, exchange, userdir):
         assert {len(trade["orders"]) for trade in trades} & {3, 4, 5}
 
 
-def test_the_strategy_in_the_readme_trades(exchange, userdir, tmp_path):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"```python\n(from freqtrade.*?)```", readme, flags=re.DOTALL)
+def test_the_strategy_in_the_docs_trades(exchange, userdir, tmp_path):
+    page = (ROOT / "docs" / "freqtrade.md").read_text(encoding="utf-8")
+    (code,) = re.findall(r"```python\n(from freqtrade.*?)```", page, flags=re.DOTALL)
     (tmp_path / "buy_support.py").write_text(code, encoding="utf-8")
     results = backtest(config("spot", exchange, userdir), "BuySupport", tmp_path, timerange=SHORT_SPAN)
     assert results["total_trades"] > 50

@@ -27,7 +27,7 @@ from liquidator_integrations import Liquidator, compute_atr, compute_vwap, frame
 from liquidator_integrations.charts import html as charts
 from liquidator_integrations.liquidator import cascade
 from liquidator_integrations.liquidator.history import STREAMED_ROWS, History
-from liquidator_integrations.liquidator.rows import Rows
+from liquidator_integrations.liquidator.row_buffer import Rows
 from liquidator_integrations.market.trades import read_trades
 from liquidator_integrations.tables.zone_schema import COLUMNS
 

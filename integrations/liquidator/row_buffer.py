@@ -11,7 +11,7 @@ SEEN = np.dtype([("time", "i8"), ("id", "i8")])
 _KEPT_IDS = 1000  # pushed ids that are looked up one by one before they join the rest
 
 
-class Rows:
+class RowBuffer:
     """Rows of a structured array in order of ``time``; added behind or in between, cut off behind, dropped in front.
 
     ``first`` is the position of the first row that is still there, ``epoch`` changes whenever rows are cut off or put
@@ -61,14 +61,14 @@ class Rows:
             self.epoch += 1
         self.append(rows[np.r_[np.diff(rows["time"]) > 0, True]] if unique else rows)
 
-    def cut(self, time: int) -> None:
+    def remove_from(self, time: int) -> None:
         """Take away the rows from a time on."""
         keep = int(np.searchsorted(self.time, time))
         if keep < self._length:
             self._length = keep
             self.epoch += 1
 
-    def drop(self, keep: int) -> None:
+    def keep_last(self, keep: int) -> None:
         """Forget all but the last ``keep`` rows, once there are twice as many."""
         if self._length > 2 * keep:
             self.forget(self._length - keep)
@@ -87,11 +87,11 @@ class Rows:
             self._length = keep
             self.epoch += 1
 
-    def drop_before(self, time: int) -> None:
+    def forget_before(self, time: int) -> None:
         """Forget the rows before a time, once they are half of all."""
         early = int(np.searchsorted(self.time, time))
         if 2 * early >= self._length:
-            self.drop(self._length - early)
+            self.keep_last(self._length - early)
 
 
 class Seen:
@@ -101,7 +101,7 @@ class Seen:
     """
 
     def __init__(self, events: np.ndarray | None = None) -> None:
-        self.events = Rows(np.zeros(0, SEEN) if events is None else events)
+        self.events = RowBuffer(np.zeros(0, SEEN) if events is None else events)
         self._recent: dict[int, int] = {}
 
     def is_new(self, time: int, ident: int) -> bool:
