@@ -1,4 +1,4 @@
-"""The code of the docs prints what stands below it; README is short, its links lead somewhere, its commands are CI's."""
+"""The code of the docs prints what stands below it; README is short, links lead somewhere, the commands are CI's."""
 
 from __future__ import annotations
 

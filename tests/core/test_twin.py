@@ -180,7 +180,9 @@ def test_any_params(bars, windows, widths, event_mult):
         {"margin": "inverse", "margin_amount": 0.0005, "level_share": 0.02, "ledger_bars": 60, "flow_bars": 48},
     ],
 )
-@pytest.mark.parametrize("start", [0.2, 0.55, 0.9])
+@pytest.mark.parametrize(
+    "start", [pytest.param(0.2, marks=pytest.mark.slow), 0.55, pytest.param(0.9, marks=pytest.mark.slow)]
+)
 def test_real_candles(real_bars, changes, start):
     params = Params(**changes)
     first = int(start * (len(real_bars) - 1000))

@@ -655,6 +655,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_optimisation_in_processes_that_are_spawned(tmp_path):
     """They import what they are sent; one that could not would be made anew for ever."""
     (tmp_path / "spawned.py").write_text(SPAWNED, encoding="utf-8")

@@ -154,6 +154,7 @@ def room_ahead(candles: Any, side: int) -> Any:
     return side * (ahead - candles["close"]) / candles["lz_atr"]
 
 
+@pytest.mark.slow
 def test_the_join_asks_for_as_much_alignment_as_it_is_told_to(exchange, userdir, tmp_path):
     changed_copy(
         tmp_path,
@@ -178,6 +179,7 @@ def test_the_join_asks_for_as_much_alignment_as_it_is_told_to(exchange, userdir,
         assert before[f"lz_{kind}_high"] >= closed[f"lz_{kind}_low"]
 
 
+@pytest.mark.slow
 def test_the_scale_adds_at_deeper_fades_and_takes_half_off_ahead(exchange, userdir, tmp_path):
     changed_copy(
         tmp_path,
@@ -261,6 +263,7 @@ def filled_trade(filled: pd.Timestamp, price: float) -> LocalTrade:
     return trade
 
 
+@pytest.mark.slow
 def test_protections_keep_out_of_the_market_for_a_while(exchange, userdir):
     path = config("futures", exchange, userdir)
     free, kept = (
