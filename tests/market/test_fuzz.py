@@ -25,7 +25,7 @@ from liquidator_integrations.market.names import BASE_SIZES, MARKET_NAMES, TRADE
 from liquidator_integrations.market.trades import trades_from_table
 
 T = 1_700_000_000_000
-SECONDS = 30  # a reader
+SECONDS = 8  # a reader
 
 STRANGE = [
     *(None, True, False, 0, 1, -1, 5, 2**53 + 1, 2**63 - 1, 2**63, 2**70, 10**400, -(2**63), T, T * 1000, T / 1000),
