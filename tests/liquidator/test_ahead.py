@@ -8,6 +8,7 @@ import made_bars
 import numpy as np
 import pandas as pd
 import pytest
+from feeding import fed
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -43,19 +44,7 @@ def small(mode: str = "batch", **options) -> Liquidator:
 
 def given_in(rows: list[dict], form: str, mode: str, tmp_path=None) -> Liquidator:
     """A Liquidator that was given rows in one of several forms."""
-    made = small(mode)
-    if form == "at once":
-        made.ingest_trades(rows)
-    elif form == "pushed":
-        for row in rows:
-            made.push(row)
-    else:
-        for start in range(0, len(rows), 97):
-            made.ingest_trades(rows[start : start + 97])
-            if form == "saved":
-                made.save(tmp_path / "saved")
-                made = Liquidator.load(tmp_path / "saved")
-    return made
+    return fed(small(mode), rows, form, tmp_path)
 
 
 def assert_same(one: Liquidator, other: Liquidator) -> None:

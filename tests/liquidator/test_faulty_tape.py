@@ -12,6 +12,7 @@ import made_bars
 import numpy as np
 import pandas as pd
 import pytest
+from feeding import CHUNK, FORMS, fed
 
 from liquidator_core import TRADE
 from liquidator_integrations import Liquidator
@@ -19,7 +20,6 @@ from liquidator_integrations import Liquidator
 SMALL = made_bars.small_params(zone_bars=60, event_mult=2.0, break_atr=2.0)
 MINUTE, DAY = 60_000, 86_400_000
 START = 1_700_000_000_000 // MINUTE * MINUTE
-FORMS = ("at once", "pushed", "chunks", "saved")
 
 
 def good_rows() -> list[dict]:
@@ -76,19 +76,7 @@ def small(mode: str) -> Liquidator:
 
 
 def taken(rows: list[dict], form: str, mode: str, folder) -> Liquidator:
-    made = small(mode)
-    if form == "at once":
-        made.ingest_trades(rows)
-    elif form == "pushed":
-        for row in rows:
-            made.push(row)
-    else:
-        for start in range(0, len(rows), 83):
-            made.ingest_trades(rows[start : start + 83])
-            if form == "saved":
-                made.save(folder / "saved")
-                made = Liquidator.load(folder / "saved")
-    return made
+    return fed(small(mode), rows, form, folder)
 
 
 @pytest.mark.parametrize("mode", ["batch", "streaming"])
@@ -99,7 +87,7 @@ def test_gives_the_bars_of_its_good_trades_and_a_count_of_each_kind(mode, form, 
         made = taken(rows, form, mode, tmp_path)
         assert made.counts == {name: counts.get(name, 0) for name in made.counts}
     assert {record.name for record in caplog.records} <= {"liquidator"}
-    assert len(caplog.records) <= 4 + 2 * (form == "saved") * len(rows) // 83  # each kind is said once, not each row
+    assert len(caplog.records) <= 4 + 2 * (form == "saved") * len(rows) // CHUNK  # each kind is said once, not each row
     clean = taken(good_rows(), "at once", "batch", tmp_path)
     assert made.bars().tobytes() == clean.bars().tobytes()
     assert len(clean.compute_zones())
