@@ -304,8 +304,9 @@ class History:
             self.tape.close(until)
             if not self.streaming:
                 self.tape.rebase(self.clock)
-        if self._made < self.closed:
-            start = self.bars.begin_of(self._made)
+        rows = self.rows
+        if self._made < self.closed or (len(rows.rows) and int(rows.time[-1]) >= self.closed):
+            start = self.bars.begin_of(min(self._made, self.closed))
             self.bars.cut(start)
             self.bars.append(*self._made_from(start))
             self._made = self.closed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import sys
 from pathlib import Path
@@ -206,11 +207,19 @@ def test_a_port_of_the_tape_that_is_wrong_fails(mistake, tmp_path):
     assert not all(np.allclose([bar[name] for bar in made], written[name], 1e-9, 0.0, True) for name in made[0])
 
 
+def assert_alike(written: np.ndarray, made: np.ndarray) -> None:
+    """Equal but for the last digits, in which processors' exponentials differ."""
+    assert written.dtype == made.dtype
+    for name in written.dtype.names or ():
+        np.testing.assert_allclose(written[name], made[name], rtol=1e-12, atol=0.0)
+
+
 @pytest.mark.slow
 def test_the_twin_makes_the_tape():
-    made = naive.bars_from_trades(naive.as_dicts(golden_vectors.trades()), golden_vectors.TAPE)
+    trades = golden_vectors.read(TAPE / "trades.csv", TRADE)
+    assert_alike(trades, golden_vectors.trades())
+    made = naive.bars_from_trades(naive.as_dicts(trades), golden_vectors.TAPE)
     assert golden_vectors.read_params(TAPE) == golden_vectors.TAPE
-    assert golden_vectors.read(TAPE / "trades.csv", TRADE).tobytes() == golden_vectors.trades().tobytes()
     written = golden_vectors.read(TAPE / "bars.csv", BAR)
     for name in made[0]:
         np.testing.assert_allclose(written[name], [bar[name] for bar in made], rtol=1e-12, atol=0.0)
@@ -220,9 +229,11 @@ def test_the_twin_makes_the_tape():
 @pytest.mark.parametrize("name", NAMES)
 def test_the_twin_says_so(name):
     folder = golden_vectors.FOLDER / name
-    case = golden_vectors.cases()[name]
-    assert golden_vectors.read_params(folder) == case.params
-    assert golden_vectors.read(folder / "bars.csv", BAR).tobytes() == case.bars.tobytes()
+    made = golden_vectors.cases()[name]
+    assert golden_vectors.read_params(folder) == made.params
+    bars = golden_vectors.read(folder / "bars.csv", BAR)
+    assert_alike(bars, made.bars)
+    case = dataclasses.replace(made, bars=bars)
     for file, dtype, told in zip(
         ("rows.csv", "zones.csv", "levels.csv"), (SIGNAL, ZONE, LEVEL), golden_vectors.expected(case), strict=True
     ):

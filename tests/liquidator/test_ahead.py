@@ -180,15 +180,28 @@ def test_in_batch_neither_order_nor_chunks_matter(steps, random, pieces):
     times = np.cumsum(steps) + 1_700_000_000_000
     trades = np.concatenate([one(int(time), 100.0 + i) for i, time in enumerate(times)])
     trades["time"] += np.arange(len(trades))  # so that no two have one time
-    whole = small()
+    whole = small(cutoff_hours=None)
     whole.ingest_trades(rows_of(trades))
     order = list(range(len(trades)))
     random.shuffle(order)
-    made = small()
+    made = small(cutoff_hours=None)
     for part in np.array_split(trades[order], pieces):
         if len(part):
             made.ingest_trades(rows_of(part))
+            made.compute_zones()
     assert_same(made, whole)
+
+
+def test_in_batch_a_first_trade_that_was_believed_is_so_no_more_when_older_ones_come():
+    times = 1_700_000_000_000 + np.array([0, 1, DAY_MS + 2, DAY_MS + MINUTE + 3])
+    trades = np.concatenate([one(int(time), 100.0 + i) for i, time in enumerate(times)])
+    made, whole = small(), small()
+    made.ingest_trades(rows_of(trades[2:]))
+    assert len(made.bars()) == 1
+    made.ingest_trades(rows_of(trades[:2]))
+    whole.ingest_trades(rows_of(trades))
+    assert_same(made, whole)
+    assert len(made.bars()) == 0
 
 
 class TestRuns:
