@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ..evidence.result import ordinal
+
 if TYPE_CHECKING:
     from ..evidence.report import Report
 LEVELS_SHOWN = 5
@@ -131,12 +133,6 @@ def _print_backtest(out: Console, report: Report) -> None:
 def _add_result(table: Table, name: str, result: Any) -> None:
     won = f"{result.wins / len(result.trades):.0%}" if result.trades else ""
     table.add_row(name, f"{result.total_return:+.1%}", f"{result.max_drawdown:.1%}", str(len(result.trades)), won)
-
-
-def ordinal(number: int) -> str:
-    """1st, 2nd, 3rd, 4th, 11th."""
-    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{'th' if number % 100 in (11, 12, 13) else ending}"
 
 
 def format_price(value: float) -> str:

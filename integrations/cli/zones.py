@@ -12,6 +12,7 @@ from rich.console import Console
 
 from liquidator_core import Params
 
+from ..evidence.result import FLIPPED_RUNS
 from ..market.bars import read_bars
 from .options import (
     ChartOption,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from ..evidence.result import Result
 
 
-def demo(seeds: SeedsOption = 5, params: ParamsOption = None, chart: ChartOption = None) -> None:
+def demo(seeds: SeedsOption = FLIPPED_RUNS, params: ParamsOption = None, chart: ChartOption = None) -> None:
     """Zones, levels, a backtest and a chart on the embedded sample: hourly BTCUSDT, October 2019 to December 2020."""
     from ..market.sample import sample_bars
     from ..tables.risk import liquidation_at_risk
@@ -59,7 +60,7 @@ def zones(
     bar: Annotated[str | None, typer.Option(help="For trades: bars to fold them into, 1m to 1d. Default: 1m.")] = None,
     venue: VenueOption = "",
     convention: ConventionOption = None,
-    seeds: SeedsOption = 5,
+    seeds: SeedsOption = FLIPPED_RUNS,
     params: ParamsOption = None,
     chart: ChartOption = None,
     exchange: Annotated[str | None, typer.Option(help="Fetch candles from there, by its name in ccxt.")] = None,
@@ -128,10 +129,11 @@ def _check_chart(path: Path | None) -> None:
 
 
 def _run(bars: np.ndarray, params: Params, seeds: int | None) -> Report:
+    from ..evidence.account import fade_account
     from ..evidence.report import make_report
 
     with progress_bar() as tell:
-        return make_report(bars, params, seeds or 0, tell, None if seeds is None else _fade)
+        return make_report(bars, params, seeds or 0, tell, None if seeds is None else _fade, fade_account)
 
 
 def _fade(bars: np.ndarray, params: Params) -> Result:

@@ -7,6 +7,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from liquidator_core import Params
+from liquidator_core.bars import good_rows
+
+#: Runs on flipped marks to set beside the real one of an account: of 21, chance puts it first on one market in 21.
+FLIPPED_RUNS = 20
+
 
 class ClosedTrade(NamedTuple):
     """One trade from flat to flat, its entry the first fill. Times are the opens of the bars in which it was filled.
@@ -65,3 +71,47 @@ def buy_and_hold(bars: np.ndarray, warm: int, commission: float = 0.0004) -> flo
     -0.112
     """
     return float(bars["close"][-1] / (bars["open"][warm] * (1.0 + commission)) - 1.0)
+
+
+def result_of(
+    bars: np.ndarray, equity: np.ndarray, trades: list[ClosedTrade], cash: float, commission: float
+) -> Result:
+    """The ``Result`` of a backtest of (n,) BAR: ``equity`` is the account's value at the close of the last bars.
+
+    >>> result_of(bars, np.array([100.0, 80.0, 90.0]), [], 100.0, 0.0004).max_drawdown
+    0.2
+    """
+    return Result(
+        cash=cash,
+        final_value=float(equity[-1]),
+        max_drawdown=float(np.max(1.0 - equity / np.maximum.accumulate(equity))),
+        trades=trades,
+        equity_ms=bars["time"][-len(equity) :].copy(),
+        equity=equity,
+        buy_and_hold=buy_and_hold(bars, len(bars) - len(equity) + 1, commission),
+    )
+
+
+def ordinal(rank: int) -> str:
+    """The word for a place in a row.
+
+    >>> [ordinal(rank) for rank in (1, 2, 3, 4, 11, 21)]
+    ['1st', '2nd', '3rd', '4th', '11th', '21st']
+    """
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(rank % 10, "th")
+    return f"{rank}{'th' if rank % 100 in (11, 12, 13) else ending}"
+
+
+def check_tradable(bars: np.ndarray, params: Params) -> None:
+    """Raise ValueError unless (n,) BAR are more than ``params.memory``, every one with usable prices."""
+    if len(bars) <= params.memory:
+        raise ValueError(
+            f"bars must be more than params.memory = {params.memory}, got {len(bars)}: no signal could be traded"
+        )
+    good = good_rows(bars)
+    if not good.all():
+        row = int(np.argmin(good))
+        prices = ", ".join(f"{name} {bars[name][row]:g}" for name in ("open", "high", "low", "close"))
+        raise ValueError(
+            f"bars: row {row} has {prices}; a backtest needs 0 < low <= open, close <= high < inf on every bar"
+        )

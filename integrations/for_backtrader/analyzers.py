@@ -8,17 +8,20 @@ from typing import Any
 
 import numpy as np
 
-from liquidator_core import Params, new_signals, step, zones_of
+from liquidator_core import Params, new_signals, new_state, step, zones_of
+from liquidator_core.bars import good_rows
 from liquidator_core.layout import SHORT
 from liquidator_core.zones import marks_of
 
 from ..evidence.placebo import Placebos
+from ..evidence.result import FLIPPED_RUNS, ordinal
 from .engine import ZONE_PARAMS, Follower, faded_zone, ms_of, params_of, refuse_unknown
 from .feeds import lean_feed
 from .library import bt
 
 __all__ = ["ZoneReport"]
 
+ACCOUNT_SETTINGS = ("entry_bars", "allow_short", "stop_atr", "risk_share", "max_leverage")
 _COUNTS = ("touches", "holds", "broken", "trades", "profit")
 
 
@@ -30,8 +33,9 @@ class ZoneReport(bt.Analyzer):
 
     Params:
 
-      - ``placebo_runs`` (default: ``5``): runs of the strategy on flipped marks, of seeds 0, 1, 2 and so on; each
-        takes as long as the run itself
+      - ``placebo_runs`` (default: ``20``): runs of the strategy on flipped marks, of seeds 0, 1, 2 and so on; each
+        takes as long as the run itself, or a fraction of it where the strategy has an ``account``, as ZoneFade does,
+        and the broker's settings are plain ones
       - ``zone_params`` (default: ``None``): a ``liquidator_core.Params``; ``None`` means the strategy's, or else the
         defaults
 
@@ -60,7 +64,7 @@ class ZoneReport(bt.Analyzer):
     True
     """
 
-    params = (("placebo_runs", 5), ("zone_params", None))
+    params = (("placebo_runs", FLIPPED_RUNS), ("zone_params", None))
 
     def __init__(self, **unknown: Any) -> None:
         refuse_unknown(self, unknown)
@@ -98,12 +102,13 @@ class ZoneReport(bt.Analyzer):
         params = params_of(strategy.p if self.p.zone_params is None and hasattr(strategy.p, "zone_params") else self.p)
         follower = Follower(strategy.data, params, "ZoneReport")
         bars = follower.read(0, len(strategy.data))
-        zones, elsewhere = _fates(follower, bars, self._trades)
+        zones, elsewhere = _fates(params, follower.engine.state, bars, self._trades)
         follower.finish()
         broker = strategy.broker
         placebos: list[dict[str, Any]] = []
         if self.p.placebo_runs:
-            run = partial(_placebo, strategy, Placebos(bars, params, mode="flipped"))
+            rerun = _rerun if _has_account(strategy, bars, params) else _placebo
+            run = partial(rerun, strategy, Placebos(bars, params, mode="flipped"))
             # in a thread: backtrader takes what is made for a part of the strategy that it finds up the stack
             with ThreadPoolExecutor(max_workers=1) as apart:
                 placebos += apart.map(run, range(self.p.placebo_runs))
@@ -129,7 +134,7 @@ class ZoneReport(bt.Analyzer):
         table = [f"{label:<16}" + "".join(f"{cell:>9}" for cell in cells) for label, *cells in rows]
         if fakes := self.rets["placebo"]:
             rank = 1 + sum(run["total_return"] >= self.rets["real"]["total_return"] for run in fakes)
-            table.append(f"rank of the real run by return: {rank} of {len(fakes) + 1}")
+            table.append(f"the real run is {ordinal(rank)} of {len(fakes) + 1} by return")
         return "\n".join(table)
 
 
@@ -152,6 +157,39 @@ def _placebo(strategy: bt.Strategy, placebos: Placebos, seed: int) -> dict[str, 
     return sums
 
 
+def _has_account(strategy: bt.Strategy, bars: np.ndarray, params: Params) -> bool:
+    """Whether the strategy can be run without cerebro: it has its own ``account``, and the broker is as that takes it.
+
+    That is: backtrader's, nothing set but cash, percentages as commission, and leverage.
+    """
+    broker, comminfo = strategy.broker, strategy.broker.getcommissioninfo(strategy.data)
+    usual = dict(bt.brokers.BackBroker.params._getitems()) | {"cash": broker.p.cash}
+    return (
+        "account" in vars(type(strategy))
+        and type(broker) is bt.brokers.BackBroker
+        and broker.p._getkwargs() == usual
+        and type(comminfo) in (bt.CommInfoBase, bt.comminfo.CommissionInfo)
+        and comminfo.stocklike
+        and comminfo._commtype == comminfo.COMM_PERC
+        and (comminfo.p.mult, comminfo.p.interest) == (1.0, 0.0)
+        and len(bars) > params.memory
+        and bool(good_rows(bars).all())
+    )
+
+
+def _rerun(strategy: bt.Strategy, placebos: Placebos, seed: int) -> dict[str, Any]:
+    """What ``_placebo`` gives, of a strategy that has an account."""
+    fakes, params = placebos.bars_of(seed), placebos.params
+    broker, comminfo = strategy.broker, strategy.broker.getcommissioninfo(strategy.data)
+    given = {name: getattr(strategy.p, name) for name in ACCOUNT_SETTINGS}
+    equity, trades = type(strategy).account(
+        fakes, params, broker.p.cash, comminfo.p.commission, comminfo.get_leverage(), **given
+    )
+    placed = zip(fakes["time"][trades["placed_row"]].tolist(), trades["pnl"].tolist(), strict=True)
+    zones, _ = _fates(params, new_state(params.to_record()), fakes, list(placed))
+    return _sums(zones, float(equity[-1]) / broker.p.cash - 1.0)
+
+
 def _with_params(given: Any, params: Params) -> dict[str, Any]:
     """An object's parameters as keyword arguments, those of zones replaced by ``params``."""
     values = dict(given._getkwargs())
@@ -167,14 +205,14 @@ def _sums(zones: list[dict[str, Any]], total_return: float) -> dict[str, Any]:
 
 
 def _fates(
-    follower: Follower, bars: np.ndarray, trades: list[tuple[int, float]]
+    params: Params, state: np.ndarray, bars: np.ndarray, trades: list[tuple[int, float]]
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """(what became of each zone once ``memory`` rows were seen, the trades that belong to none).
 
-    follower   has seen nothing yet; its state is that after ``bars`` then
-    trades     (time of the bar whose close placed the first order, profit)
+    state    (1,) STATE, which has seen nothing yet; advanced to that after ``bars``
+    trades   (time of the bar whose close placed the first order, profit)
     """
-    state, record, out = follower.engine.state, follower.engine.params, new_signals(1)
+    record, out = params.to_record(), new_signals(1)
     profits: dict[int, list[float]] = {}
     for time, profit in trades:
         profits.setdefault(time, []).append(profit)
@@ -184,7 +222,7 @@ def _fates(
     for row in range(len(bars)):
         before, ids_before = zones, ids
         step(state, record, bars[row : row + 1], out)
-        if row + 2 < follower.params.memory:  # the first signal may speak of a zone of the row before
+        if row + 2 < params.memory:  # the first signal may speak of a zone of the row before
             continue
         zones = zones_of(state, record)
         seen.append(zones)

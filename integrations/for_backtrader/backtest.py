@@ -7,16 +7,12 @@ from typing import Any
 import numpy as np
 
 from liquidator_core import Params
-from liquidator_core.bars import good_rows
 
-from ..evidence.result import ClosedTrade, Result, buy_and_hold
+from ..evidence.account import MARGIN_LEVERAGE
+from ..evidence.result import ClosedTrade, Result, check_tradable, result_of
 from .engine import ms_of
 from .feeds import lean_feed
 from .library import bt
-
-#: Cash a long needs is its notional / this, like a perpetual's margin, or a gap up at the fill would reject the order.
-#: How much a strategy risks is its own affair.
-MARGIN_LEVERAGE = 10.0
 
 
 def backtest(
@@ -39,7 +35,7 @@ def backtest(
     0.0
     """
     params = Params() if params is None else params
-    _check(bars, params)
+    check_tradable(bars, params)
     cerebro = bt.Cerebro(stdstats=False, tradehistory=True)
     cerebro.adddata(lean_feed(bars))
     cerebro.broker.setcash(cash)
@@ -50,15 +46,7 @@ def backtest(
     equity = np.array(record.values)
     if len(equity) < 2:
         raise ValueError(f"bars must be more, got {len(bars)}: {strategy.__name__} never came to trade")
-    return Result(
-        cash=cash,
-        final_value=float(equity[-1]),
-        max_drawdown=float(np.max(1.0 - equity / np.maximum.accumulate(equity))),
-        trades=record.trades,
-        equity_ms=bars["time"][-len(equity) :].copy(),
-        equity=equity,
-        buy_and_hold=buy_and_hold(bars, len(bars) - len(equity) + 1, commission),
-    )
+    return result_of(bars, equity, record.trades, cash, commission)
 
 
 class _Record(bt.Analyzer):
@@ -89,18 +77,4 @@ class _Record(bt.Analyzer):
                 commission=trade.commission,
                 stopped=exit_.order.exectype == bt.Order.Stop,
             )
-        )
-
-
-def _check(bars: np.ndarray, params: Params) -> None:
-    if len(bars) <= params.memory:
-        raise ValueError(
-            f"bars must be more than params.memory = {params.memory}, got {len(bars)}: no signal could be traded"
-        )
-    good = good_rows(bars)
-    if not good.all():
-        row = int(np.argmin(good))
-        prices = ", ".join(f"{name} {bars[name][row]:g}" for name in ("open", "high", "low", "close"))
-        raise ValueError(
-            f"bars: row {row} has {prices}; a backtest needs 0 < low <= open, close <= high < inf on every bar"
         )

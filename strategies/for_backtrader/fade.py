@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from liquidator_core import Params
+from liquidator_integrations.evidence.account import fade_trades
 
 from .base import ZoneStrategy
 from .library import lz
@@ -31,6 +32,7 @@ class ZoneFade(ZoneStrategy):
     """
 
     params = (("entry_bars", 3),)
+    account = staticmethod(fade_trades)  # the same without cerebro, for ``ZoneReport``; not what a subclass trades
 
     def __init__(self, **unknown: Any) -> None:
         super().__init__(**unknown)

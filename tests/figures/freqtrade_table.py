@@ -1,4 +1,4 @@
-"""Backtests every ready freqtrade strategy on the embedded sample, beside placebo marks, and prints the table.
+"""Backtests every ready freqtrade strategy on the embedded sample, beside flipped marks, and prints the table.
 
 ``python tests/figures freqtrade_table``: futures at twice the stake, shorts, funding of about 0.01 % every eight hours,
 fees as freqtrade knows them; April to December 2020, BTC and the sample shifted as ETH. Takes some minutes.
@@ -25,7 +25,7 @@ from liquidator_strategies.for_freqtrade.{module} import {name}
 
 class {name}{seed}({name}):
     def zone_marks(self, dataframe, params=None):
-        return placebo_marks(dataframe, params, {seed})
+        return placebo_marks(dataframe, params, {seed}, mode="flipped")
 """
 
 
@@ -64,7 +64,7 @@ def main() -> None:
             for seed in SEEDS:
                 placebo = write_placebo(userdir / "strategies", name, seed)
                 found = result(path, placebo, userdir / "strategies", timerange=TIMERANGE)
-                print(line(f"  placebo, seed {seed}", found), flush=True)
+                print(line(f"  flipped, seed {seed}", found), flush=True)
         freqai = json.loads((STRATEGIES / "freqai.json").read_text())
         path.write_text(json.dumps(json.loads(path.read_text()) | freqai))
         for model in ("LightGBMRegressor", "LightGBMClassifier"):

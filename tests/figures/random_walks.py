@@ -15,10 +15,11 @@ from concurrent.futures import ProcessPoolExecutor
 import numpy as np
 
 from liquidator_core import BAR, Params
+from liquidator_integrations.evidence.account import fade_account
 from liquidator_integrations.evidence.report import make_report
+from liquidator_integrations.evidence.result import FLIPPED_RUNS
 from liquidator_strategies.for_backtrader import run_fade
 
-RUNS = 20
 BARS = 600
 HOUR = 3_600_000
 START = 1_577_836_800_000
@@ -43,7 +44,7 @@ def walk(seed: int, length: int = BARS) -> np.ndarray:
 
 def rank(seed: int) -> int:
     """Of the real run, 1 the best of 21; where ties are, drawn among them."""
-    report = make_report(walk(seed), PARAMS, RUNS, run=run_fade)
+    report = make_report(walk(seed), PARAMS, run=run_fade, rerun=fade_account)
     assert report.fade is not None
     assert report.fade.trades, f"walk {seed} was not traded"
     returns = [placebo.total_return for placebo in report.placebos]
@@ -62,8 +63,9 @@ def ranks(walks: int, first: int = 0) -> np.ndarray:
 
 def main() -> int:
     found = ranks(int(sys.argv[1]) if len(sys.argv) > 1 else 200)
-    counts = np.bincount(found, minlength=RUNS + 2)[1:]
-    print(f"{len(found)} walks, the real run and {RUNS} flipped ones: it is first on {counts[0]}, last on {counts[-1]}")
+    counts = np.bincount(found, minlength=FLIPPED_RUNS + 2)[1:]
+    print(f"{len(found)} walks, the real run and {FLIPPED_RUNS} flipped ones")
+    print(f"it is first on {counts[0]}, last on {counts[-1]}")
     thirds = [int(counts[at : at + 7].sum()) for at in (0, 7, 14)]
     print(
         f"in the first, second and last third of the ranks: {', '.join(map(str, thirds))}; mean rank {found.mean():.1f}"

@@ -30,6 +30,7 @@ from liquidator_integrations.for_backtrader import (
     ZoneAlignment,
     ZoneMap,
     ZoneReport,
+    analyzers,
     lean_feed,
 )
 from liquidator_integrations.for_backtrader.engine import ms_of
@@ -462,8 +463,70 @@ def test_placebo_runs_are_the_strategy_on_placebo_marks():
     assert lines[1].split()[0] == "real"
     assert [line[:15] for line in lines[2:4]] == ["flipped, seed 0", "flipped, seed 1"]
     better = sum(run["total_return"] >= analysis["real"]["total_return"] for run in analysis["placebo"])
-    assert lines[4:] == [f"rank of the real run by return: {1 + better} of 3"]
+    assert lines[4:] == [f"the real run is {('1st', '2nd', '3rd')[better]} of 3 by return"]
     assert f"{analysis['placebo'][1]['total_return']:+.1%}" in lines[3]
+
+
+SPECIAL = {
+    "slippage": lambda broker: broker.set_slippage_perc(0.001),
+    "a filler": lambda broker: broker.set_filler(bt.broker.fillers.FixedSize(size=0.5)),
+    "a contract": lambda broker: broker.setcommission(commission=2.0, mult=5.0, margin=1000.0),
+    "a ticket": lambda broker: broker.setcommission(commission=2.0, commtype=bt.CommInfoBase.COMM_FIXED),
+    "interest": lambda broker: broker.setcommission(commission=0.001, interest=0.1),
+}
+
+
+class Fading(ZoneFade):
+    """A fade that may trade otherwise, so that nobody can know its account without a run."""
+
+
+def sums_of(strategy, bars, prepare=lambda broker: None, library="backtrader", **given):
+    parts = kit(library)
+    cerebro = parts.bt.Cerebro(stdstats=False)
+    cerebro.adddata(parts.lz.CandleFeed(dataname=bars))
+    cerebro.broker.setcash(3333.0)
+    cerebro.broker.setcommission(commission=0.0007, leverage=5.0)
+    prepare(cerebro.broker)
+    cerebro.addstrategy(strategy, zone_params=PARAMS, **given)
+    cerebro.addanalyzer(parts.lz.ZoneReport, placebo_runs=3)
+    return cerebro.run()[0].analyzers.zonereport.get_analysis()["placebo"]
+
+
+@pytest.fixture
+def reruns(monkeypatch):
+    """The seeds of runs without cerebro."""
+    seeds, rerun = [], analyzers._rerun
+
+    def noting(strategy, placebos, seed):
+        seeds.append(seed)
+        return rerun(strategy, placebos, seed)
+
+    monkeypatch.setattr(analyzers, "_rerun", noting)
+    return seeds
+
+
+@pytest.mark.parametrize("given", [{}, {"entry_bars": 0, "risk_share": 0.3, "stop_atr": 0.5, "allow_short": False}])
+def test_a_strategy_with_an_account_is_run_without_cerebro_to_the_same_sums(given, reruns):
+    bars = series(700, seed=7)
+    sums = sums_of(ZoneFade, bars, **given)
+    assert reruns == [0, 1, 2]
+    assert sums == sums_of(Fading, bars, **given)
+    assert reruns == [0, 1, 2]
+    assert all(one["trades"] > 5 for one in sums)
+
+
+@pytest.mark.parametrize("setting", SPECIAL)
+def test_another_broker_is_run_by_cerebro(setting, reruns):
+    sums_of(ZoneFade, series(250, seed=7), SPECIAL[setting])
+    assert reruns == []
+
+
+def test_bars_without_prices_are_run_by_cerebro(reruns):
+    bars = series(250, seed=7)
+    for name in ("open", "high", "low", "close", "volume", "open_interest"):
+        bars[name][200] = np.nan
+    sums_of(ZoneFade, bars)
+    assert reruns == []
 
 
 class Opening(bt.Strategy):
