@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -144,8 +143,10 @@ def part(values: Values, first: int, end: int) -> Values:
 
 
 def _first_change(column: pd.Series, was: pd.Series) -> int | None:
-    if column.dtype == was.dtype and (raw := _raw(column)) is not None and np.array_equal(raw, _raw(was)):
-        return None
+    if column.dtype == was.dtype:
+        bits, before = _bits_of(column), _bits_of(was)
+        if bits is not None and before is not None and np.array_equal(bits, before):
+            return None
     if len(column) != len(was):
         return 0
     pair = []
@@ -156,7 +157,7 @@ def _first_change(column: pd.Series, was: pd.Series) -> int | None:
     return int(wrong.argmax()) if wrong.any() else None
 
 
-def _raw(column: pd.Series) -> np.ndarray | None:
+def _bits_of(column: pd.Series) -> np.ndarray | None:
     """The bits of a column of numbers or times, as whole numbers, if it is a plain one."""
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "fiubmM":
         plain = np.ascontiguousarray(column.to_numpy())
