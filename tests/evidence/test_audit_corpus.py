@@ -6,6 +6,7 @@ import pytest
 from audited_corpus import audited, cases, fault_of
 
 FRAMES = cases("lying_frames", "honest_frames")
+NEIGHBOURS = cases("further_frames")
 QUICK = (
     "words",
     "on_mondays",
@@ -20,6 +21,12 @@ QUICK = (
 @pytest.mark.parametrize("name", QUICK)
 def test_functions(name):
     assert fault_of(FRAMES[name], audited(FRAMES[name], 800, cuts=20)) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NEIGHBOURS)
+def test_neighbours(name):
+    assert fault_of(NEIGHBOURS[name], audited(NEIGHBOURS[name], 2500, cuts=40)) == ""
 
 
 @pytest.mark.slow
