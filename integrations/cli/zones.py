@@ -63,7 +63,7 @@ def zones(
     seeds: SeedsOption = FLIPPED_RUNS,
     params: ParamsOption = None,
     chart: ChartOption = None,
-    exchange: Annotated[str | None, typer.Option(help="Fetch candles from there, by its name in ccxt.")] = None,
+    exchange: Annotated[str | None, typer.Option(help="Fetch candles from there: binance, okx, gate-io ...")] = None,
     hours: Annotated[float | None, typer.Option(help="How many, with --exchange. Default: 24.")] = None,
     market: Annotated[
         str | None,

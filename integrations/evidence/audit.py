@@ -301,11 +301,10 @@ class _Case:
         return int(known.argmax()) if known.any() else self.rows
 
     def _judge(self, histories: Histories) -> Audit:
-        sources = Sources(self.subject.target)
         findings: list[Finding] = []
 
         def find(name: str, kind: Any, row: int, ahead: float) -> None:
-            findings.append(Finding(name, kind, row, ahead, sources.line(name, kind)))
+            findings.append(Finding(name, kind, row, ahead, ""))
 
         warmup: dict[str, int] = {}
         for name in dict.fromkeys([*self.whole.names, *self.unstable]):
@@ -326,6 +325,9 @@ class _Case:
         told = self._short(warmup)
         for text in told:
             warnings.warn(text, stacklevel=5)
+        if findings:
+            sources = Sources(self.subject.target)
+            findings = [one._replace(source=sources.line(one.column, one.kind)) for one in findings]
         return Audit(self.subject.name, frame_of_findings(findings), self.rows, len(self.cuts), warmup, told)
 
     def _short(self, warmup: dict[str, int]) -> list[str]:

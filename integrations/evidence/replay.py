@@ -15,7 +15,7 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing import get_all_start_methods, get_context
 from multiprocessing.connection import Connection
@@ -24,10 +24,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from .values import Values, values_of
-from .worlds import frame_of
+from .worlds import Worlds
 
 SECONDS = 60.0  # a run may take
 _inside = False  # an audit
@@ -76,7 +77,7 @@ class Runner:
         there.close()
 
     def run(self, first: int, end: int, world: Sequence[Any] = ("real",)) -> Values:
-        """Values of candles ``first`` to ``end``, in a world that ``worlds.frame_of`` knows.
+        """Values of candles ``first`` to ``end``, in a world that ``Worlds.frame`` knows.
 
         Raises RunError, with where it happened and on which rows.
         """
@@ -86,10 +87,10 @@ class Runner:
             if not self._here.poll(SECONDS):
                 self.close()
                 raise RunError(f"{self._subject.name} took more than {SECONDS:g} s on {where}: stopped", raised=False)
-            head = json.loads(self._here.recv_bytes())
+            head, body = _unpacked(self._here.recv_bytes())
             if "error" in head:
                 raise RunError(f"{self._subject.name} {head['error']}, on {where}", head["raised"])
-            return Values.from_parts(head, *(self._here.recv_bytes() for _ in range(1 + len(head["coded"]))))
+            return Values.from_bytes(head, body)
         except (EOFError, OSError) as error:
             self._process.join(1.0)
             code = self._process.exitcode
@@ -136,53 +137,55 @@ def _serve(there: Connection, here: Connection, subject: Subject, candles: pd.Da
     for stream in range(3):
         os.dup2(nowhere.fileno(), stream)
     target = _read_anew(subject.target) if apart else subject.target
-    run = functools.partial(_answer, subject, target, candles)
+    run = functools.partial(_answer, subject, target, Worlds(candles))
     with contextlib.suppress(EOFError, OSError):
         while True:
             request = json.loads(there.recv_bytes())
-            for part in _in_a_fork(run, request) if apart else run(*request):
-                there.send_bytes(part)
+            there.send_bytes(_in_a_fork(run, request) if apart else run(*request))
 
 
-def _in_a_fork(run: Callable[..., list[bytes]], request: Sequence[Any]) -> Iterator[bytes]:
+def _in_a_fork(run: Callable[..., bytes], request: Sequence[Any]) -> bytes:
     reader, writer = os.pipe()
     child = os.fork()
     if child == 0:
         os.close(reader)
         with os.fdopen(writer, "wb") as pipe:
-            for part in run(*request):
-                pipe.write(len(part).to_bytes(8, "little") + part)
+            pipe.write(run(*request))
         os._exit(0)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
         answer = pipe.read()
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if status != 0:
-        yield _refusal(f"ended its process (exit code {status})", raised=False)
-        return
-    while answer:
-        length = 8 + int.from_bytes(answer[:8], "little")
-        yield answer[8:length]
-        answer = answer[length:]
+    return answer if status == 0 else _refusal(f"ended its process (exit code {status})", raised=False)
 
 
-def _answer(
-    subject: Subject, target: Any, candles: pd.DataFrame, first: int, end: int, world: Sequence[Any]
-) -> list[bytes]:
-    pristine = frame_of(candles, first, end, world)
+def _answer(subject: Subject, target: Any, worlds: Worlds, first: int, end: int, world: Sequence[Any]) -> bytes:
+    pristine = worlds.frame(first, end, world)
     given = pristine.copy()
     try:
         result = subject.columns(target, given)
     except (Exception, SystemExit) as error:
-        return [_refusal(f"raised {type(error).__name__}: {_one_line(error)}{_place_of(error)}", raised=True)]
+        return _refusal(f"raised {type(error).__name__}: {_one_line(error)}{_place_of(error)}", raised=True)
     fault = _fault_of(result, len(pristine))
     if fault:
-        return [_refusal(fault, raised=False)]
-    return values_of(result, given, pristine).to_parts()
+        return _refusal(fault, raised=False)
+    values = values_of(result, given, pristine)
+    return _packed(values.to_head(), values.numbers, *values.codes.values())
 
 
 def _refusal(text: str, raised: bool) -> bytes:
-    return json.dumps({"error": text, "raised": raised}).encode()
+    return _packed({"error": text, "raised": raised})
+
+
+def _packed(head: dict[str, Any], *arrays: np.ndarray) -> bytes:
+    """Arrays, JSON and its length as one message."""
+    said = json.dumps(head).encode()
+    return b"".join([*(array.tobytes() for array in arrays), said, len(said).to_bytes(8, "little")])
+
+
+def _unpacked(message: bytes) -> tuple[dict[str, Any], memoryview]:
+    begin = len(message) - 8 - int.from_bytes(message[-8:], "little")
+    return json.loads(message[begin:-8]), memoryview(message)[:begin]
 
 
 def _fault_of(result: Any, rows: int) -> str:

@@ -17,24 +17,33 @@ SHAKE = 1e-7
 _SHOCKS = 0.05
 
 
-def frame_of(candles: pd.DataFrame, first: int, end: int, world: Sequence[Any]) -> pd.DataFrame:
-    """Rows ``first`` to ``end`` of a world, as a frame of its own: dtypes kept, a RangeIndex, no attrs.
+class Worlds:
+    """The worlds of some candles, which are not changed."""
 
-    world   ("real",); ("altered", cut, factor): another future from that row on; ("shocked", seed): jumps, spikes
-            and flat bars on a twentieth of all rows; ("shaken", seed): see ``signs``
-    """
-    kind, *how = world
-    if kind == "real":
-        made = candles.iloc[first:end]
-    elif kind == "altered":
-        made = _altered(candles.iloc[first:end], how[0] - first, how[1])
-    elif kind == "shocked":
-        made = _scaled(candles, *_shocks(len(candles), how[0])).iloc[first:end]
-    else:
-        made = _scaled(candles, 1.0 + SHAKE * signs(len(candles), how[0])).iloc[first:end]
-    made = made.reset_index(drop=True)
-    made.attrs = {}
-    return made
+    def __init__(self, candles: pd.DataFrame) -> None:
+        self._candles = candles
+        self._shocked: dict[int, pd.DataFrame] = {}  # cut at many rows, and long in the making
+
+    def frame(self, first: int, end: int, world: Sequence[Any]) -> pd.DataFrame:
+        """Rows ``first`` to ``end`` of a world, as a frame of its own: dtypes kept, a RangeIndex, no attrs.
+
+        world   ("real",); ("altered", cut, factor): another future from that row on; ("shocked", seed): jumps, spikes
+                and flat bars on a twentieth of all rows; ("shaken", seed): see ``signs``
+        """
+        kind, *how = world
+        if kind == "real":
+            made = self._candles.iloc[first:end]
+        elif kind == "altered":
+            made = _altered(self._candles.iloc[first:end], how[0] - first, how[1])
+        elif kind == "shocked":
+            if how[0] not in self._shocked:
+                self._shocked[how[0]] = _scaled(self._candles, *_shocks(len(self._candles), how[0]))
+            made = self._shocked[how[0]].iloc[first:end]
+        else:
+            made = _scaled(self._candles, 1.0 + SHAKE * signs(len(self._candles), how[0])).iloc[first:end]
+        made = made.reset_index(drop=True)
+        made.attrs = {}
+        return made
 
 
 def signs(rows: int, seed: int) -> np.ndarray:

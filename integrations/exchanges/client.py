@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import difflib
 import inspect
 import re
 import threading
@@ -21,6 +20,8 @@ from email.utils import parsedate_to_datetime
 from types import ModuleType
 from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
+
+from .names import find_exchange
 
 Answer = TypeVar("Answer")
 
@@ -67,17 +68,16 @@ _STRICT_LOCK = threading.Lock()
 _LISTENERS: WeakKeyDictionary[Any, _Listener] = WeakKeyDictionary()
 
 
-def shared(name: str) -> Any:
-    """The instance of a venue that all fetches by name share. Raises ValueError for a name that ccxt does not know."""
+def shared(name: str) -> tuple[Any, str | None]:
+    """(the instance of a venue that all fetches by name share, the type of market that the name says, if it says one).
+
+    Raises ValueError for a name that means none of ccxt's exchanges.
+    """
     ccxt = library()
-    wanted = name.strip().lower()
-    if wanted not in ccxt.exchanges:
-        near = difflib.get_close_matches(wanted, ccxt.exchanges, 2)
-        hint = f"did you mean {' or '.join(map(repr, near))}?" if near else f"one of ccxt's {len(ccxt.exchanges)}"
-        raise ValueError(f"exchange: found {name!r}, allowed the name of an exchange: {hint}")
-    if wanted not in _SHARED:
-        _SHARED[wanted] = getattr(ccxt, wanted)({"enableRateLimit": True})
-    return _SHARED[wanted]
+    found, market = find_exchange(name, ccxt.exchanges)
+    if found not in _SHARED:
+        _SHARED[found] = getattr(ccxt, found)({"enableRateLimit": True})
+    return _SHARED[found], market
 
 
 class Client:
@@ -88,7 +88,7 @@ class Client:
     """
 
     def __init__(self, exchange: Any, inline: bool) -> None:
-        self.instance = shared(exchange) if isinstance(exchange, str) else exchange
+        self.instance, self.market_type = shared(exchange) if isinstance(exchange, str) else (exchange, None)
         if not all(hasattr(self.instance, name) for name in ("id", "urls", "has", "load_markets", "on_rest_response")):
             raise TypeError(f"exchange must be a name or a ccxt instance, got {type(exchange).__name__}")
         self.is_async = is_async(self.instance)

@@ -61,12 +61,13 @@ def fetch(
     """The history of a market from an exchange, complete or with its gaps named: tables, coverage and gaps.
 
     symbol      as people write it: BTC, BTCUSDT, BTC-USD, XBT/USD, BTC-PERP, or ccxt's or the venue's own
-    exchange    a name of ccxt, or a ccxt instance, synchronous or asynchronous; requests go where its ``urls`` say
+    exchange    a name (ccxt's, or as others write it: okex, gate-io, binance-delivery), or a ccxt instance,
+                synchronous or asynchronous; requests go where its ``urls`` say
     kinds       of candles, trades, funding, open_interest, liquidations
     since, until   ms, a datetime or ISO text; since <= time < until; ``until`` is now if it is None
     timeframe   of candles, 1m to 1d; a candle that is open at ``until`` is left out
-    market      perpetual (linear), inverse or spot; None: what the symbol says, else the linear perpetual, else spot,
-                and standard error says which
+    market      perpetual (linear), inverse or spot; None: what the symbol or the exchange's name says, else the linear
+                perpetual, else spot, and standard error says which
     store       a folder that keeps what was fetched, and from which it is read the next time; None: nothing is kept
     progress    is called as progress(what, done, total) while it goes on
 
@@ -140,7 +141,7 @@ class Job:
             raise ValueError(f"timeframe: found {timeframe!r}, allowed {', '.join(_LONGEST)}")
         self.timeframe = timeframe
         self._symbol = symbol
-        self._type = market
+        self._type = client.market_type if market is None else market
         self._root = None if store is None else layout.open_root(Path(store))
         self._progress = progress
         self._optional = optional

@@ -102,7 +102,7 @@ VENUES: dict[str, Venue] = {
 POSITION_SIDED = ("bybit",)
 DISPUTED = ("gate", "bitfinex")
 #: Other names of venues, marks left out: of ccxt, tardis, cryptofeed and aggr, and older ones of their own.
-_ALIASES = {
+ALIASES = {
     **dict.fromkeys(("okex", "myokx"), "okx"),
     **dict.fromkeys(("huobi", "huobipro", "hbdm"), "htx"),
     **dict.fromkeys(("cryptofacilities", "krakenderivatives"), "krakenfutures"),
@@ -121,7 +121,7 @@ _OTHERS = (
     *("mercado", "modetrade", "ndax", "okcoin", "onetrading", "p2b", "paymium", "polymarket", "probit", "serum"),
     *("tokocrypto", "toobit", "uniswap", "upbit", "vertex", "wazirx", "weex", "yobit", "zaif", "zonda"),
 )
-_KNOWN = {**{name: name for name in (*VENUES, *_OTHERS)}, **_ALIASES}
+_KNOWN = {**{name: name for name in (*VENUES, *_OTHERS)}, **ALIASES}
 _LONGEST_FIRST = sorted(_KNOWN, key=len, reverse=True)
 #: What a venue's name adds to it: the kind of its markets, or a branch of the same.
 _ADDED: dict[str, Kind] = {

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
+import warnings
 
 import pytest
 from audited_corpus import candles
 from command import liquidator
 
 from liquidator_integrations.cli.audit import read_frame
+from liquidator_integrations.cli.main import main
 from liquidator_integrations.targets import load_target
 
 FILE = """
@@ -42,10 +45,24 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_an_honest_one_exits_with_0(folder):
-    done = liquidator("audit", "mine.py:honest", "--data", "candles.csv", cwd=folder)
-    assert done.stdout == "honest: none found on 200 rows and 60 cuts\n"
-    assert done.stderr == ""
+def here(monkeypatch, folder, *words):
+    """The exit code of a command that is run in this process."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "argv", ["liquidator", *words])
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    for name in ("mine", "broken"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        with pytest.raises(SystemExit) as ended:
+            main()
+    return ended.value.code
+
+
+def test_an_honest_one_exits_with_0(folder, monkeypatch, capsys):
+    assert here(monkeypatch, folder, "audit", "mine.py:honest", "--data", "candles.csv") == 0
+    assert capsys.readouterr() == ("honest: none found on 200 rows and 60 cuts\n", "")
 
 
 def test_a_liar_exits_with_1_and_its_line_is_shown(folder):
@@ -54,12 +71,13 @@ def test_a_liar_exits_with_1_and_its_line_is_shown(folder):
     assert 'mine.py:14: frame["peek"] = frame["close"].shift(-2)' in done.stdout
 
 
-def test_json_and_a_warm_up(folder):
+def test_json_and_a_warm_up(folder, monkeypatch, capsys):
     words = ("audit", "mine.py:honest", "--data", "candles.csv", "--startup", "5", "--json")
-    done = liquidator(*words, cwd=folder)
-    found = json.loads(done.stdout)
+    assert here(monkeypatch, folder, *words) == 0
+    done = capsys.readouterr()
+    found = json.loads(done.out)
     assert (found["ok"], found["findings"], found["warmup"]) == (True, [], {"value": 20})
-    assert "honest: startup_candle_count 5 is shorter than measured: value 20 rows" in done.stderr
+    assert "honest: startup_candle_count 5 is shorter than measured: value 20 rows" in done.err
 
 
 @pytest.mark.parametrize(
@@ -73,11 +91,12 @@ def test_json_and_a_warm_up(folder):
         (("broken.py:f", "candles.csv"), "broken.py:f: reading it raised ZeroDivisionError: division by zero"),
     ],
 )
-def test_what_cannot_be_run_exits_with_2_and_one_line(folder, words, text):
-    done = liquidator("audit", words[0], "--data", words[1], cwd=folder, code=2)
-    assert done.stdout == ""
-    assert done.stderr.count("\n") == 1
-    assert text in done.stderr
+def test_what_cannot_be_run_exits_with_2_and_one_line(folder, words, text, monkeypatch, capsys):
+    assert here(monkeypatch, folder, "audit", words[0], "--data", words[1]) == 2
+    done = capsys.readouterr()
+    assert done.out == ""
+    assert done.err.count("\n") == 1
+    assert text in done.err
 
 
 def test_a_target_is_its_files_own(folder):

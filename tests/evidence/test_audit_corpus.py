@@ -6,16 +6,27 @@ import pytest
 from audited_corpus import audited, cases, fault_of
 
 FRAMES = cases("lying_frames", "honest_frames")
+NEIGHBOURS = cases("further_frames")
 QUICK = (
-    "shifted_back", "warm_up_filled_backwards", "day_not_over", "words", "switches", "on_mondays", "rounded",
-    "standardised", "over_its_maximum", "rolled_over", "remembers_the_longest", "volume_so_far", "dice",
-    "smooths_the_given_close", "exponential", "running_sums", "days_that_are_over", "keeps_a_cache",
-)  # fmt: skip
+    "words",
+    "on_mondays",
+    "rounded",
+    "over_its_maximum",
+    "volume_so_far",
+    "smooths_the_given_close",
+    "keeps_a_cache",
+)
 
 
 @pytest.mark.parametrize("name", QUICK)
 def test_functions(name):
-    assert fault_of(FRAMES[name], audited(FRAMES[name], 1200, cuts=20)) == ""
+    assert fault_of(FRAMES[name], audited(FRAMES[name], 800, cuts=20)) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NEIGHBOURS)
+def test_neighbours(name):
+    assert fault_of(NEIGHBOURS[name], audited(NEIGHBOURS[name], 2500, cuts=40)) == ""
 
 
 @pytest.mark.slow

@@ -6,11 +6,13 @@ import re
 import subprocess
 import sys
 
+import pytest
 from audited_corpus import ROOT, cases
 
 TEXT = (ROOT / "docs" / "audit.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_code_prints_what_stands_below_it():
     ((code, output),) = re.findall(r"```python\n((?:(?!```).)*)```\n\n```\n(.*?)```", TEXT, flags=re.DOTALL)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -128,8 +128,8 @@ def test_the_pace_of_an_instance_is_kept(small):
 
 
 def test_fetches_by_name_share_one_instance(small, monkeypatch):
-    assert client.shared("kraken") is client.shared(" Kraken ")
-    assert client.shared("kraken").enableRateLimit
+    assert client.shared("kraken") == client.shared(" Kraken ")
+    assert client.shared("kraken")[0].enableRateLimit
     monkeypatch.setitem(client._SHARED, "kraken", small.instance("kraken"))
     assert trades_of(fetch("BTC", "kraken", ("trades",), **SPAN)) == told(small)
     assert trades_of(asyncio.run(afetch("BTC", "kraken", ("trades",), **SPAN))) == told(small)
