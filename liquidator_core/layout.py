@@ -14,10 +14,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 VERSION = "0.1.0"
-SCHEMA = 2  # of SIGNAL, ZONE, LEVEL and of saved states
+SCHEMA = 3  # of SIGNAL, ZONE, LEVEL and of saved states
 
 LONG = 0  # the side that is liquidated when price falls
 SHORT = 1  # the side that is liquidated when price rises
+
+OBSERVED = ("beside", "flow", "unscaled")  # what observed flow is used for: Params.observed
+BESIDE, FLOW, UNSCALED = range(3)  # as places in it
 
 MAX_LEVERAGES = 8
 BINS = 4096  # ring of log-price bins; a power of two
@@ -28,6 +31,7 @@ LEFT_BEHIND = 3.3  # a cohort counts as closed with profit once price has moved 
 MAX_FACTOR = 2.2  # no liquidation price is further from its entry; together they keep positions within the ring
 BLOCK = 16  # cohorts that share a bound; divides every size
 BUCKET = 8  # binary orders of magnitude that share a unit of mass
+DAY_PLACES = 32  # days of observed flow that a state keeps; a power of two
 BUCKETS = 2100 // BUCKET + 2  # even, so that a state has no padding, whose bytes copies need not keep
 SIZES = (256, 1024, 4096)  # window lengths that a state can be built for, in bars
 
@@ -115,6 +119,8 @@ _PARAMS = Layout(
         ("use_funding", "i8", "0 or 1"),
         ("funding_extreme", "f8", "share a funding interval"),
         ("funding_raise", "f8", "share"),
+        ("observed", "i8", "0 beside the estimate, 1 in its place at its scale, 2 in its place as it is"),
+        ("observed_bars", "i8", "bars in whose whole days that scale is learned"),
         ("digest", "u8", "of the dataclass the record was made from"),
     ]
 )
@@ -128,6 +134,7 @@ _MARK = Layout(
         ("price", "f8", "quote, usd-weighted sweep price"),
         ("half_width", "f8", "quote"),
         ("usd", "f8", "usd"),
+        ("observed", "i8", "1 its flow was observed, 0 estimated"),
         ("atr", "f8", "quote, at birth"),
         ("wake_low", "f8", "quote, a bar that stays above it and below wake_high changes nothing"),
         ("wake_high", "f8", "quote"),
@@ -303,6 +310,11 @@ def state_dtype(size: int) -> np.dtype:
             ("ranges_missing", "i8"),  # rows of the window without a true range
             ("turnover", "f8", (2 * size,)),
             ("flow", "f8", (2, 2 * size)),
+            # observed flow and the estimates beside it, a day a place: day % DAY_PLACES
+            ("day", "i8", (DAY_PLACES,)),  # since 1970, UTC; -1 = none
+            ("day_row", "i8", (DAY_PLACES,)),  # its first row that a feed covered
+            ("day_observed", "f8", (2, DAY_PLACES)),
+            ("day_estimated", "f8", (2, DAY_PLACES)),
             # ledger: a cohort a row
             ("entry", "f8", (size,)),
             ("log_entry", "f8", (size,)),  # in bins
@@ -339,7 +351,6 @@ def recorder_dtype(size: int) -> np.dtype:
         [
             ("zones", "i8"),  # entries so far
             ("entry", "u4", (2 * size,)),  # of the zone that the mark of a slot leads or led
-            ("observed", "i8", (2 * size,)),  # 1 the mark of a slot came of observed flow
             ("standing", "u4", (2 * size,)),  # slots of the marks that led a zone at the last bar
             ("left", "u4", (2 * size,)),  # the entries of these
             ("standing_count", "i8"),

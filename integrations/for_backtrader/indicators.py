@@ -69,8 +69,8 @@ class LiquidationIndicator(bt.Indicator):
 
     Formula:
 
-      - forced flow of a bar = observed (``liq_long_usd``, ...), else positions of past bars whose liquidation price
-        the bar reached
+      - forced flow of a bar = positions of past bars whose liquidation price the bar reached, in USD of the ledger's
+        turnover; with ``observed="flow"`` what a feed observed (``liq_long_usd``, ...), brought to that scale
       - event: flow > event_mult * mean(flow before) and flow >= event_share * mean(turnover before)
       - mark: an event's price +- zone_atr * ATR; zone: marks whose bands overlap
 
@@ -258,7 +258,7 @@ class LiquidationLevels(LiquidationIndicator):
 
 
 class ForcedFlow(LiquidationIndicator):
-    """USD of positions closed by force on the bar: observed where the feed has it, otherwise estimated. Lines:
+    """Forced flow of the bar, in USD of the ledger's turnover: implied, not dollars of the market. Lines:
 
       - ``long_flow_usd``: of longs
       - ``short_flow_usd``: of shorts

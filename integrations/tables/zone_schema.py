@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from liquidator_core.layout import LONG, ZONE
+from liquidator_core.layout import ZONE
 from liquidator_core.timeframes import bar_spans
 from liquidator_core.zones import QUALITY_LABELS, quality_band
 
@@ -158,15 +158,13 @@ def _contributions(members: np.ndarray, context: Context) -> tuple[tuple[Contrib
     liquidations = context.liquidations
     for member in members[np.lexsort((members["side"], members["birth"]))]:
         birth, side = int(member["birth"]), int(member["side"])
-        row = int(np.searchsorted(context.bars["time"], birth))
-        observed = not np.isnan(context.bars["liq_long_usd" if side == LONG else "liq_short_usd"][row])
         if len(liquidations):
             span = bar_spans(np.array([birth]), context.timeframe)
             first, end = (int(np.searchsorted(liquidations["time"], edge[0])) for edge in span)
             mine = liquidations["venue"][first:end][liquidations["side"][first:end] == side]
             venues |= {context.venues[code] for code in mine if context.venues[code]}
             count += len(mine)
-        source = "observed" if observed else "estimated"
+        source = "observed" if member["observed"] else "estimated"
         parts.append(
             Contribution(np.datetime64(birth, "ms"), SIDES[side], float(member["price"]), float(member["usd"]), source)
         )
