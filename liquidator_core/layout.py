@@ -1,7 +1,9 @@
 """The data plan: every array that enters or leaves a kernel, field by field, with its unit.
 
 Units: ``ms`` milliseconds since the epoch, UTC. ``quote`` quote currency per base unit (a price). ``base`` base
-units (coins). ``usd`` quote currency (base times price). ``bars``, ``atr`` and ``share`` are what they say.
+units (coins). ``usd`` quote currency (base times price); ``usd of the ledger`` that of positions which the ledger
+implies: all turnover, taken to be leveraged on both sides. It is relative: what three venues report is 31 to 45 times
+less, and only a feed's scale, or its prior, makes dollars of it. ``bars``, ``atr`` and ``share`` are what they say.
 Unknown floats are NaN, unknown indices -1.
 """
 
@@ -133,7 +135,7 @@ _MARK = Layout(
         ("side", "i8", "LONG or SHORT: who was liquidated"),
         ("price", "f8", "quote, usd-weighted sweep price"),
         ("half_width", "f8", "quote"),
-        ("usd", "f8", "usd"),
+        ("usd", "f8", "usd of the ledger"),
         ("observed", "i8", "1 its flow was observed, 0 estimated"),
         ("atr", "f8", "quote, at birth"),
         ("wake_low", "f8", "quote, a bar that stays above it and below wake_high changes nothing"),
@@ -152,7 +154,7 @@ _MARK = Layout(
         ("zone_price", "f8", "quote, of the zone it leads"),
         ("zone_low", "f8", "quote"),
         ("zone_high", "f8", "quote"),
-        ("zone_usd", "f8", "usd"),
+        ("zone_usd", "f8", "usd of the ledger"),
         ("zone_width_atr", "f8", "atr at the birth of the zone's lowest mark"),
         ("zone_marks", "i8", "count"),
         ("zone_last_row", "i8", "birth_row of the zone's youngest mark"),
@@ -170,7 +172,7 @@ _ZONE = Layout(
         ("price", "f8", "quote, usd-weighted"),
         ("low", "f8", "quote"),
         ("high", "f8", "quote"),
-        ("usd", "f8", "usd"),
+        ("usd", "f8", "usd of the ledger"),
         ("quality", "f8", "0 to 100"),
         ("marks", "i8", "count"),
         ("age", "i8", "bars since birth"),
@@ -186,8 +188,8 @@ _LEVEL = Layout(
     [
         ("side", "i8", "LONG (below the close) or SHORT (above)"),
         ("price", "f8", "quote, mass-weighted, to half a bin"),
-        ("usd", "f8", "usd that would be liquidated"),
-        ("share", "f8", "share of its side's open positions that is liquidated once price has passed it"),
+        ("usd", "f8", "usd of the ledger that would be liquidated"),
+        ("share", "f8", "share of its side of the ledger that is liquidated once price has passed it"),
     ]
 )
 LEVEL = _LEVEL.dtype
@@ -197,7 +199,7 @@ _CELL = Layout(
         ("side", "i8", "LONG (below the close) or SHORT (above)"),
         ("distance", "i8", "cells from the close"),
         ("price", "f8", "quote, mass-weighted, to half a bin"),
-        ("usd", "f8", "usd that would be liquidated"),
+        ("usd", "f8", "usd of the ledger that would be liquidated"),
     ]
 )
 CELL = _CELL.dtype
@@ -207,23 +209,23 @@ _SIGNAL = Layout(
         ("support", "f8", "quote, price of the nearest zone at or below the close"),
         ("support_low", "f8", "quote"),
         ("support_high", "f8", "quote"),
-        ("support_usd", "f8", "usd"),
+        ("support_usd", "f8", "usd of the ledger"),
         ("support_quality", "f8", "0 to 100"),
         ("support_touches", "f8", "count"),
         ("support_age", "f8", "bars"),
         ("resistance", "f8", "quote, price of the nearest zone above the close"),
         ("resistance_low", "f8", "quote"),
         ("resistance_high", "f8", "quote"),
-        ("resistance_usd", "f8", "usd"),
+        ("resistance_usd", "f8", "usd of the ledger"),
         ("resistance_quality", "f8", "0 to 100"),
         ("resistance_touches", "f8", "count"),
         ("resistance_age", "f8", "bars"),
         ("level_below", "f8", "quote, price of the nearest level below the close"),
-        ("level_below_usd", "f8", "usd"),
+        ("level_below_usd", "f8", "usd of the ledger"),
         ("level_above", "f8", "quote, price of the nearest level above the close"),
-        ("level_above_usd", "f8", "usd"),
-        ("long_flow_usd", "f8", "usd of longs closed by force on this bar"),
-        ("short_flow_usd", "f8", "usd of shorts closed by force on this bar"),
+        ("level_above_usd", "f8", "usd of the ledger"),
+        ("long_flow_usd", "f8", "usd of the ledger, of longs closed by force on this bar"),
+        ("short_flow_usd", "f8", "usd of the ledger, of shorts closed by force on this bar"),
         ("atr", "f8", "quote, plain mean true range of the last atr_bars rows"),
         ("fade_low", "f8", "quote, low of the zone that fade speaks of; nan = no fade"),
         ("fade_high", "f8", "quote, its high"),
@@ -252,7 +254,7 @@ _ZONE_RECORD = Layout(
         ("price", "f8", "quote, usd-weighted"),
         ("low", "f8", "quote"),
         ("high", "f8", "quote"),
-        ("usd", "f8", "usd"),
+        ("usd", "f8", "usd of the ledger"),
         ("quality", "f8", "0 to 100"),
         ("marks", "i8", "count"),
         ("observed", "i8", "of these, how many came of observed flow"),
@@ -265,7 +267,7 @@ ZONE_RECORD = _ZONE_RECORD.dtype
 _CHANGE = Layout(
     [
         ("cell", "i8", "place of the cell, upwards by price"),
-        ("usd", "f8", "usd that would be liquidated in it from this bar's close on"),
+        ("usd", "f8", "usd of the ledger that would be liquidated in it from this bar's close on"),
     ]
 )
 CHANGE = _CHANGE.dtype

@@ -232,10 +232,13 @@ class LiquidationZones(LiquidationIndicator):
 
 
 class LiquidationLevels(LiquidationIndicator):
-    """The nearest prices at which open positions would be liquidated. Lines, known at the bar's close:
+    """The nearest prices at which positions of the ledger would be liquidated. Lines, known at the bar's close:
 
-      - ``level_below``, ``level_below_usd``: price and USD of the longs' nearest level below the close
+      - ``level_below``, ``level_below_usd``: price and USD (of the ledger, relative: no dollars of the market, which
+        ``LiquidationRisk`` gives) of the longs' nearest level below the close
       - ``level_above``, ``level_above_usd``: those of the shorts above it
+
+    They are good for 4 to 8 hours, and for some 5 % from the close.
 
     Params, inputs, warm-up and errors: see ``LiquidationIndicator``.
 

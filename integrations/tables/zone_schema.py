@@ -30,7 +30,7 @@ COLUMNS: dict[str, tuple[str | tuple[str, ...], str]] = {
     "price_mean": ("float", "quote, USD-weighted mean of its marks' prices"),
     "price_min": ("float", "quote, lowest price of a mark in it"),
     "price_max": ("float", "quote, highest price of a mark in it"),
-    "total_usd": ("float", "USD of forced flow"),
+    "total_usd": ("float", "USD of the ledger: forced flow of its events, relative"),
     "count": ("int", "events in it"),
     "first_ts": ("time", "open of the bar of its oldest event"),
     "last_ts": ("time", "open of the bar of its youngest event"),
