@@ -7,8 +7,9 @@ import math
 from . import ledger, levels, marks, signals, zones
 from ._jit import kernel, rare_kernel
 from .bars import average_true_range, is_good, remember_range, true_range
-from .flow import forced_flow, is_event
-from .layout import BINS_PER_LOG, LONG, SHORT, Record
+from .flow import estimated_flow, is_event
+from .layout import BESIDE, BINS_PER_LOG, FLOW, LONG, SHORT, Record
+from .observed import observed_flow, remember_observed
 from .rings import remember
 
 
@@ -47,12 +48,12 @@ def remember_flow(s: Record, p: Record, long_usd: float, short_usd: float, turno
 
 
 @rare_kernel
-def mark_event(s: Record, p: Record, row: int, time: int, side: int, usd: float, price: float) -> bool:
+def mark_event(s: Record, p: Record, row: int, time: int, side: int, usd: float, price: float, observed: bool) -> bool:
     """Leave a mark where an event happened; False if the average true range is unknown or zero."""
     atr = average_true_range(s, p, row)
     if not atr > 0.0:
         return False
-    marks.leave_mark(s, p, row, time, side, usd, price, atr)
+    marks.leave_mark(s, p, row, time, side, usd, price, observed, atr)
     return True
 
 
@@ -94,8 +95,14 @@ def advance(s: Record, p: Record, b: Record, o: Record) -> None:
     swept_longs = ledger.sweep(s, p, LONG, b.low)
     swept_shorts = ledger.sweep(s, p, SHORT, b.high)
     opened = trade_positions(s, p, volume, b.open_interest)
-    long_usd, long_price = forced_flow(s, p, b, LONG, row, volume, opened, before, swept_longs)
-    short_usd, short_price = forced_flow(s, p, b, SHORT, row, volume, opened, before, swept_shorts)
+    long_usd, long_price = estimated_flow(s, p, b, LONG, row, volume, opened, before, swept_longs)
+    short_usd, short_price = estimated_flow(s, p, b, SHORT, row, volume, opened, before, swept_shorts)
+    longs_observed = shorts_observed = False
+    if p.observed != BESIDE:
+        if p.observed == FLOW:
+            remember_observed(s, b, row, long_usd, short_usd)
+        long_usd, long_price, longs_observed = observed_flow(s, p, b, LONG, row, long_usd, long_price)
+        short_usd, short_price, shorts_observed = observed_flow(s, p, b, SHORT, row, short_usd, short_price)
     ledger.take_profit(s, p, b.close)
     log_close = math.log(b.close) * BINS_PER_LOG
     ledger.open_cohort(s, p, b.close, log_close, opened)
@@ -103,9 +110,9 @@ def advance(s: Record, p: Record, b: Record, o: Record) -> None:
     remember_range(s, p, true_range(s, b))
     changed = marks.update_marks(s, p, b, row, o)
     if long_usd > 0.0 and is_event(s, p, LONG, row, long_usd):
-        changed |= mark_event(s, p, row, b.time, LONG, long_usd, long_price)
+        changed |= mark_event(s, p, row, b.time, LONG, long_usd, long_price, longs_observed)
     if short_usd > 0.0 and is_event(s, p, SHORT, row, short_usd):
-        changed |= mark_event(s, p, row, b.time, SHORT, short_usd, short_price)
+        changed |= mark_event(s, p, row, b.time, SHORT, short_usd, short_price, shorts_observed)
     if changed:
         zones.cluster(s, p)
     remember_flow(s, p, long_usd, short_usd, b.close * volume)

@@ -1,6 +1,6 @@
 """Forced flow: what a bar closed by force on one side, and whether that is an event.
 
-Where a feed reports liquidations, they are the flow. Otherwise it is estimated, a side:
+It is estimated, a side; what a feed reports of liquidations can take its place (``observed``):
 
 1. what the bar swept from the ledger (``ledger.sweep``), and
 2. what was opened on the bar and swept by it (``swept_within``); always;
@@ -8,10 +8,10 @@ Where a feed reports liquidations, they are the flow. Otherwise it is estimated,
    ``open_interest_drop``;
 4. the sum raised by ``funding_raise`` for the side that pays extreme funding (``use_funding``).
 
-Prices are weighted by USD. The first two are in USD of positions that the ledger implies, the others in USD that was
-traded, an observed flow in USD that was liquidated; nothing is brought to one scale, because an event is a flow that is
-large against its own past (and against turnover: ``event_share``). So a feed that begins, ends or fails in mid-stream
-changes the scale for ``flow_bars`` rows. ``tests/figures/ingredients.py`` prints what each adds to the rank correlation
+Prices are weighted by USD. The first two are in USD of positions that the ledger implies, which is turnover and not
+dollars of the market (31 to 45 times what three venues reported), the others in USD that was traded; they are not
+brought to one scale, because an event is a flow that is large against its own past (and against turnover:
+``event_share``). ``tests/figures/ingredients.py`` prints what each adds to the rank correlation
 with observed liquidations: 2 much, cascades, drops and funding nothing worth having; large trades could not be judged.
 """
 
@@ -145,7 +145,7 @@ def extra_sources(
 
 
 @kernel
-def forced_flow(
+def estimated_flow(
     s: Record,
     p: Record,
     b: Record,
@@ -156,10 +156,9 @@ def forced_flow(
     before: float,
     swept: tuple[float, float],
 ) -> tuple[float, float]:
-    """A side's forced flow and its price: observed where a feed gives it, else estimated.
+    """A side's forced flow and its price, as estimated; the bar's extreme if nothing was.
 
-    ``swept`` is what the bar swept from the ledger. A flow without a price takes the estimated price, or the bar's
-    extreme if nothing was estimated.
+    ``swept`` is what the bar swept from the ledger.
     """
     within = swept_within(p, b, side, opened)
     usd = swept[0] + within[0]
@@ -169,12 +168,7 @@ def forced_flow(
         raised = funding_factor(p, b, side) if p.use_funding else 1.0
         usd = raised * (usd + more[0])
         usd_price = raised * (usd_price + more[1])
-    price = usd_price / usd if usd > 0.0 else (b.low if side == LONG else b.high)
-    observed_usd = b.liq_long_usd if side == LONG else b.liq_short_usd
-    if not 0.0 <= observed_usd < math.inf:
-        return usd, price
-    observed_price = b.liq_long_price if side == LONG else b.liq_short_price
-    return observed_usd, observed_price if 0.0 < observed_price < math.inf else price
+    return usd, usd_price / usd if usd > 0.0 else (b.low if side == LONG else b.high)
 
 
 @kernel

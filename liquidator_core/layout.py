@@ -1,7 +1,9 @@
 """The data plan: every array that enters or leaves a kernel, field by field, with its unit.
 
 Units: ``ms`` milliseconds since the epoch, UTC. ``quote`` quote currency per base unit (a price). ``base`` base
-units (coins). ``usd`` quote currency (base times price). ``bars``, ``atr`` and ``share`` are what they say.
+units (coins). ``usd`` quote currency (base times price); ``usd of the ledger`` that of positions which the ledger
+implies: all turnover, taken to be leveraged on both sides. It is relative: what three venues report is 31 to 45 times
+less, and only a feed's scale, or its prior, makes dollars of it. ``bars``, ``atr`` and ``share`` are what they say.
 Unknown floats are NaN, unknown indices -1.
 """
 
@@ -14,10 +16,13 @@ from typing import Any, TypeAlias
 import numpy as np
 
 VERSION = "0.1.0"
-SCHEMA = 2  # of SIGNAL, ZONE, LEVEL and of saved states
+SCHEMA = 3  # of SIGNAL, ZONE, LEVEL and of saved states
 
 LONG = 0  # the side that is liquidated when price falls
 SHORT = 1  # the side that is liquidated when price rises
+
+OBSERVED = ("beside", "flow", "unscaled")  # what observed flow is used for: Params.observed
+BESIDE, FLOW, UNSCALED = range(3)  # as places in it
 
 MAX_LEVERAGES = 8
 BINS = 4096  # ring of log-price bins; a power of two
@@ -28,6 +33,7 @@ LEFT_BEHIND = 3.3  # a cohort counts as closed with profit once price has moved 
 MAX_FACTOR = 2.2  # no liquidation price is further from its entry; together they keep positions within the ring
 BLOCK = 16  # cohorts that share a bound; divides every size
 BUCKET = 8  # binary orders of magnitude that share a unit of mass
+DAY_PLACES = 32  # days of observed flow that a state keeps; a power of two
 BUCKETS = 2100 // BUCKET + 2  # even, so that a state has no padding, whose bytes copies need not keep
 SIZES = (256, 1024, 4096)  # window lengths that a state can be built for, in bars
 
@@ -115,6 +121,8 @@ _PARAMS = Layout(
         ("use_funding", "i8", "0 or 1"),
         ("funding_extreme", "f8", "share a funding interval"),
         ("funding_raise", "f8", "share"),
+        ("observed", "i8", "0 beside the estimate, 1 in its place at its scale, 2 in its place as it is"),
+        ("observed_bars", "i8", "bars in whose whole days that scale is learned"),
         ("digest", "u8", "of the dataclass the record was made from"),
     ]
 )
@@ -127,7 +135,8 @@ _MARK = Layout(
         ("side", "i8", "LONG or SHORT: who was liquidated"),
         ("price", "f8", "quote, usd-weighted sweep price"),
         ("half_width", "f8", "quote"),
-        ("usd", "f8", "usd"),
+        ("usd", "f8", "usd of the ledger"),
+        ("observed", "i8", "1 its flow was observed, 0 estimated"),
         ("atr", "f8", "quote, at birth"),
         ("wake_low", "f8", "quote, a bar that stays above it and below wake_high changes nothing"),
         ("wake_high", "f8", "quote"),
@@ -145,7 +154,7 @@ _MARK = Layout(
         ("zone_price", "f8", "quote, of the zone it leads"),
         ("zone_low", "f8", "quote"),
         ("zone_high", "f8", "quote"),
-        ("zone_usd", "f8", "usd"),
+        ("zone_usd", "f8", "usd of the ledger"),
         ("zone_width_atr", "f8", "atr at the birth of the zone's lowest mark"),
         ("zone_marks", "i8", "count"),
         ("zone_last_row", "i8", "birth_row of the zone's youngest mark"),
@@ -163,7 +172,7 @@ _ZONE = Layout(
         ("price", "f8", "quote, usd-weighted"),
         ("low", "f8", "quote"),
         ("high", "f8", "quote"),
-        ("usd", "f8", "usd"),
+        ("usd", "f8", "usd of the ledger"),
         ("quality", "f8", "0 to 100"),
         ("marks", "i8", "count"),
         ("age", "i8", "bars since birth"),
@@ -179,8 +188,8 @@ _LEVEL = Layout(
     [
         ("side", "i8", "LONG (below the close) or SHORT (above)"),
         ("price", "f8", "quote, mass-weighted, to half a bin"),
-        ("usd", "f8", "usd that would be liquidated"),
-        ("share", "f8", "share of its side's open positions that is liquidated once price has passed it"),
+        ("usd", "f8", "usd of the ledger that would be liquidated"),
+        ("share", "f8", "share of its side of the ledger that is liquidated once price has passed it"),
     ]
 )
 LEVEL = _LEVEL.dtype
@@ -190,7 +199,7 @@ _CELL = Layout(
         ("side", "i8", "LONG (below the close) or SHORT (above)"),
         ("distance", "i8", "cells from the close"),
         ("price", "f8", "quote, mass-weighted, to half a bin"),
-        ("usd", "f8", "usd that would be liquidated"),
+        ("usd", "f8", "usd of the ledger that would be liquidated"),
     ]
 )
 CELL = _CELL.dtype
@@ -200,23 +209,23 @@ _SIGNAL = Layout(
         ("support", "f8", "quote, price of the nearest zone at or below the close"),
         ("support_low", "f8", "quote"),
         ("support_high", "f8", "quote"),
-        ("support_usd", "f8", "usd"),
+        ("support_usd", "f8", "usd of the ledger"),
         ("support_quality", "f8", "0 to 100"),
         ("support_touches", "f8", "count"),
         ("support_age", "f8", "bars"),
         ("resistance", "f8", "quote, price of the nearest zone above the close"),
         ("resistance_low", "f8", "quote"),
         ("resistance_high", "f8", "quote"),
-        ("resistance_usd", "f8", "usd"),
+        ("resistance_usd", "f8", "usd of the ledger"),
         ("resistance_quality", "f8", "0 to 100"),
         ("resistance_touches", "f8", "count"),
         ("resistance_age", "f8", "bars"),
         ("level_below", "f8", "quote, price of the nearest level below the close"),
-        ("level_below_usd", "f8", "usd"),
+        ("level_below_usd", "f8", "usd of the ledger"),
         ("level_above", "f8", "quote, price of the nearest level above the close"),
-        ("level_above_usd", "f8", "usd"),
-        ("long_flow_usd", "f8", "usd of longs closed by force on this bar"),
-        ("short_flow_usd", "f8", "usd of shorts closed by force on this bar"),
+        ("level_above_usd", "f8", "usd of the ledger"),
+        ("long_flow_usd", "f8", "usd of the ledger, of longs closed by force on this bar"),
+        ("short_flow_usd", "f8", "usd of the ledger, of shorts closed by force on this bar"),
         ("atr", "f8", "quote, plain mean true range of the last atr_bars rows"),
         ("fade_low", "f8", "quote, low of the zone that fade speaks of; nan = no fade"),
         ("fade_high", "f8", "quote, its high"),
@@ -245,7 +254,7 @@ _ZONE_RECORD = Layout(
         ("price", "f8", "quote, usd-weighted"),
         ("low", "f8", "quote"),
         ("high", "f8", "quote"),
-        ("usd", "f8", "usd"),
+        ("usd", "f8", "usd of the ledger"),
         ("quality", "f8", "0 to 100"),
         ("marks", "i8", "count"),
         ("observed", "i8", "of these, how many came of observed flow"),
@@ -258,7 +267,7 @@ ZONE_RECORD = _ZONE_RECORD.dtype
 _CHANGE = Layout(
     [
         ("cell", "i8", "place of the cell, upwards by price"),
-        ("usd", "f8", "usd that would be liquidated in it from this bar's close on"),
+        ("usd", "f8", "usd of the ledger that would be liquidated in it from this bar's close on"),
     ]
 )
 CHANGE = _CHANGE.dtype
@@ -303,6 +312,11 @@ def state_dtype(size: int) -> np.dtype:
             ("ranges_missing", "i8"),  # rows of the window without a true range
             ("turnover", "f8", (2 * size,)),
             ("flow", "f8", (2, 2 * size)),
+            # observed flow and the estimates beside it, a day a place: day % DAY_PLACES
+            ("day", "i8", (DAY_PLACES,)),  # since 1970, UTC; -1 = none
+            ("day_row", "i8", (DAY_PLACES,)),  # its first row that a feed covered
+            ("day_observed", "f8", (2, DAY_PLACES)),
+            ("day_estimated", "f8", (2, DAY_PLACES)),
             # ledger: a cohort a row
             ("entry", "f8", (size,)),
             ("log_entry", "f8", (size,)),  # in bins
@@ -339,7 +353,6 @@ def recorder_dtype(size: int) -> np.dtype:
         [
             ("zones", "i8"),  # entries so far
             ("entry", "u4", (2 * size,)),  # of the zone that the mark of a slot leads or led
-            ("observed", "i8", (2 * size,)),  # 1 the mark of a slot came of observed flow
             ("standing", "u4", (2 * size,)),  # slots of the marks that led a zone at the last bar
             ("left", "u4", (2 * size,)),  # the entries of these
             ("standing_count", "i8"),

@@ -6,6 +6,11 @@ liquidation prices, its USD its mass times that price. Where many positions wait
 depends on the order and the mass of positions alone, so levels keep the scale law to within a bin at any factor of
 prices; the heaviest of fixed cells would not, because another phase of the cells makes another of them the heaviest.
 
+They speak of fresh and highly leveraged positions. Beside true positions their shares are 5 to 40 times too large
+within 5 % of price. Beside what was liquidated later, the map still tells more than its average shape after 4 hours,
+sometimes after 8, and not after longer: shelf life 4 to 8 hours, reach some 5 %. Beyond ``LEVEL_REACH`` pictures draw
+levels faint.
+
 Positions are kept by bins of ``1 / BINS_PER_LOG`` in log price, and each is taken to lie in the middle of its bin.
 """
 
@@ -21,6 +26,7 @@ from .params import Params
 from .state import attach_state
 
 _RING = BINS - 1
+LEVEL_REACH = 0.05  # of the close
 
 
 @kernel

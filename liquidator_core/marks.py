@@ -206,7 +206,9 @@ def update_marks(s: Record, p: Record, bar: Record, row: int, o: Record) -> bool
 
 
 @rare_kernel
-def leave_mark(s: Record, p: Record, row: int, time: int, side: int, usd: float, price: float, atr: float) -> None:
+def leave_mark(
+    s: Record, p: Record, row: int, time: int, side: int, usd: float, price: float, observed: bool, atr: float
+) -> None:
     """Turn an event into a mark, in its place among the unbroken ones."""
     slot = 2 * s.mark_at + side
     m = s.marks[slot]
@@ -216,6 +218,7 @@ def leave_mark(s: Record, p: Record, row: int, time: int, side: int, usd: float,
     m.price = price
     m.half_width = p.zone_atr * atr
     m.usd = usd
+    m.observed = int(observed)
     m.atr = atr
     m.armed = 0
     m.trial = 0

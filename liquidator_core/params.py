@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ._suggest import suggestion
-from .layout import BINS_PER_LOG, LONG, MAX_FACTOR, MAX_LEVELS, MAX_LEVERAGES, PARAMS, SHORT, SIZES
+from .layout import BESIDE, BINS_PER_LOG, LONG, MAX_FACTOR, MAX_LEVELS, MAX_LEVERAGES, OBSERVED, PARAMS, SHORT, SIZES
 from .margin import liquidation_factor
 
 SWITCHES = ("use_large_trades", "use_cascades", "use_open_interest_drops", "use_funding")
@@ -57,6 +57,13 @@ class Params:
     ``margin`` how contracts are margined: ``linear`` (in quote currency) or ``inverse`` (in coins). The default mix and
     rate were learned from observed liquidations of BTC; docs/formula.md says from which, and what they give on others.
     ``margin_rate`` must be below ``1 / leverage + margin_amount`` for each leverage.
+
+    ``observed`` says what becomes of liquidations that a feed reports (``liq_*`` of a bar): ``beside`` (they enter no
+    flow: zones come from the estimate alone), ``flow`` (on the bars that the feed covers they take the estimate's
+    place, divided by the ratio of observed to estimated USD of the 30 whole days before, from seven days on:
+    ``liquidator_core.observed``) or ``unscaled`` (they take its place as they are, as marks do that are put there by
+    ``bars_with_marks``). ``observed_bars`` are the bars of 31 days, 744 of an hour, which ``memory`` then counts too;
+    fewer shorten the 30 days to those that lie in them whole.
 
     On a dense tape, where most trades are small, ``large_mult`` 10 calls much of it large and should be higher: 4.3 %
     of the trades and a third of the turnover on three days of one venue, 0.4 % and 4 % at 100
@@ -110,6 +117,10 @@ class Params:
         0.0005, 0, 1, "funding rate an interval, from which it is extreme", (0.0001, 0.002)
     )
     funding_raise: float = _ranged(0.5, 0, 100, "by how much flow is raised then, as a share of it", (0.1, 2))
+    observed: str = field(default=OBSERVED[0], metadata={"choices": OBSERVED, "doc": "what observed flow is used for"})
+    observed_bars: int = _ranged(
+        744, 0, 44_640, "bars of 31 days, in whose whole days the scale of observed flow is learned"
+    )
 
     def __post_init__(self) -> None:
         for spec in dataclasses.fields(self):
@@ -182,7 +193,8 @@ class Params:
     def memory(self) -> int:
         """Rows that a signal depends on: windows add up, and the one more is the previous close."""
         before_flow = max(self.ledger_bars, self.flow_bars) if self.use_cascades else self.ledger_bars
-        return 1 + before_flow + self.flow_bars + self.zone_bars
+        learned = 0 if self.observed == OBSERVED[BESIDE] else self.observed_bars
+        return 1 + before_flow + learned + self.flow_bars + self.zone_bars
 
     @property
     def digest(self) -> str:
@@ -204,11 +216,12 @@ class Params:
     def to_record(self) -> np.ndarray:
         """The (1,) PARAMS array that kernels read."""
         record = np.zeros(1, PARAMS)
-        shared = set(PARAMS.names or ()) & {spec.name for spec in dataclasses.fields(self)} - {"leverages"}
+        shared = set(PARAMS.names or ()) & {spec.name for spec in dataclasses.fields(self)} - {"leverages", "observed"}
         for name in shared:
             record[name] = getattr(self, name)
         record["leverages"] = len(self.leverages)
         record["memory"] = self.memory
+        record["observed"] = OBSERVED.index(self.observed)
         record["use_extra_sources"] = any(getattr(self, name) for name in SWITCHES)
         record["digest"] = int(self.digest, 16)
         for k, (leverage, weight) in enumerate(sorted(zip(self.leverages, self.leverage_weights, strict=True))):

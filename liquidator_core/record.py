@@ -32,14 +32,6 @@ _ROOM = 1 << 18  # changes that are recorded before they are put away
 
 
 @kernel
-def _note_sources(s: Record, b: Record, r: Record) -> None:
-    """Keep whether the flow that left a mark on this bar was observed."""
-    for side in range(2):
-        usd = b.liq_long_usd if side == LONG else b.liq_short_usd
-        r.observed[2 * s.mark_at + side] = int(0.0 <= usd < math.inf)
-
-
-@kernel
 def _entry_of(s: Record, r: Record, zones: np.ndarray, slot: int) -> int:
     """The entry of the zone that a mark leads, a new one if it never led before."""
     m = s.marks[slot]
@@ -61,7 +53,6 @@ def _entry_of(s: Record, r: Record, zones: np.ndarray, slot: int) -> int:
 def record_zones(s: Record, p: Record, b: Record, r: Record, zones: np.ndarray) -> None:
     """Write the zones that stand at this bar, and end those that stood at the one before and no longer do."""
     row = s.rows - 1
-    _note_sources(s, b, r)
     first = 0
     for index in range(s.zone_count):
         slot = s.zones[index]
@@ -81,7 +72,7 @@ def record_zones(s: Record, p: Record, b: Record, r: Record, zones: np.ndarray) 
         z.above = int(m.zone_price > s.close)
         z.observed = 0
         for member in range(first, first + m.zone_marks):
-            z.observed += r.observed[s.whole[member]]
+            z.observed += s.marks[s.whole[member]].observed
         first += m.zone_marks
     for index in range(r.standing_count):
         slot = r.standing[index]

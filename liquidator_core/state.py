@@ -36,6 +36,7 @@ def new_state(params: Params | np.ndarray) -> np.ndarray:
     state["close"] = np.nan
     state["open_interest"] = np.nan
     state["true_range"] = np.nan
+    state["day"] = -1
     state["ranges_missing"] = record["atr_bars"]
     state["next_price"][0, SHORT] = np.inf
     state["bound"][0, SHORT] = np.inf

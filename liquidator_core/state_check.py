@@ -27,6 +27,7 @@ def faults(state: np.ndarray) -> Iterator[str]:
     s = state[0]
     size = len(s["mass"])
     yield from _counters(s, size)
+    yield from _observed(s)
     yield from _ledger(s, size)
     yield from _marks(s, size)
 
@@ -42,6 +43,15 @@ def _counters(s: np.void, size: int) -> Iterator[str]:
         value = float(s[name])
         if not (np.isnan(value) or 0.0 < value < np.inf):
             yield f"{name}: found {value}, allowed a finite number above 0 or NaN"
+
+
+def _observed(s: np.void) -> Iterator[str]:
+    """What a feed saw, by the day."""
+    if not ((s["day_row"] >= 0) & (s["day_row"] <= int(s["rows"]))).all():
+        yield "day_row: allowed rows that there were"
+    for name in ("day_observed", "day_estimated"):
+        if not (s[name] >= 0.0).all():
+            yield f"{name}: allowed numbers not below 0"
 
 
 def _ledger(s: np.void, size: int) -> Iterator[str]:

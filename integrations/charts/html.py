@@ -51,8 +51,9 @@ def figure(
     """Candles of the last ``last`` bars with everything the engine said of them, row by row as it was known then.
 
     Bands: the nearest support and resistance zone at each bar. Boxes: ``zones``, those standing at the last bar if
-    None, from their birth on, the stronger the more solid. Lines right of the last bar: levels ahead. Triangles: fade
-    entries. Below: forced flow, longs downwards; and, if there was a backtest, the accounts over the whole history.
+    None, from their birth on, the stronger the more solid. Lines right of the last bar: levels ahead, faint beyond 5 %.
+    Triangles: fade entries. Below: forced flow, longs downwards; and, if there was a backtest, the accounts over the
+    whole history.
 
     title    the scene's name if none is given
     colors   of zones by quality; where none is given their kind decides
@@ -65,7 +66,7 @@ def figure(
         cols=1,
         row_heights=[0.62, 0.16, 0.22][:rows],
         vertical_spacing=0.05,
-        subplot_titles=["Price, zones and levels", "Forced flow, USD", "Account, start = 1"][:rows],
+        subplot_titles=["Price, zones and levels", "Forced flow, USD of the ledger", "Account, start = 1"][:rows],
     )
     bars, signals = scene.bars[-last:], scene.signals[-last:]
     time = bars["time"].astype("M8[ms]")
@@ -77,8 +78,10 @@ def figure(
     for zone in (scene.standing if zones is None else zones).itertuples():
         label = QUALITY_LABELS[int(quality_band(zone.quality))]
         _add_zone(fig, zone, ends, (colors or {}).get(label, KIND_COLOURS[zone.kind]))
+    nearest, farthest = scene.reach
     for level in scene.levels.itertuples():
-        line = {"width": 1, "color": SIDE_COLOURS[level.side]}
+        near = nearest <= level.price <= farthest
+        line = {"width": 1, "color": faded(SIDE_COLOURS[level.side], 1.0 if near else 0.25)}
         across = {"x0": time[-1] + 2 * _step(time), "x1": ends[1], "y0": level.price, "y1": level.price}
         fig.add_shape(type="line", line=line, **across, row=1, col=1)
     for side, sign in (("long", -1.0), ("short", 1.0)):

@@ -194,7 +194,7 @@ def _add_flow(axes: Any, scene: Scene, first: int, look: dict[str, Any]) -> None
     for side, sign in (("long", -1.0), ("short", 1.0)):
         usd = sign * np.nan_to_num(signals[f"{side}_flow_usd"])
         axes.bar(np.arange(len(usd)), usd, width=1.0, color=SIDE_COLOURS[side], linewidth=0)
-    axes.set_title("Forced flow: shorts up, longs down", loc="left", color=look["dim"], fontsize=8)
+    axes.set_title("Forced flow, USD of the ledger: shorts up, longs down", loc="left", color=look["dim"], fontsize=8)
     axes.yaxis.set_major_formatter(lambda value, _: _usd(abs(value)))
 
 

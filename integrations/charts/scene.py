@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from liquidator_core import BAR, Params, levels_of, zones_of
+from liquidator_core.levels import LEVEL_REACH
 from liquidator_core.record import Recorded, cells_at, record
 from liquidator_core.timeframes import TIMEFRAMES, timeframe_ms, to_timeframe
 
@@ -156,12 +157,11 @@ class Scene:
 
     @property
     def reach(self) -> tuple[float, float]:
-        """(low, high) prices that the market covers while a position counts: two ATR times the root of
-        ``ledger_bars`` each way of the last close; NaN if unknown.
+        """(low, high) prices beyond which levels were not found to be right: 5 % each way of the last close; NaN if
+        unknown.
         """
-        atr, close = (float(values[-1]) if len(self.bars) else np.nan for values in (self.signals["atr"], self.close))
-        away = 2.0 * atr * np.sqrt(self.params.ledger_bars)
-        return max(0.0, close - away), close + away
+        close = float(self.close[-1]) if len(self.bars) else np.nan
+        return close * (1.0 - LEVEL_REACH), close * (1.0 + LEVEL_REACH)
 
     @property
     def close(self) -> np.ndarray:

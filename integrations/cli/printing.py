@@ -78,7 +78,7 @@ def _print_zones(out: Console, report: Report) -> None:
     if report.zones.empty:
         out.print("No live zone.")
         return
-    table = make_table(out, "Zones", "kind", "low", "high", "USD", "quality", "touched", "held", "age")
+    table = make_table(out, "Zones", "kind", "low", "high", "ledger USD", "quality", "touched", "held", "age")
     for zone in report.zones.iloc[::-1].itertuples():
         table.add_row(
             zone.kind,
@@ -97,15 +97,24 @@ def _print_levels(out: Console, report: Report) -> None:
         out.print("No open positions.")
         return
     title = f"Levels ahead, the nearest {LEVELS_SHOWN} a side"
-    table = make_table(out, title, "who", "price", "from close", "USD", "liquidated by then")
+    table = make_table(out, title, "who", "price", "from close", "ledger USD", "by then, of the ledger")
     close = report.bars["close"][-1]
     below = int((report.levels["side"] == "long").sum())  # the longs' come first, upwards by price
     for level in report.levels.iloc[max(0, below - LEVELS_SHOWN) : below + LEVELS_SHOWN][::-1].itertuples():
         away = f"{level.price / close - 1.0:+.2%}"
         table.add_row(
-            f"{level.side}s", format_price(level.price), away, format_usd(level.usd), f"{level.share:.0%} of the side"
+            f"{level.side}s",
+            format_price(level.price),
+            away,
+            format_usd(level.usd),
+            f"{level.share:.0%} of {level.side}s",
         )
     out.print(table)
+    out.print(
+        "USD of the ledger are turnover, taken to be leveraged on both sides: relative, no dollars of the market; for "
+        "those see liquidator risk. Levels are good for 4 to 8 hours and some 5 % from the close.",
+        soft_wrap=True,
+    )
 
 
 def _print_backtest(out: Console, report: Report) -> None:

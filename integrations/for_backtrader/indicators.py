@@ -69,8 +69,8 @@ class LiquidationIndicator(bt.Indicator):
 
     Formula:
 
-      - forced flow of a bar = observed (``liq_long_usd``, ...), else positions of past bars whose liquidation price
-        the bar reached
+      - forced flow of a bar = positions of past bars whose liquidation price the bar reached, in USD of the ledger's
+        turnover; with ``observed="flow"`` what a feed observed (``liq_long_usd``, ...), brought to that scale
       - event: flow > event_mult * mean(flow before) and flow >= event_share * mean(turnover before)
       - mark: an event's price +- zone_atr * ATR; zone: marks whose bands overlap
 
@@ -232,10 +232,13 @@ class LiquidationZones(LiquidationIndicator):
 
 
 class LiquidationLevels(LiquidationIndicator):
-    """The nearest prices at which open positions would be liquidated. Lines, known at the bar's close:
+    """The nearest prices at which positions of the ledger would be liquidated. Lines, known at the bar's close:
 
-      - ``level_below``, ``level_below_usd``: price and USD of the longs' nearest level below the close
+      - ``level_below``, ``level_below_usd``: price and USD (of the ledger, relative: no dollars of the market, which
+        ``LiquidationRisk`` gives) of the longs' nearest level below the close
       - ``level_above``, ``level_above_usd``: those of the shorts above it
+
+    They are good for 4 to 8 hours, and for some 5 % from the close.
 
     Params, inputs, warm-up and errors: see ``LiquidationIndicator``.
 
@@ -258,7 +261,7 @@ class LiquidationLevels(LiquidationIndicator):
 
 
 class ForcedFlow(LiquidationIndicator):
-    """USD of positions closed by force on the bar: observed where the feed has it, otherwise estimated. Lines:
+    """Forced flow of the bar, in USD of the ledger's turnover: implied, not dollars of the market. Lines:
 
       - ``long_flow_usd``: of longs
       - ``short_flow_usd``: of shorts

@@ -70,8 +70,12 @@ def add_zones(
 ) -> Frame:
     """The frame with every field of SIGNAL as a column: ``lz_support``, ``lz_fade``, ``lz_atr`` and so on.
 
-    dataframe  candles as freqtrade hands them over; open interest, funding rate, taker buy volume and observed
-               liquidations are used where the feeds added them, other columns are not looked at
+    Columns in USD (``lz_support_usd``, ``lz_level_below_usd``, ``lz_long_flow_usd`` and so on) are of the ledger:
+    turnover taken to be leveraged, relative; ``add_risk`` gives dollars. Levels are good for 4 to 8 hours and some 5 %.
+
+    dataframe  candles as freqtrade hands them over; open interest, funding rate and taker buy volume are used where the
+               feeds added them, observed liquidations with ``Params(observed="flow")`` (31 days more of candles:
+               ``observed_bars``), other columns are not looked at
     params     defaults if None; ``startup_candle_count(params)`` belongs to them
     on_bad     "skip": a candle with a bad value is a skipped row, NaN and 0, and logged, and a frame of fewer candles
                than ``params.memory``, on which every row is unknown, is logged; "raise": both raise ValueError

@@ -148,7 +148,8 @@ def add_liquidations(dataframe: Frame, orders: np.ndarray, metadata: Metadata = 
     orders  (n,) TRADE as from ``read_forced_orders``: each with the time at which you came to know it, in order
 
     A candle without one is 0 while the last one known is at most a day old: the feed was heard and said nothing.
-    Before the first, and when it has been silent for longer, it is NaN, and the engine estimates.
+    Before the first, and when it has been silent for longer, it is NaN: not observed. ``add_risk`` learns its scale
+    from them; zones stay those of the estimate, unless ``Params(observed="flow")``.
 
     >>> orders = np.zeros(1, TRADE)
     >>> orders["time"], orders["side"], orders["price"], orders["size"] = bars["time"][-1] + 1, -1, 9000.0, 2.0

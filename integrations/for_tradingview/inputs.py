@@ -27,8 +27,8 @@ _COLOURS = {
 }
 _SWITCHES = {
     "showZones": ("Zones", "Boxes: where traders were forced out"),
-    "showLevels": ("Levels", "Lines: where they will be"),
-    "showLabels": ("Labels", "Quality and touches of zones, USD of the nearest levels"),
+    "showLevels": ("Levels", "Lines: where they may be; faint beyond 5 %, stale after 4 to 8 hours"),
+    "showLabels": ("Labels", "Quality and touches of zones, ledger USD (relative) of the nearest levels"),
     "showTable": ("Table", "What the script is and what is nearest"),
     "sendJson": ("JSON alerts", "An alert on any function call of this script sends the row as JSON, for webhooks"),
 }

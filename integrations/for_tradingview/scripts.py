@@ -115,6 +115,11 @@ def _check_served(params: Params, open_interest: bool) -> None:
             raise ValueError(
                 f"{name} needs {what}, which TradingView does not have: leave it off, or export form='snapshot'"
             )
+    if params.observed != "beside":
+        raise ValueError(
+            f"observed={params.observed!r} needs observed liquidations, which TradingView does not have: leave it "
+            "'beside', or export form='snapshot'"
+        )
     if params.use_open_interest_drops and not open_interest:
         raise ValueError("use_open_interest_drops needs open interest: export with open_interest=True, or leave it off")
     if params.memory > HISTORY:

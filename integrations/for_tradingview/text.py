@@ -12,6 +12,7 @@ from typing import Literal, TypeAlias
 
 from liquidator_core import Params
 from liquidator_core.layout import LONG, MAX_LEVELS, SCHEMA, SHORT, VERSION
+from liquidator_core.levels import LEVEL_REACH
 from liquidator_core.zones import QUALITY_EDGES
 
 Form: TypeAlias = Literal["live", "snapshot", "strategy"]
@@ -49,6 +50,7 @@ def constants(params: Params, title: str) -> str:
         f"int SHORT = {SHORT}",
         f"float MEDIUM = {number_text(QUALITY_EDGES[0])}",
         f"float STRONG = {number_text(QUALITY_EDGES[1])}",
+        f"float LEVEL_REACH = {number_text(LEVEL_REACH)}",
     )
 
 

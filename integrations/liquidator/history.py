@@ -41,6 +41,7 @@ _MOST_BARS = 20_000_000
 STREAMED_ROWS = 50_000  # bars that streaming keeps at least: a month of minutes, the open bar of the longest timeframe
 _AT_ONCE = 10_000  # bars that streaming takes in before it lets go of others
 _MOST_AHEAD = 1000  # liquidations or readings that streaming keeps of beyond event time and a day
+_FEED_MS = 6 * 3_600_000  # silence after which a liquidation feed counts as off
 _ID_MEMORY_MS = 600_000  # a reconnect delivers again what is not older than this
 
 
@@ -52,14 +53,14 @@ class History:
     lateness_ms  how far a stream's events may come out of order
     keep_ms      for how long batch keeps trades; None: for ever
 
-    A liquidation feed counts as on from its first event until ``flow_bars`` bars after its last.
+    A liquidation feed counts as on from its first event until ``flow_bars`` bars, at most six hours, after its last.
     """
 
     def __init__(self, params: Params, timeframe: str, streaming: bool, lateness_ms: int, keep_ms: int | None) -> None:
         self.step = params.tape_ms
         self.streaming = streaming
         self.lateness_ms = lateness_ms if streaming else 0
-        self.feed_bars = params.flow_bars
+        self.feed_bars = max(1, min(params.flow_bars, _FEED_MS // self.step))
         self.bars = Bars(timeframe)
         self.tape = TradeTape(params, timeframe, streaming, keep_ms)
         self.clock = 0  # event time, ms; in batch as of the last time that bars were closed

@@ -62,6 +62,10 @@ class Liquidator(Incoming):
     params              of the engine, beneath what the arguments above set
     lateness_ms         streaming: a bar closes when event time passes its end by this
     on_bad              ``raise``, or ``skip``: a trade with a bad value is left out, counted and logged
+    observed            what liquidations that were passed in are used for, ``params.observed`` if None: ``beside``:
+                        they enter no flow and no zone, and stand beside them (``real_liq_count``), in ``bars`` and
+                        under ``at_risk``; ``flow``: on the bars that their feed covers they take the estimate's place,
+                        at its scale, once it is known (``Params``), which takes a month to be warm
 
     Raises ValueError or TypeError for a value that is not allowed. Memory: batch 32 bytes a trade kept, 32 more if it
     has an id, and 136 a bar; streaming some tens of MB, however long it runs, and the trades of the open bar.
@@ -89,13 +93,14 @@ class Liquidator(Incoming):
         params: Params | None = None,
         lateness_ms: int = 2000,
         on_bad: Literal["raise", "skip"] = "raise",
+        observed: Literal["beside", "flow", "unscaled"] | None = None,
         ml_enabled: bool = False,
     ) -> None:
         if enable_ml or ml_enabled:
             not_yet("hold and break probabilities", "zones carry quality_score, touches, holds and breaks")
         settings = Settings(
             *(coin, pct_merge, zone_vol_mult, window_minutes, liq_size_threshold, mode, cutoff_hours),
-            *(bar, timeframe, timeframes, params, lateness_ms, on_bad),
+            *(bar, timeframe, timeframes, params, lateness_ms, on_bad, observed),
         )
         history = History(settings.params, bar, settings.streaming, lateness_ms, settings.keep_ms)
         self._frames = Timeframes(history, settings)

@@ -11,7 +11,8 @@ import numpy as np
 
 from liquidator_core import Params
 from liquidator_core._suggest import suggestion
-from liquidator_core.layout import SIZES
+from liquidator_core.layout import OBSERVED, SIZES
+from liquidator_core.observed import SCALE_MS
 from liquidator_core.timeframes import TIMEFRAMES, timeframe_ms
 from liquidator_core.zones import QUALITY_EDGES, QUALITY_LABELS
 
@@ -47,6 +48,7 @@ class Settings:
         params: Params | None,
         lateness_ms: int,
         on_bad: OnBad,
+        observed: str | None,
     ) -> None:
         one_of("mode", mode, ("batch", "streaming"))
         one_of("on_bad", on_bad, ("raise", "skip"))
@@ -74,7 +76,9 @@ class Settings:
             changes["zone_atr"] = zone_vol_mult
         if liq_size_threshold is not None:
             changes |= {"use_large_trades": True, "large_usd": liq_size_threshold}
-        self.params = dataclasses.replace(params or Params(), **changes)
+        if observed is not None:
+            changes["observed"] = one_of("observed", observed, OBSERVED)
+        self.params = _with_days_of(bar, dataclasses.replace(params or Params(), **changes))
         self.params_of(self.timeframe, window_minutes)
 
     def timeframe_of(self, name: str) -> str:
@@ -95,15 +99,23 @@ class Settings:
     def params_of(self, timeframe: str, window_minutes: float | None) -> Params:
         """The Params of a timeframe's engine."""
         window = above("window_minutes", window_minutes)
+        params = _with_days_of(timeframe, self.params)
         if window is None:
-            return self.params
+            return params
         bars = window * 60_000 / timeframe_ms(timeframe)
         if bars > SIZES[-1]:
             raise ValueError(
                 f"window_minutes must make at most {SIZES[-1]} bars of {timeframe}, got {window_minutes!r}: "
                 "for more choose a longer timeframe"
             )
-        return dataclasses.replace(self.params, zone_bars=math.ceil(bars))
+        return dataclasses.replace(params, zone_bars=math.ceil(bars))
+
+
+def _with_days_of(timeframe: str, params: Params) -> Params:
+    """These Params with as many bars of a timeframe as the scale of observed flow is learned in, where it is."""
+    if params.observed != "flow":
+        return params
+    return dataclasses.replace(params, observed_bars=math.ceil(SCALE_MS / timeframe_ms(timeframe)))
 
 
 def least_quality(name: str | None) -> float:

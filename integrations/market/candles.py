@@ -33,6 +33,7 @@ import pyarrow as pa
 
 from liquidator_core import BAR, Params
 from liquidator_core.bars import mend_noise
+from liquidator_core.observed import DAY_MS, LEAST_DAYS, SCALE_MS
 
 from .candle_columns import base_volume, candle_names, is_volume, time_places, volume_places
 from .columns import check_lengths, plain
@@ -235,19 +236,30 @@ _FEEDS = {
     "use_large_trades": ("large_sell_usd", "large_buy_usd"),
     "use_open_interest_drops": ("open_interest",),
     "use_funding": ("funding_rate",),
+    "observed": ("liq_long_usd", "liq_short_usd"),
 }
 
 
 def warn_of_idle_switches(rows: Rows, params: Params, market: str = "") -> None:
-    """A UserWarning, once a process, for each switch of Params that asks for fields which no bar has.
+    """A UserWarning, once a process, for each switch of Params that asks for fields which no bar has, or for more days
+    than its bars hold.
 
     >>> warn_of_idle_switches(bars, Params())
     """
     known = rows if isinstance(rows, dict) else rows.dtype.names or ()
+    where = f"{market}: " if market else ""
     for switch, fields in _FEEDS.items():
-        if getattr(params, switch) and all(field not in known or np.isnan(rows[field]).all() for field in fields):
-            where = f"{market}: " if market else ""
+        asked = getattr(params, switch) not in (False, "beside")
+        if asked and all(field not in known or np.isnan(rows[field]).all() for field in fields):
             _warn_once(f"{where}Params.{switch} does nothing: the candles have no {' or '.join(fields)}")
+    time = rows["time"]
+    if params.observed == "flow" and len(time) > 1:
+        step = int(np.diff(time).min())
+        if params.observed_bars * step < (LEAST_DAYS + 1) * DAY_MS:
+            _warn_once(
+                f"{where}Params.observed_bars = {params.observed_bars} holds no {LEAST_DAYS} whole days, so that "
+                f"observed flow is never used: 31 days have {SCALE_MS // step} bars of this length"
+            )
 
 
 @functools.cache

@@ -94,12 +94,15 @@ def bars_with_flow(
 
 
 def marks_params(params: Params) -> Params:
-    """These Params for ``bars_with_marks``: every forced flow is an event.
+    """These Params for ``bars_with_marks``: forced flow is what stands there, and all of it is an event.
+
+    ``memory`` stays what it is.
 
     >>> marks_params(Params(zone_bars=96)).event_mult, marks_params(Params(zone_bars=96)).zone_bars
     (0.0, 96)
     """
-    return dataclasses.replace(params, event_mult=0.0, event_share=0.0)
+    learned = 0 if params.observed == "beside" else params.observed_bars
+    return dataclasses.replace(params, event_mult=0.0, event_share=0.0, observed="unscaled", observed_bars=learned)
 
 
 def _marks_of_frame(marks: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from liquidator_core.layout import LONG, ZONE
+from liquidator_core.layout import ZONE
 from liquidator_core.timeframes import bar_spans
 from liquidator_core.zones import QUALITY_LABELS, quality_band
 
@@ -30,7 +30,7 @@ COLUMNS: dict[str, tuple[str | tuple[str, ...], str]] = {
     "price_mean": ("float", "quote, USD-weighted mean of its marks' prices"),
     "price_min": ("float", "quote, lowest price of a mark in it"),
     "price_max": ("float", "quote, highest price of a mark in it"),
-    "total_usd": ("float", "USD of forced flow"),
+    "total_usd": ("float", "USD of the ledger: forced flow of its events, relative"),
     "count": ("int", "events in it"),
     "first_ts": ("time", "open of the bar of its oldest event"),
     "last_ts": ("time", "open of the bar of its youngest event"),
@@ -158,15 +158,13 @@ def _contributions(members: np.ndarray, context: Context) -> tuple[tuple[Contrib
     liquidations = context.liquidations
     for member in members[np.lexsort((members["side"], members["birth"]))]:
         birth, side = int(member["birth"]), int(member["side"])
-        row = int(np.searchsorted(context.bars["time"], birth))
-        observed = not np.isnan(context.bars["liq_long_usd" if side == LONG else "liq_short_usd"][row])
         if len(liquidations):
             span = bar_spans(np.array([birth]), context.timeframe)
             first, end = (int(np.searchsorted(liquidations["time"], edge[0])) for edge in span)
             mine = liquidations["venue"][first:end][liquidations["side"][first:end] == side]
             venues |= {context.venues[code] for code in mine if context.venues[code]}
             count += len(mine)
-        source = "observed" if observed else "estimated"
+        source = "observed" if member["observed"] else "estimated"
         parts.append(
             Contribution(np.datetime64(birth, "ms"), SIDES[side], float(member["price"]), float(member["usd"]), source)
         )

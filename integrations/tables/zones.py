@@ -52,6 +52,7 @@ def zones_to_frame(zones: np.ndarray, close: float) -> pd.DataFrame:
 
     close   the last close; NaN leaves ``kind`` missing
 
+    ``usd`` is of the ledger (relative: no dollars of the market).
     ``birth`` and ``last_time`` are datetime64[ms, UTC], ``side`` is categorical "long" or "short" (who was liquidated),
     ``quality_label`` ordered categorical weak < medium < strong, ``kind`` categorical "support" (price at or below the
     close) or "resistance". The types are the same for no zones.
@@ -69,6 +70,9 @@ def zones_to_frame(zones: np.ndarray, close: float) -> pd.DataFrame:
 
 def levels_to_frame(levels: np.ndarray, close: float) -> pd.DataFrame:
     """A (n,) LEVEL array as a frame: its fields in order, then ``kind``; categorical as in ``zones_to_frame``.
+
+    ``usd`` and ``share`` are of the ledger: relative, no dollars and no share of what is open in the market. Levels are
+    good for 4 to 8 hours, and for some 5 % from the close (``liquidator_core.levels``).
 
     >>> levels_to_frame(np.zeros(1, LEVEL), close=1.0)[["side", "kind"]].values.tolist()
     [['long', 'support']]

@@ -51,7 +51,7 @@ def test_the_tape_passes():
 def test_the_vectors_speak_of_everything():
     """Every field of a signal takes a value somewhere, every flag both signs it can have."""
     rows = np.concatenate([golden_vectors.read(golden_vectors.FOLDER / name / "rows.csv", SIGNAL) for name in NAMES])
-    assert SCHEMA == 2
+    assert SCHEMA == 3
     for name in SIGNAL.names:
         if SIGNAL[name].kind == "f":
             assert np.isfinite(rows[name]).sum() > 20, name
@@ -151,6 +151,28 @@ WRONG = {
     "bands that just meet": ("ties", "overlaps = mark.low <= max(", "overlaps = mark.low < max("),
     "newer marks lead": ("ties", "(-mark.usd, mark.birth, mark.side)", "(-mark.usd, -mark.birth, mark.side)"),
     "shorts lead": ("ties", "(-mark.usd, mark.birth, mark.side)", "(-mark.usd, mark.birth, -mark.side)"),
+    "observed flow enters all the same": ("every_kind_of_row", 'if observed == "beside":', "if False:"),
+    "observed flow as it is": ("observed_flow", "        usd /= ratio\n", ""),
+    "a scale of both sides together": (
+        "observed_flow",
+        "        observed += sum(rows[t].observed[side] for t in mine)\n",
+        "        observed += sum(sum(v for v in rows[t].observed if v == v) for t in mine)\n",
+    ),
+    "a scale with the day itself": ("observed_flow", "range(day - 30, day)", "range(day - 30, day + 1)"),
+    "a scale of 29 days": ("observed_flow", "range(day - 30, day)", "range(day - 29, day)"),
+    "a scale of 31 days": ("observed_flow", "range(day - 30, day)", "range(day - 31, day)"),
+    "a scale of six days": ("observed_flow", "if known < 7", "if known < 6"),
+    "a scale of eight days": ("observed_flow", "if known < 7", "if known < 8"),
+    "days that begin too far back": (
+        "observed_flow",
+        "len(rows) - covered[0] > params.observed_bars",
+        "len(rows) - covered[-1] > params.observed_bars",
+    ),
+    "a scale of rows that nobody covered": (
+        "observed_flow",
+        "mine = [t for t in covered if not math.isnan(rows[t].observed[side])]",
+        "mine = [t for t, row in enumerate(rows) if row.day == one]",
+    ),
     "of zones at one price the first supports": (
         "story",
         "max(reversed([zone for zone in zones if zone.price <= close])",

@@ -10,6 +10,7 @@ import unlawful
 from hypothesis import given
 from hypothesis import strategies as st
 from made_bars import (
+    AS_OBSERVED,
     HOUR,
     KINDS,
     PARAMS,
@@ -217,7 +218,7 @@ def test_window_law_where_an_older_mark_led_the_zone():
     """A large mark leads the zone in which a small one breaks, and has left memory when the small one is joined."""
     params = small_params(
         ledger_bars=1, flow_bars=1, zone_bars=6, atr_bars=1, outcome_bars=20, event_mult=0.0, event_share=0.0,
-        zone_atr=0.5, rearm_atr=0.1, break_atr=0.1,
+        zone_atr=0.5, rearm_atr=0.1, break_atr=0.1, **AS_OBSERVED,
     )  # fmt: skip
     calm, event = (100.0, 101.0, 99.0, 100.0), (100.0, 102.0, 98.0, 100.0)
     away, fall = (103.0, 104.0, 103.0, 104.0), (104.0, 104.0, 96.0, 96.0)
@@ -404,7 +405,7 @@ def test_a_skipped_row_is_silent_and_keeps_its_place(row):
 )
 def test_full_buffers_lose_nothing(changes):
     """An event on every bar and both sides: 2 * zone_bars marks are alive, and the zones hold all that are whole."""
-    params = small_params(event_mult=0.0, event_share=0.0, **changes)
+    params = small_params(event_mult=0.0, event_share=0.0, **AS_OBSERVED, **changes)
     bars = random_bars(params.memory + 300, 4, kinds=("quiet",), observed=True)
     record = params.to_record()
     state = new_state(record)

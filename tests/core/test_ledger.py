@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 import pytest
-from made_bars import bars_of, rounded_nearer
+from made_bars import AS_OBSERVED, bars_of, rounded_nearer
 
 from liquidator_core import Params, fold, levels_of, new_signals, new_state
 from liquidator_core.layout import BINS, BINS_PER_LOG, LEFT_BEHIND, LONG, MAX_FACTOR, SHORT
@@ -25,6 +25,7 @@ def ledger_params(**changes) -> Params:
     values = {
         "leverages": (10.0,), "leverage_weights": (1.0,), "margin_rate": 0.004, "ledger_bars": 5, "flow_bars": 1,
         "zone_bars": 1, "atr_bars": 1, "event_mult": 0.0, "event_share": 0.0, "level_share": 1.0,
+        **AS_OBSERVED,
     }  # fmt: skip
     return Params(**{**values, **changes})
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from made_bars import random_bars
+from made_bars import AS_OBSERVED, random_bars
 
 from liquidator_core import Params, fold, new_signals, new_state, step, zones_of
 from liquidator_core.layout import BINS, BINS_PER_LOG, LONG
@@ -34,7 +35,7 @@ def with_everything(rows: int) -> np.ndarray:
 SERIES = {
     "hours": (sample_bars()[:900], Params()),
     "made": (random_bars(700, seed=1), SHORT_PARAMS),
-    "everything": (with_everything(700), SHORT_PARAMS),
+    "everything": (with_everything(700), replace(SHORT_PARAMS, **AS_OBSERVED)),
 }
 EACH = pytest.mark.parametrize(("bars", "params"), list(SERIES.values()), ids=list(SERIES))
 

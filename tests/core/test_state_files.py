@@ -123,6 +123,9 @@ CRAFTED = {
     "ranges_missing": [(0, -1), (0, SIZE + 1)],
     "close": [(0, 0.0), (0, -1.0), (0, np.inf)],
     "open_interest": [(0, 0.0), (0, -1.0), (0, np.inf)],
+    "day_row": [(0, -1), (0, 10**6)],
+    "day_observed": [((0, 3), -1.0), ((1, 3), np.nan)],
+    "day_estimated": [((0, 3), -1.0), ((1, 3), np.nan)],
     "open_positions": [((0, 3), -1), ((1, 3), 9), ((0, 3), 2**62), ((0, 200), 1)],
     "mass": [(3, -1.0), (3, np.nan), (3, np.inf), (200, 1.0)],
     "entry": [(3, 0.0), (3, np.nan), (3, np.inf)],
@@ -227,5 +230,5 @@ def test_crafted_states_reach_no_place_out_of_bounds(tmp_path):
 
 def test_the_check_knows_every_field():
     """A field that is added to the state has to be thought of here."""
-    told = {*CRAFTED, "schema", "digest", "true_range", "turnover", "flow", "reached", "marks"}
+    told = {*CRAFTED, "schema", "digest", "true_range", "turnover", "flow", "day", "reached", "marks"}
     assert set(state_dtype(256).names) == told

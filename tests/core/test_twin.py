@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from made_bars import (
+    AS_OBSERVED,
     EVERY_SIGNAL,
     PARAMS,
     bar_sequences,
@@ -21,7 +22,20 @@ from made_bars import (
     some_params,
 )
 
-from liquidator_core import Params, flow, fold, ledger, levels_of, marks, new_signals, new_state, rings, tape, zones_of
+from liquidator_core import (
+    Params,
+    flow,
+    fold,
+    ledger,
+    levels_of,
+    marks,
+    new_signals,
+    new_state,
+    observed,
+    rings,
+    tape,
+    zones_of,
+)
 from liquidator_core import zones as zones_kernels
 from liquidator_core._jit import kernel_views
 from liquidator_core.bars import is_good, remember_range, true_range
@@ -201,7 +215,7 @@ def test_real_candles_for_longer(real_bars):
 def test_full_buffers():
     """An event on every bar and both sides, none of them lost."""
     for changes in ({}, {"zone_bars": 64, "max_width_atr": 4.0}):
-        params = small_params(event_mult=0.0, event_share=0.0, **changes)
+        params = small_params(event_mult=0.0, event_share=0.0, **AS_OBSERVED, **changes)
         bars = random_bars(params.memory + 40, 2, kinds=("quiet",), observed=True)
         record = params.to_record()
         state = new_state(record)
@@ -219,7 +233,7 @@ def test_full_buffers_of_default_length():
 
 def test_an_event_is_as_large_as_its_share_and_larger_than_its_multiple():
     """Before it: turnovers of 100 and flows of 10 on average."""
-    params = Params(ledger_bars=1, flow_bars=4, zone_bars=9, atr_bars=1, event_mult=3.0, event_share=0.5)
+    params = Params(ledger_bars=1, flow_bars=4, zone_bars=9, atr_bars=1, event_mult=3.0, event_share=0.5, **AS_OBSERVED)
     for flows, usd, event in (
         ((0.0, 20.0, 0.0, 20.0), 50.0, True),
         ((0.0, 20.0, 0.0, 20.0), math.nextafter(50.0, 0.0), False),
@@ -238,7 +252,7 @@ def test_an_event_is_as_large_as_its_share_and_larger_than_its_multiple():
 
 STORY = Params(
     ledger_bars=1, flow_bars=1, zone_bars=40, atr_bars=1, outcome_bars=3, event_mult=0.0, event_share=0.0,
-    zone_atr=0.5, rearm_atr=0.1, hold_atr=0.5, break_atr=0.25,
+    zone_atr=0.5, rearm_atr=0.1, hold_atr=0.5, break_atr=0.25, **AS_OBSERVED,
 )  # fmt: skip
 EVENT = (100.0, 102.0, 98.0, 100.0)  # ATR 4: a mark at 100 has the band 98 to 102, and arms beyond 97.6 and 102.4
 ABOVE = (103.0, 104.0, 103.0, 104.0)
@@ -405,14 +419,16 @@ def test_window_sum(length):
 
 def test_observed_flow_goes_before_what_is_estimated():
     values = (math.nan, -1.0, 0.0, 3.0, math.inf)
-    params = small_params()
+    params = small_params(**AS_OBSERVED)
     s, p = records(new_state(params), params.to_record())
     for usd, price, swept in itertools.product(values, values, (0.0, 7.0)):
         bars = bars_of([(100.0, 110.0, 90.0, 100.0)], volume=0.0, liq_long_usd=usd, liq_long_price=price)
-        got, got_price = flow.forced_flow(s, p, *records(bars), LONG, 0, 0.0, 0.0, math.nan, (swept, 95.0 * swept))
+        estimate = flow.estimated_flow(s, p, *records(bars), LONG, 0, 0.0, 0.0, math.nan, (swept, 95.0 * swept))
+        got, got_price, told = observed.observed_flow(s, p, *records(bars), LONG, 0, *estimate)
         bar = naive.as_dicts(bars)[0]
         expected_usd, expected_price = naive.forced_flow(bar, LONG, [(swept, 95.0)] if swept else [], 1.0)
         assert (got, got_price) == (expected_usd, expected_price)
+        assert told == (0.0 <= usd < math.inf)
 
 
 @pytest.mark.parametrize("name", ["small", "inverse", "tiers", "one leverage"])
@@ -492,7 +508,7 @@ def test_signals_of_odd_values():
     ):
         known = {"large_sell_usd": usd, "large_sell_price": price, "open_interest": interest, "funding_rate": rate}
         bars = bars_of([(100.0, 110.0, 90.0, 95.0)], **known)
-        got = flow.forced_flow(s, p, *records(bars), LONG, 9, 1.0, 0.0, before, (7.0, 7.0 * 95.0))
+        got = flow.estimated_flow(s, p, *records(bars), LONG, 9, 1.0, 0.0, before, (7.0, 7.0 * 95.0))
         bar = naive.as_dicts(bars)[0]
         parts = [(7.0, 95.0), *naive.signals_on(bar, LONG, [0.0] * 9, before, params)]
         told = naive.forced_flow(bar, LONG, parts, naive.funding_factor(bar, LONG, params))
@@ -575,7 +591,7 @@ def test_cluster_and_quality(seed, count, max_width_atr, spread, grid):
         twins.append(naive.Mark(i // 2, 1000 * (i // 2), i % 2, price, 0.25 * (atr := rng.uniform(0.5, 2)), usd, atr))
         twins[-1].half_width = params.zone_atr * atr
         state["mark_at"] = i // 2
-        marks.leave_mark(s, p, i // 2, 1000 * (i // 2), i % 2, usd, price, atr)
+        marks.leave_mark(s, p, i // 2, 1000 * (i // 2), i % 2, usd, price, False, atr)
         twins[-1].touches = state["marks"]["touches"][0, i] = int(rng.integers(0, 3))
     state["rows"] = row = 11
     zones_kernels.cluster(s, p)

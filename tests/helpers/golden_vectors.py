@@ -15,7 +15,16 @@ from pathlib import Path
 
 import naive
 import numpy as np
-from made_bars import EVERY_SIGNAL, KINDS, bars_of, random_bars, random_trades, small_params
+from made_bars import (
+    AS_OBSERVED,
+    EVERY_SIGNAL,
+    KINDS,
+    bars_of,
+    bars_with_feed,
+    random_bars,
+    random_trades,
+    small_params,
+)
 from places import GOLDEN
 
 from liquidator_core import BAR, TRADE, Params
@@ -122,7 +131,7 @@ def story() -> np.ndarray:
 EXACT = {
     "atr_bars": 2, "flow_bars": 2, "outcome_bars": 7, "event_mult": 0.0, "event_share": 0.0, "margin_rate": 0.0,
     "leverages": (4.0, 8.0, 16.0), "leverage_weights": (0.5, 0.25, 0.25), "rearm_atr": 0.25, "hold_atr": 0.5,
-    "break_atr": 0.25, "use_open_interest_drops": True,
+    "break_atr": 0.25, "use_open_interest_drops": True, **AS_OBSERVED,
 }  # fmt: skip
 TAPE = Params(tape_ms=60_000, large_trades=7, large_mult=4.0, large_usd=2000.0)
 
@@ -145,7 +154,11 @@ def cases() -> dict[str, Case]:
         ),
         "every_kind_of_row": Case(
             small_params(), with_dojis(random_bars(160, seed=11)),
-            "bad rows, gaps, no volume, observed flow, prices that leap, bars that close where they opened",
+            "bad rows, gaps, no volume, observed flow beside it, prices that leap, bars that close where they opened",
+        ),
+        "observed_flow": Case(
+            small_params(observed="flow", observed_bars=130), bars_with_feed(400, seed=16),
+            "observed flow in the estimate's place, at its scale, learned by the day; an outage of half a month",
         ),
         "inverse": Case(
             small_params(margin="inverse", margin_amount=0.002, leverages=(20.0, 3.0), leverage_weights=(0.25, 0.75)),

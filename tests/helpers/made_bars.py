@@ -146,10 +146,28 @@ def random_bars(length: int, seed: int, kinds=KINDS, calm: float = 0.6, **known)
     return bars_of_kinds(chosen.tolist(), seed, **known)
 
 
+def bars_with_feed(length: int, seed: int, **known) -> np.ndarray:
+    """Bars of 8 and then of 4 hours, most of which a feed covers that sees a few hundredths of what is estimated: one
+    side alone now and then, and nothing for a quarter of them.
+    """
+    bars = random_bars(length, seed, kinds=USUAL, observed=True, **known)
+    hours = np.where(np.arange(length) < length // 2, 8, 4)
+    bars["time"] = START + HOUR * np.r_[5, 5 + np.cumsum(hours)[:-1]]
+    rng = np.random.default_rng((seed, 2))
+    for side in ("long", "short"):
+        bars[f"liq_{side}_usd"] *= rng.choice([0.03, 0.0, np.nan], length, p=[0.7, 0.15, 0.15])
+        bars[f"liq_{side}_usd"][length * 9 // 16 : length * 13 // 16] = np.nan
+    return bars
+
+
 SMALL = {
     "ledger_bars": 7, "flow_bars": 5, "zone_bars": 11, "atr_bars": 3, "outcome_bars": 3,
     "event_mult": 1.0, "event_share": 0.01, "hold_atr": 0.3, "break_atr": 0.2, "rearm_atr": 0.1,
 }  # fmt: skip
+
+
+#: Params under which observed flow is the flow, as it stands.
+AS_OBSERVED = {"observed": "unscaled", "observed_bars": 0}
 
 
 def small_params(**changes) -> Params:
@@ -164,7 +182,7 @@ EVERY_SIGNAL = {
 
 PARAMS = {
     "small": small_params(),
-    "every row an event": small_params(event_mult=0.0, event_share=0.0),
+    "every row an event": small_params(event_mult=0.0, event_share=0.0, **AS_OBSERVED),
     "wide zones": small_params(event_mult=0.0, zone_atr=1.0, max_width_atr=6.0, zone_bars=23, outcome_bars=30),
     "lone marks": small_params(max_width_atr=0.0, event_mult=0.5),
     "as wide as one mark": small_params(max_width_atr=0.5, event_mult=0.0, event_share=0.0),
@@ -175,6 +193,8 @@ PARAMS = {
     "quick": small_params(rearm_atr=0.0, hold_atr=0.0, break_atr=0.0, outcome_bars=1, zone_bars=17, event_mult=0.0),
     "few levels": small_params(level_share=0.45),
     "every signal": small_params(**EVERY_SIGNAL),
+    "observed as it is": small_params(**AS_OBSERVED),
+    "observed flow": small_params(observed="flow", observed_bars=40),
     "far cascades": small_params(use_cascades=True, cascade_mult=1.2, flow_bars=13, event_mult=1.5),
 }  # fmt: skip
 

@@ -96,6 +96,9 @@ class Level:
 class Row:
     """What is remembered of a row."""
 
+    day: int = -1
+    observed: list[float] = field(default_factory=lambda: [NAN, NAN])  # USD a feed reported, a side
+    estimated: list[float] = field(default_factory=lambda: [0.0, 0.0])
     true_range: float = NAN
     turnover: float = 0.0
     flow: tuple[float, float] = (0.0, 0.0)
@@ -263,7 +266,31 @@ def funding_factor(bar, side: int, params) -> float:
     return 1 + params.funding_raise if params.use_funding and params.funding_extreme <= paid < math.inf else 1.0
 
 
-def forced_flow(bar, side: int, estimates: list[tuple[float, float]], factor: float) -> tuple[float, float]:
+def observed_usd(bar, side: int) -> float:
+    usd = bar["liq_long_usd" if side == LONG else "liq_short_usd"]
+    return usd if 0 <= usd < math.inf else NAN
+
+
+def observed_ratio(rows: list[Row], day: int, side: int, params) -> float:
+    """Observed USD / estimated USD on the covered rows of the 30 days before; ``rows`` are all before this one."""
+    observed = estimated = 0.0
+    known = 0
+    for one in range(day - 30, day):
+        covered = [t for t, row in enumerate(rows) if row.day == one and not all(map(math.isnan, row.observed))]
+        if not covered or len(rows) - covered[0] > params.observed_bars:
+            continue
+        mine = [t for t in covered if not math.isnan(rows[t].observed[side])]
+        observed += sum(rows[t].observed[side] for t in mine)
+        estimated += sum(rows[t].estimated[side] for t in mine)
+        known += any(rows[t].estimated[side] > 0 for t in mine)
+    if known < 7 or not 0 < observed < math.inf or not estimated < math.inf:
+        return NAN
+    return observed / estimated
+
+
+def forced_flow(
+    bar, side: int, estimates: list[tuple[float, float]], factor: float, observed: str = "unscaled", ratio: float = NAN
+) -> tuple[float, float]:
     """(usd, price) from the (usd, price) of everything estimated, or as observed."""
     estimated = sum(usd for usd, _ in estimates) * factor
     if estimated > 0:
@@ -272,8 +299,14 @@ def forced_flow(bar, side: int, estimates: list[tuple[float, float]], factor: fl
         estimated_price = bar["low"] if side == LONG else bar["high"]
     name = "long" if side == LONG else "short"
     usd, price = bar[f"liq_{name}_usd"], bar[f"liq_{name}_price"]
+    if observed == "beside":
+        return estimated, estimated_price
     if not 0 <= usd < math.inf:
         return estimated, estimated_price
+    if observed == "flow":
+        if math.isnan(ratio) or usd / ratio == math.inf:
+            return estimated, estimated_price
+        usd /= ratio
     return usd, price if 0 < price < math.inf else estimated_price
 
 
@@ -491,7 +524,7 @@ def step(state: State, params, bar) -> dict:
 
     # 2. true range
     before = known_close(state, params)
-    this = Row(true_range=true_range(bar["high"], bar["low"], before))
+    this = Row(int(bar["time"]) // 86_400_000, true_range=true_range(bar["high"], bar["low"], before))
     atr = average_true_range([row.true_range for row in [*state.rows, this]][-params.atr_bars :], params.atr_bars)
 
     # 3. marks meet the bar
@@ -535,7 +568,11 @@ def step(state: State, params, bar) -> dict:
     for side in SIDES:
         estimates = [swept[side]] if swept[side][0] > 0 else []
         estimates += swept_within(bar, side, mass, params) + signals_on(bar, side, turnovers, interest_before, params)
-        flows.append(forced_flow(bar, side, estimates, funding_factor(bar, side, params)))
+        raised = funding_factor(bar, side, params)
+        this.estimated[side] = forced_flow(bar, side, estimates, raised, "beside")[0]
+        this.observed[side] = observed_usd(bar, side)
+        ratio = observed_ratio(state.rows, this.day, side, params) if params.observed == "flow" else NAN
+        flows.append(forced_flow(bar, side, estimates, raised, params.observed, ratio))
     for side in SIDES:
         usd, price = flows[side]
         if is_event(usd, [row.flow[side] for row in state.rows], turnovers, atr, params):

@@ -120,7 +120,7 @@ function paintEntries(context, view, scene, look) {
   context.setLineDash([]);
 }
 
-/** The last bar's cells as bars from the right edge, faint beyond what price reaches. @param {CanvasRenderingContext2D} context @param {View} view @param {Scene} scene @param {Look} look */
+/** The last bar's cells as bars from the right edge, faint beyond the reach of levels. @param {CanvasRenderingContext2D} context @param {View} view @param {Scene} scene @param {Look} look */
 function paintProfile(context, view, scene, look) {
   const close = scene.candles.close[scene.candles.close.length - 1];
   let most = 0;
@@ -141,6 +141,7 @@ function paintProfile(context, view, scene, look) {
   }
   context.fillStyle = look.dim;
   for (const level of scene.levels) {
+    if ((low !== null && level.price < low) || (high !== null && level.price > high)) continue;
     const y = view.price(level.price);
     if (y > 0 && y < view.height) context.fillRect(view.width - width - 6 * view.ratio, y, 5 * view.ratio, view.ratio);
   }

@@ -30,7 +30,7 @@ function timeText(ms, local) {
  * @property {{time: number, open: number, high: number, low: number, close: number} | null} candle
  * @property {Zone[]} zones  that stood then, at that price
  * @property {{low: number, high: number, usd: [number, number | null], unit: string} | null} cell  of the heatmap: USD from, and below (null: no bound)
- * @property {{long_flow_usd: number | null, short_flow_usd: number | null, observed: boolean} | null} flow
+ * @property {{long_flow_usd: number | null, short_flow_usd: number | null, observed: [number | null, number | null]} | null} flow  observed: of longs and of shorts, as reported
  * @property {{side: "long" | "short", usd: number, share: number} | null} ahead  what lies from the last close to that price
  * @property {RiskPoint | null} risk  of the move from the last close that is nearest to that price
  * @property {Trade[]} trades  open then
@@ -60,7 +60,7 @@ function explainAt(scene, heatmap, timeframe, time, price) {
       low: scene.edges[cell], high: scene.edges[cell + 1], unit: scene.unit,
       usd: [rank ? scene.breaks[rank - 1] : 0, rank < scene.breaks.length ? scene.breaks[rank] : null],
     } : null,
-    flow: inside ? { long_flow_usd: flowOf("long_flow_usd"), short_flow_usd: flowOf("short_flow_usd"), observed: flowOf("long_observed_usd") !== null || flowOf("short_observed_usd") !== null } : null,
+    flow: inside ? { long_flow_usd: flowOf("long_flow_usd"), short_flow_usd: flowOf("short_flow_usd"), observed: [flowOf("long_observed_usd"), flowOf("short_observed_usd")] } : null,
     ahead: aheadOf(scene, price),
     risk: riskAt(scene, price),
     trades: scene.trades.filter((trade) => trade.entry <= at && at <= trade.exit),
@@ -117,10 +117,11 @@ function linesOf(found, scene, local, layers) {
   }
   if (found.flow && layers.flow) {
     const { long_flow_usd: longs, short_flow_usd: shorts, observed } = found.flow;
-    if (longs !== null || shorts !== null) lines.push(`forced flow, ${observed ? "observed" : "estimated"}: longs ${usdText(longs)}, shorts ${usdText(shorts)} USD`);
+    if (longs !== null || shorts !== null) lines.push(`forced flow, estimated: longs ${usdText(longs)}, shorts ${usdText(shorts)} USD of the ledger`);
+    if (observed.some((usd) => usd !== null)) lines.push(`observed liquidations: longs ${usdText(observed[0])}, shorts ${usdText(observed[1])} USD as reported`);
   }
   if (!found.candle && found.ahead && layers.levels) {
-    lines.push(`from the last close to here: ${usdText(found.ahead.usd)} of ${found.ahead.side}s, ${(100 * found.ahead.share).toFixed(0)} % of the side`);
+    lines.push(`from the last close to here: ${usdText(found.ahead.usd)} USD of the ledger of ${found.ahead.side}s, ${(100 * found.ahead.share).toFixed(0)} % of that side of the ledger`);
   }
   if (!found.candle && found.risk && scene.risk && layers.risk) {
     const { move, side, expected_usd: expected, low_usd: low, high_usd: high } = found.risk;
