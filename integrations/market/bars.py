@@ -41,7 +41,7 @@ def read_bars(
     from dataclasses import replace
 
     from liquidator_core.tape import bars_from_trades
-    from liquidator_core.timeframes import timeframe_ms
+    from liquidator_core.timeframes import BAR_LENGTHS, check_timeframe, timeframe_ms
 
     from .candles import bars_from_frame
     from .files import read_candles_or_trades
@@ -49,6 +49,8 @@ def read_bars(
     from .trades import trades_from_table
 
     params = params or Params()
+    if bar is not None:
+        check_timeframe(bar, BAR_LENGTHS, "--bar")
     kind, table = read_candles_or_trades(path)
     with naming(str(path)):
         if kind == "candles":
@@ -57,7 +59,5 @@ def read_bars(
                     raise ValueError(f"--{option} {value} is for trades, and the file holds candles")
             return bars_from_frame(table)
         if bar is not None:
-            if timeframe_ms(bar) > timeframe_ms("1d"):
-                raise ValueError(f"--bar must be 1m to 1d, got {bar}")
             params = replace(params, tape_ms=timeframe_ms(bar))
         return bars_from_trades(trades_from_table(table, True, venue, convention), params)

@@ -39,6 +39,7 @@ from .columns import check_lengths, plain
 from .flags import CLOSED_NAMES, left_out
 from .messages import describe_row, fail_row, first_line, moment, naming
 from .names import CANDLE_NAMES, CANDLE_TIMES, CCXT_COLUMNS, KLINE_COLUMNS, normal_name
+from .streams import candles_in
 from .times import TEXT_ALLOWED, check_ms, check_order, ms_from_numbers, ms_from_text
 
 _LOG = logging.getLogger("liquidator")
@@ -258,6 +259,7 @@ def _warn_once(text: str) -> None:
 
 def _as_frame(candles: Candles) -> pd.DataFrame:
     """Any accepted form but BAR as a frame with one level of column names."""
+    candles = candles_in(candles)
     if not isinstance(candles, (pd.DataFrame, pd.Series)) and hasattr(candles, "__arrow_c_stream__"):
         candles = _plain_table(pa.table(candles)).to_pandas()
     elif hasattr(candles, "to_pandas"):

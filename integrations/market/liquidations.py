@@ -45,6 +45,9 @@ LIQUIDATION = np.dtype(
 )
 
 
+_CONTRACT_SIZES = ("contractsize", "contract_size", "ctval")  # coins, or dollars of an inverse contract
+
+
 class Observed(NamedTuple):
     """What a call brought."""
 
@@ -78,7 +81,7 @@ def read_liquidations(
     names, column = columns_of(unwrapped(data, named.venue, venue))
     if not names:
         return Observed(np.zeros(0, LIQUIDATION), identity)
-    names = filled(names, column, (*LIQUIDATION_NAMES["usd"], *BASE_SIZES, "contractsize", "contract_size"))
+    names = filled(names, column, (*LIQUIDATION_NAMES["usd"], *BASE_SIZES, *_CONTRACT_SIZES))
     if {"p", "ap"} <= set(names):  # Binance: that of the order, and that at which it was filled
         names = [name for name in names if name != "p"]
     found = find_names(names, LIQUIDATION_NAMES)
@@ -151,7 +154,7 @@ class _Events:
         if self.coins:
             return np.asarray(size * price)
         words, codes = markets
-        contract = next((name for name in self.names if normal_name(name) in ("contractsize", "contract_size")), None)
+        contract = next((name for name in self.names if normal_name(name) in _CONTRACT_SIZES), None)
         if contract is not None:  # ccxt
             size = size * number_column(self.column(contract), contract)
             inverse = np.array([market_of(word).kind == "inverse" for word in words])
