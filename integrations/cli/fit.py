@@ -13,7 +13,7 @@ from liquidator_core._atomic import replacing
 
 from ..market.bars import read_bars
 from .options import ParamsOption, check_target, parse_numbers, read_params
-from .printing import console_for, make_table, progress_bar
+from .printing import console_for, make_table, print_table, progress_bar
 
 if TYPE_CHECKING:
     from ..evidence.leverage_mix import MixFit
@@ -52,7 +52,7 @@ def fit(
     from ..evidence.leverage_mix import fit_mix, observe
     from ..market.files import read_liquidations
 
-    check_target("--out", out)
+    check_target("--out", out, ".json")
     settings = read_params(params)
     if leverages is not None:
         found = parse_numbers("--leverages", leverages)
@@ -85,20 +85,20 @@ def _print_fit(out: Console, fit: MixFit) -> None:
     rows = zip(fit.params.leverages, fit.params.leverage_weights, fit.low, fit.high, strict=True)
     for leverage, weight, low, high in rows:
         table.add_row(f"{leverage:g}x", f"{weight:.3f}", f"{low:.3f} to {high:.3f}")
-    out.print(table)
+    print_table(out, table)
     out.print()
     table = make_table(out, "Margin rate", "rate", "deviance", "likeliest in resamples")
     for rate, deviance in fit.deviance.items():
         chosen = " *" if rate == fit.params.margin_rate else ""
         table.add_row(f"{rate:.2%}{chosen}", f"{deviance:.5g}", f"{fit.chosen[rate]:.0%}")
-    out.print(table)
+    print_table(out, table)
     out.print()
     leverages = (f"{leverage:g}x" for leverage in fit.params.leverages)
     table = make_table(out, "What the bars before each span taught", "from", "margin rate", *leverages)
     for span in fit.spans:
         shares = ("not reached" if share != share else f"{share:.3f}" for share in span.weights)
         table.add_row(iso(span.start), f"{span.margin_rate:.2%}", *shares)
-    out.print(table)
+    print_table(out, table)
     out.print()
     table = make_table(
         out,
@@ -113,4 +113,4 @@ def _print_fit(out: Console, fit: MixFit) -> None:
     for span in fit.spans:
         pairs = (f"{value:.3f}" for pair in zip(span.learned, span.given, strict=True) for value in pair)
         table.add_row(iso(span.start), str(span.rows), *pairs)
-    out.print(table)
+    print_table(out, table)

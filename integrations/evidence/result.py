@@ -7,6 +7,21 @@ from typing import NamedTuple
 
 import numpy as np
 
+#: Trades under which neither a rank nor a share of won ones says anything.
+ENOUGH_TRADES = 30
+
+
+def too_few(trades: int) -> str:
+    """Why so many trades allow no verdict; "" if they are enough.
+
+    >>> too_few(2), too_few(30)
+    ('2 trades are too few for a verdict, which takes some 30', '')
+    """
+    if trades >= ENOUGH_TRADES:
+        return ""
+    found = "1 trade is" if trades == 1 else f"{trades} trades are"
+    return f"{found} too few for a verdict, which takes some {ENOUGH_TRADES}"
+
 
 class ClosedTrade(NamedTuple):
     """One trade from flat to flat, its entry the first fill. Times are the opens of the bars in which it was filled.
