@@ -87,6 +87,8 @@ def print_report(out: Console, report: Report, name: str) -> None:
     out.print(f"Read: prices, volume{''.join(f', {name}' for name in report.known)}.", soft_wrap=True)
     if report.gaps.missing:
         out.print(f"{gaps_text(report.gaps)}.")
+    if report.why_thin:
+        out.print(f"{report.why_thin}.", soft_wrap=True)
     if not report.warm:
         out.print(f"{len(bars)} bars are too few to be warm: zones and levels are those of a short history.")
     _print_zones(out, report)

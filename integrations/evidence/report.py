@@ -13,6 +13,7 @@ from liquidator_core import BAR, Params, fold, levels_of, new_signals, new_state
 
 from ..market.bars import Gaps, gaps_in
 from ..market.candles import warn_of_idle_switches
+from ..market.liquidations import why_thin
 from ..market.messages import iso
 from ..tables.zones import levels_to_frame, zones_to_frame
 from .digits import rounded_frame, rounded_price
@@ -59,6 +60,11 @@ class Report:
         return [name for name in (BAR.names or ())[6:] if not np.isnan(self.bars[name]).all()]
 
     @property
+    def why_thin(self) -> str:
+        """Why the liquidations that the bars observed are too thin a feed; "" if they are not, or there are none."""
+        return why_thin(self.bars["liq_long_usd"], self.bars["liq_short_usd"], self.params.flow_bars)
+
+    @property
     def too_few(self) -> str:
         """Why the backtest's trades allow no verdict; "" if they are enough."""
         assert self.fade is not None
@@ -87,6 +93,7 @@ class Report:
             "missing_bars": self.gaps.missing,
             "gaps": self.gaps.gaps,
             "known": self.known,
+            "why_thin": self.why_thin or None,
             "zones": _records(rounded_frame(self.zones)),
             "levels": _records(rounded_frame(self.levels)),
             "backtest": None
