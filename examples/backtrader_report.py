@@ -1,4 +1,7 @@
-"""The ready strategies on the last months of the embedded sample, each beside itself on placebo marks."""
+"""The ready strategies on the last months of the embedded sample, each beside itself on placebo marks.
+
+Needs pip install "liquidator-core[backtrader]".
+"""
 
 import backtrader as bt
 

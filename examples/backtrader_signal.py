@@ -1,4 +1,7 @@
-"""Zones traded without a line of strategy: a signal, a sizer, and bands on the chart."""
+"""Zones traded without a line of strategy: a signal, a sizer, and bands on the chart.
+
+Needs pip install "liquidator-core[backtrader,charts]".
+"""
 
 import backtrader as bt
 from matplotlib import pyplot

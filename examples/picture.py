@@ -1,4 +1,7 @@
-"""The embedded sample as pictures, light and dark, and as a page to look into."""
+"""The embedded sample as pictures, light and dark, and as a page to look into.
+
+Needs pip install "liquidator-core[backtrader,charts]".
+"""
 
 from pathlib import Path
 

@@ -210,8 +210,11 @@ class Params:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Params:
-        """The inverse of ``to_dict``; names left out keep their defaults, unknown ones raise with a suggestion."""
-        return cls(**values)
+        """The inverse of ``to_dict``; names left out keep their defaults, unknown ones raise with a suggestion.
+
+        ``scale``, which ``liquidator fit`` writes beside them, is passed over.
+        """
+        return cls(**{name: value for name, value in values.items() if name != "scale"})
 
     def to_record(self) -> np.ndarray:
         """The (1,) PARAMS array that kernels read."""

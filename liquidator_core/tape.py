@@ -172,11 +172,12 @@ def bars_from_trades(trades: np.ndarray, params: Params | None = None) -> np.nda
             row = int(right.argmin())
             raise ValueError(f"row {row}: {name} is {trades[name][row]}, allowed is a finite number above 0")
     expected = int(trades["time"][-1]) // length - int(trades["time"][0]) // length
-    if not 1 <= expected <= 20_000_000:
-        raise ValueError(
-            f"{len(trades)} trades from {trades['time'][0]} to {trades['time'][-1]} ms make {expected} bars of "
-            f"{length} ms; 1 to 20,000,000 are allowed"
-        )
+    span = f"{len(trades)} trades from {trades['time'][0]} to {trades['time'][-1]} ms"
+    if expected == 0:
+        end = (int(trades["time"][-1]) // length + 1) * length
+        raise ValueError(f"{span} close no bar of {length} ms: theirs is still open, until a trade at {end} or later")
+    if expected > 20_000_000:
+        raise ValueError(f"{span} make {expected} bars of {length} ms; 1 to 20,000,000 are allowed")
     bars = np.zeros(expected, BAR)
     fold_trades(new_tape(), record, trades, bars)
     return bars

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -15,14 +17,48 @@ _DAY = 1440 * _MINUTE
 _MONDAY = 4 * _DAY  # the epoch was a Thursday
 #: Timeframes that bars can be made into.
 TIMEFRAMES = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d", "3d", "1w", "1M")
+#: Those of bars that trades are folded into: up to a day, so that all begin at a multiple of their length.
+BAR_LENGTHS = TIMEFRAMES[:12]
+_SPELT = re.compile(r"(\d{0,6})\s*([A-Za-z]*)")
+_MONTHS = ("M", "mo", "mon", "month", "months")
+_MINUTES = {
+    **dict.fromkeys(("", "m", "t", "min", "mins", "minute", "minutes"), 1),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 60),
+    **dict.fromkeys(("d", "day", "days"), 1440),
+    **dict.fromkeys(("w", "wk", "week", "weeks"), 7 * 1440),
+}
 
 
 def timeframe_ms(timeframe: str) -> int:
     """Length of a timeframe in ms; of a month, its least."""
-    if timeframe not in TIMEFRAMES:
-        raise ValueError(f"timeframe must be one of {', '.join(TIMEFRAMES)}, got {timeframe!r}")
+    check_timeframe(timeframe)
     unit = {"m": _MINUTE, "h": 60 * _MINUTE, "d": _DAY, "w": 7 * _DAY, "M": 28 * _DAY}[timeframe[-1]]
     return int(timeframe[:-1]) * unit
+
+
+def check_timeframe(timeframe: str, allowed: Sequence[str] = TIMEFRAMES, name: str = "timeframe") -> None:
+    """Raise ValueError for what is none of the allowed timeframes, with the one that is meant if that can be told."""
+    if timeframe in allowed:
+        return
+    meant = timeframe_meant(timeframe)
+    hint = f": did you mean {meant!r}?" if meant in allowed else ""
+    raise ValueError(f"{name} must be one of {', '.join(allowed)}, got {timeframe!r}{hint}")
+
+
+def timeframe_meant(text: str) -> str | None:
+    """The timeframe that has another spelling: ``60m``, ``240`` (minutes, as TradingView has them), ``4H``, ``D``.
+
+    >>> [timeframe_meant(text) for text in ("240", "4H", "D", "60m", "M", "7m")]
+    ['4h', '4h', '1d', '1h', '1M', None]
+    """
+    spelt = _SPELT.fullmatch(str(text).strip())
+    if spelt is None or not any(spelt.groups()):
+        return None
+    count, unit = int(spelt[1] or 1), spelt[2]
+    if unit in _MONTHS or unit.lower() in _MONTHS[1:]:
+        return "1M" if count == 1 else None
+    length = count * _MINUTES.get(unit.lower(), 0) * _MINUTE
+    return next((name for name in TIMEFRAMES[:-1] if timeframe_ms(name) == length), None)
 
 
 def bar_spans(time_ms: np.ndarray, timeframe: str) -> tuple[np.ndarray, np.ndarray]:

@@ -13,7 +13,7 @@ from liquidator_core._atomic import replacing
 
 from ..market.bars import read_bars
 from .options import ParamsOption, check_target, parse_numbers, read_params
-from .printing import console_for, make_table, progress_bar
+from .printing import console_for, make_table, print_table, progress_bar
 
 if TYPE_CHECKING:
     from ..evidence.leverage_mix import MixFit
@@ -43,6 +43,8 @@ def fit(
     in each, and before every span. A span is predicted from the bars before it, less those next to it that its own flow
     follows from.
 
+    The verdict says which mix predicted better. The parameters come with the scale, USD observed a USD implied.
+
     Without --out standard output holds the parameters alone, and the tables go to standard error.
     """
     from dataclasses import replace
@@ -51,8 +53,9 @@ def fit(
 
     from ..evidence.leverage_mix import fit_mix, observe
     from ..market.files import read_liquidations
+    from ..market.liquidations import why_thin
 
-    check_target("--out", out)
+    check_target("--out", out, ".json")
     settings = read_params(params)
     if leverages is not None:
         found = parse_numbers("--leverages", leverages)
@@ -65,8 +68,10 @@ def fit(
     console = console_for(stderr=out is None)
     if unused := int(np.isin(time, bars["time"], invert=True).sum()):
         console.print(f"{unused:,} of {len(time):,} observations open no bar: not used.")
+    if thin := why_thin(bars["liq_long_usd"], bars["liq_short_usd"], settings.flow_bars):
+        console.print(f"{thin}.", soft_wrap=True)
     _print_fit(console, learned)
-    text = json.dumps(learned.params.to_dict(), indent=2) + "\n"
+    text = json.dumps(learned.params.to_dict() | {"scale": float(_scale_of(learned))}, indent=2) + "\n"
     if out is None:
         print(text, end="")
         return
@@ -79,26 +84,26 @@ def fit(
 def _print_fit(out: Console, fit: MixFit) -> None:
     from ..market.messages import iso
 
-    out.print(f"{fit.rows:,} bars with observed liquidations; {fit.scale:.3g} USD observed a USD implied.")
+    out.print(f"{fit.rows:,} bars with observed liquidations; {_scale_of(fit)} USD observed a USD implied.")
     out.print()
     table = make_table(out, "Leverage mix", "leverage", "share", "95 %")
     rows = zip(fit.params.leverages, fit.params.leverage_weights, fit.low, fit.high, strict=True)
     for leverage, weight, low, high in rows:
         table.add_row(f"{leverage:g}x", f"{weight:.3f}", f"{low:.3f} to {high:.3f}")
-    out.print(table)
+    print_table(out, table)
     out.print()
     table = make_table(out, "Margin rate", "rate", "deviance", "likeliest in resamples")
     for rate, deviance in fit.deviance.items():
         chosen = " *" if rate == fit.params.margin_rate else ""
         table.add_row(f"{rate:.2%}{chosen}", f"{deviance:.5g}", f"{fit.chosen[rate]:.0%}")
-    out.print(table)
+    print_table(out, table)
     out.print()
     leverages = (f"{leverage:g}x" for leverage in fit.params.leverages)
     table = make_table(out, "What the bars before each span taught", "from", "margin rate", *leverages)
     for span in fit.spans:
         shares = ("not reached" if share != share else f"{share:.3f}" for share in span.weights)
         table.add_row(iso(span.start), f"{span.margin_rate:.2%}", *shares)
-    out.print(table)
+    print_table(out, table)
     out.print()
     table = make_table(
         out,
@@ -113,4 +118,10 @@ def _print_fit(out: Console, fit: MixFit) -> None:
     for span in fit.spans:
         pairs = (f"{value:.3f}" for pair in zip(span.learned, span.given, strict=True) for value in pair)
         table.add_row(iso(span.start), str(span.rows), *pairs)
-    out.print(table)
+    print_table(out, table)
+    out.print()
+    out.print(f"Verdict: {fit.verdict}.", soft_wrap=True)
+
+
+def _scale_of(fit: MixFit) -> str:
+    return f"{fit.scale:.3g}"

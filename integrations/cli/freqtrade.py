@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import shlex
+import sys
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from liquidator_core import Params
 from liquidator_core._atomic import replacing
 
+TIMEFRAME = "1h"  # of ZoneStrategy, and so of each
 app = typer.Typer(no_args_is_help=True, help="Ready strategies for freqtrade.")
 
 
@@ -36,6 +41,23 @@ def install(
         with replacing(path) as file:
             file.write(content)
         print(path)
+    _print_needs(userdir, {path: content.decode() for path, content in files.items() if path.suffix == ".py"})
+
+
+def _print_needs(userdir: Path, sources: dict[Path, str]) -> None:
+    """Say on standard error which candles each strategy needs, and the command that downloads them."""
+    every = {TIMEFRAME: None}
+    for source in sources.values():
+        timeframes = [TIMEFRAME, *re.findall(r"@informative\(\"(\w+)\"\)", source)]
+        every |= dict.fromkeys(timeframes)
+        for name in re.findall(r"^class (\w+)\(ZoneStrategy\)", source, re.MULTILINE):
+            print(f"{name} needs candles of {' and '.join(timeframes)}", file=sys.stderr)
+    print(
+        f"Before the time to test there must be {Params().memory} candles of each. To download a year of them:\n"
+        f"freqtrade download-data --userdir {shlex.quote(str(userdir))} "
+        f"--config {shlex.quote(str(userdir / 'liquidator_dry_run.json'))} --days 365 --timeframes {' '.join(every)}",
+        file=sys.stderr,
+    )
 
 
 def _files(suffix: str) -> list[tuple[str, bytes]]:

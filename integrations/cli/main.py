@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 import warnings
+from typing import Annotated
 
 import typer
+
+from liquidator_core.layout import VERSION
 
 from . import freqtrade
 from .audit import audit
@@ -19,11 +22,33 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    help="Liquidation zones and levels from public market data, one closed bar at a time.",
 )
 app.add_typer(freqtrade.app, name="freqtrade")
-for _command in (demo, zones, risk, fit, pine, audit):
-    app.command()(_command)
+_SHORT = {  # what the list of commands says of each: typer would cut its first sentence off
+    demo: "The sample: zones, levels, a backtest, a chart.",
+    zones: "The same for a file or a market of your own.",
+    risk: "USD liquidated if price goes somewhere.",
+    fit: "Learn the leverage mix from liquidations.",
+    pine: "A Pine v6 script for TradingView.",
+    audit: "Does an indicator look ahead or repaint?",
+}
+for _command, _short in _SHORT.items():
+    app.command(short_help=_short)(_command)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"liquidator {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Liquidation zones and levels from public market data, one closed bar at a time."""
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from liquidator_core import Params
@@ -17,6 +18,10 @@ ParamsOption = Annotated[
 ChartOption = Annotated[
     Path | None,
     typer.Option(help="Where the chart goes: .html, .png, .svg or .json. Default: a page in the current folder."),
+]
+LastOption = Annotated[int | None, typer.Option("--last", min=1, help="Of FILE only the last so many bars.")]
+FromOption = Annotated[
+    str | None, typer.Option("--from", help="Of FILE only the bars from a date on, such as 2020-03-01 (UTC).")
 ]
 VenueOption = Annotated[str, typer.Option(help="Whose the trades are, where the file does not say it.")]
 ConventionOption = Annotated[
@@ -40,9 +45,31 @@ def check_target(option: str, path: Path | None, *suffixes: str) -> None:
     """Whether a file can be written there, with one of these suffixes if any: before the work, not after it."""
     if path is None:
         return
-    if path.is_dir() or not path.resolve().parent.is_dir() or (suffixes and path.suffix.lower() not in suffixes):
-        kind = f"{' or '.join(suffixes)} " if suffixes else ""
-        raise ValueError(f"{option} {path}: not a {kind}file in a folder that exists")
+    if path.is_dir():
+        raise ValueError(f"{option} {path}: is a folder, allowed a file")
+    if not path.resolve().parent.is_dir():
+        raise ValueError(f"{option} {path}: there is no folder {path.parent}, make it first")
+    if suffixes and path.suffix.lower() not in suffixes:
+        found = f"{path.suffix} files are not written" if path.suffix else "its name has no ending"
+        raise ValueError(f"{option} {path}: {found}, allowed is a name that ends in {', '.join(suffixes)}")
+
+
+def part_of(bars: np.ndarray, last: int | None, begin: str | None) -> np.ndarray:
+    """The bars from a date on, and the last so many of these. Raises ValueError for a date behind the last one."""
+    if begin is not None:
+        from ..market.messages import moment
+        from ..market.times import ms_of
+
+        try:
+            first = ms_of(begin)
+        except (ValueError, TypeError):
+            raise ValueError(f"--from must be a date such as 2020-03-01 or 2020-03-01T12:00, got {begin!r}") from None
+        if first > bars["time"][-1]:
+            raise ValueError(
+                f"--from {begin}: the file ends before, its last bar is that of {moment(bars['time'][-1])}"
+            )
+        bars = bars[np.searchsorted(bars["time"], first) :]
+    return bars if last is None else bars[-last:]
 
 
 def parse_numbers(option: str, text: str) -> tuple[float, ...]:

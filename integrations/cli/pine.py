@@ -11,7 +11,16 @@ import typer
 from liquidator_core._atomic import replacing
 
 from ..market.bars import read_bars
-from .options import ConventionOption, ParamsOption, VenueOption, check_target, read_params
+from .options import (
+    ConventionOption,
+    FromOption,
+    LastOption,
+    ParamsOption,
+    VenueOption,
+    check_target,
+    part_of,
+    read_params,
+)
 
 
 def pine(
@@ -27,6 +36,8 @@ def pine(
     timeframe: Annotated[list[str] | None, typer.Option(help="A higher timeframe to align with, up to two.")] = None,
     open_interest: Annotated[bool, typer.Option("--open-interest", help="Read the chart's _OI symbol.")] = False,
     bar: Annotated[str | None, typer.Option(help="For trades: bars to fold them into, 1m to 1d. Default: 1m.")] = None,
+    last: LastOption = None,
+    begin: FromOption = None,
     venue: VenueOption = "",
     convention: ConventionOption = None,
 ) -> None:
@@ -41,9 +52,10 @@ def pine(
         raise ValueError("--snapshot needs a FILE of candles or trades")
     if file is not None and form != "snapshot":
         raise ValueError(f"--{form} takes no FILE, got {file}: the chart has candles of its own")
-    for option, value in (("bar", bar), ("venue", venue), ("convention", convention)):
+    of_file = {"last": last, "from": begin, "bar": bar, "venue": venue, "convention": convention}
+    for option, value in of_file.items():
         if file is None and value:
-            raise ValueError(f"--{option} {value} is for the trades of a --snapshot")
+            raise ValueError(f"--{option} {value} is for the FILE of a --snapshot")
     check_target("--output", output, ".pine")
     settings = read_params(params)
     drawn: dict[str, Any] = {}
@@ -51,7 +63,8 @@ def pine(
         from ..evidence.report import make_report
         from ..market.messages import iso
 
-        report = make_report(read_bars(file, settings, bar, venue, convention), settings, seeds=0)
+        bars = part_of(read_bars(file, settings, bar, venue, convention), last, begin)
+        report = make_report(bars, settings, seeds=0)
         drawn = {"zones": report.zones, "levels": report.levels, "as_of": iso(report.bars["time"][-1])}
     script = to_pine(
         settings, form, symbol=symbol, open_interest=open_interest, timeframes=tuple(timeframe or ()), **drawn

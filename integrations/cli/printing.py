@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
+from rich.measure import Measurement
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from ..evidence.digits import price_text, usd_text
 from ..evidence.result import ordinal
 
 if TYPE_CHECKING:
     from ..evidence.report import Report
+    from ..market.bars import Gaps
 LEVELS_SHOWN = 5
+COLUMNS_KEPT = 3  # of a table, on the narrowest terminal
 
 
 @contextlib.contextmanager
@@ -44,6 +48,21 @@ def progress_bar(after_s: float = 0.0) -> Iterator[Any]:
         progress.stop()
 
 
+def print_table(out: Console, table: Table) -> None:
+    """A table with every digit: on a narrow terminal without its last columns, which are named below it."""
+    left_out: list[str] = []
+    if out.is_terminal:
+        while len(table.columns) > COLUMNS_KEPT and _width_of(out, table) > out.width:
+            left_out.insert(0, str(table.columns.pop().header))
+    out.print(table, width=max(_width_of(out, table), out.width), crop=False, no_wrap=True, overflow="ignore")
+    if left_out:
+        out.print(f"Too narrow for: {', '.join(left_out)}.")
+
+
+def _width_of(out: Console, table: Table) -> int:
+    return Measurement.get(out, out.options.update(width=10_000), table).maximum
+
+
 def console_for(stderr: bool = False) -> Console:
     console = Console(highlight=False, markup=False, stderr=stderr)
     return console if console.is_terminal else Console(highlight=False, markup=False, stderr=stderr, width=120)
@@ -63,9 +82,14 @@ def print_report(out: Console, report: Report, name: str) -> None:
     bars = report.bars
     out.print(f"{name}: {len(bars):,} bars, {iso(bars['time'][0])} to {iso(bars['time'][-1])}")
     out.print(
-        f"Last close {format_price(bars['close'][-1])}. "
+        f"Last close {price_text(bars['close'][-1])}. "
         f"Params {report.params.digest}, memory {report.params.memory} bars."
     )
+    out.print(f"Read: prices, volume{''.join(f', {name}' for name in report.known)}.", soft_wrap=True)
+    if report.gaps.missing:
+        out.print(f"{gaps_text(report.gaps)}.")
+    if report.why_thin:
+        out.print(f"{report.why_thin}.", soft_wrap=True)
     if not report.warm:
         out.print(f"{len(bars)} bars are too few to be warm: zones and levels are those of a short history.")
     _print_zones(out, report)
@@ -73,22 +97,31 @@ def print_report(out: Console, report: Report, name: str) -> None:
     _print_backtest(out, report)
 
 
+def gaps_text(gaps: Gaps) -> str:
+    """``100 missing hours in 3 gaps``."""
+    names = {60_000: "minute", 3_600_000: "hour", 86_400_000: "day"}
+    name = names.get(gaps.step_ms, f"bar of {gaps.step_ms / 60_000:g} minutes")
+    first, *rest = name.split(" ", 1)
+    missing = " ".join([f"{first}{'' if gaps.missing == 1 else 's'}", *rest])
+    return f"{gaps.missing:,} missing {missing} in {gaps.gaps:,} gap{'' if gaps.gaps == 1 else 's'}"
+
+
 def _print_zones(out: Console, report: Report) -> None:
     out.print()
     if report.zones.empty:
         out.print("No live zone.")
         return
-    table = make_table(out, "Zones", "kind", "low", "high", "ledger USD", "quality", "touched", "held", "age")
+    table = make_table(out, "Zones", "kind", "low", "high", "ledger USD", "quality", "touched", "held", "age, bars")
     for zone in report.zones.iloc[::-1].itertuples():
         table.add_row(
             zone.kind,
-            format_price(zone.low),
-            format_price(zone.high),
-            format_usd(zone.usd),
+            price_text(zone.low),
+            price_text(zone.high),
+            usd_text(zone.usd),
             f"{zone.quality:.0f} {zone.quality_label}",
             *map(str, (zone.touches, zone.holds, zone.age)),
         )
-    out.print(table)
+    print_table(out, table)
 
 
 def _print_levels(out: Console, report: Report) -> None:
@@ -104,12 +137,12 @@ def _print_levels(out: Console, report: Report) -> None:
         away = f"{level.price / close - 1.0:+.2%}"
         table.add_row(
             f"{level.side}s",
-            format_price(level.price),
+            price_text(level.price),
             away,
-            format_usd(level.usd),
+            usd_text(level.usd),
             f"{level.share:.0%} of {level.side}s",
         )
-    out.print(table)
+    print_table(out, table)
     out.print(
         "USD of the ledger are turnover, taken to be leveraged on both sides: relative, no dollars of the market; for "
         "those see liquidator risk. Levels are good for 4 to 8 hours and some 5 % from the close.",
@@ -130,8 +163,10 @@ def _print_backtest(out: Console, report: Report) -> None:
         ("worst", "median", "best"), runs[:1] + runs[len(runs) // 2 :][:1] + runs[-1:], strict=False
     ):
         _add_result(table, f"flipped, {name} of {len(runs)}", placebo)
-    out.print(table)
-    if runs:
+    print_table(out, table)
+    if report.too_few:
+        out.print(f"{report.too_few[0].upper()}{report.too_few[1:]}.", soft_wrap=True)
+    elif report.rank is not None and runs:
         out.print(
             f"The real run is {ordinal(report.rank)} of {len(runs) + 1}: in a flipped one each mark stays or is "
             "mirrored at the close of its bar by a fair coin. Costs: 0.04 % a fill, no funding.",
@@ -142,14 +177,3 @@ def _print_backtest(out: Console, report: Report) -> None:
 def _add_result(table: Table, name: str, result: Any) -> None:
     won = f"{result.wins / len(result.trades):.0%}" if result.trades else ""
     table.add_row(name, f"{result.total_return:+.1%}", f"{result.max_drawdown:.1%}", str(len(result.trades)), won)
-
-
-def format_price(value: float) -> str:
-    return f"{value:,.2f}" if value >= 100.0 else f"{value:.6g}"
-
-
-def format_usd(value: float) -> str:
-    for unit, name in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if value >= unit:
-            return f"{value / unit:,.1f}{name}"
-    return f"{value:,.3g}"

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from ..evidence.digits import price_text, usd_text
 from ..market.bars import read_bars
 from ..market.files import read_candles_or_trades, read_table
 from ..tables.risk_law import FEEDS, PRIOR
-from .options import ChartOption, ParamsOption, check_target, read_params
-from .printing import console_for, format_price, format_usd, make_table
+from .options import ParamsOption, check_target, read_params
+from .printing import console_for, make_table, print_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +30,9 @@ def risk(
         str | None, typer.Option(help="Whose dollars: binance or three_venues. Default: the first that is known.")
     ] = None,
     params: ParamsOption = None,
-    chart: ChartOption = None,
+    chart: Annotated[
+        Path | None, typer.Option(help="Where the chart goes: .html. Default: a page in the current folder.")
+    ] = None,
 ) -> None:
     """USD that are liquidated if price goes so far within the horizon, with an 80 % band, as of the last full hour.
 
@@ -37,7 +40,7 @@ def risk(
     """
     from ..tables.risk import liquidation_at_risk
 
-    check_target("--chart", chart)
+    check_target("--chart", chart, ".html")
     settings = read_params(params)
     known = (name for name in FEEDS if (name, market, horizon) in PRIOR)
     feed = next(known, FEEDS[0]) if feed is None else feed
@@ -53,7 +56,7 @@ def risk(
 def _print_risk(out: Console, frame: pd.DataFrame, name: str) -> None:
     told = frame.attrs
     out.print(
-        f"{name}: as of {told['as_of']}Z, close {format_price(told['close'])}. Dollars of {told['feed']}, "
+        f"{name}: as of {told['as_of']}Z, close {price_text(told['close'])}. Dollars of {told['feed']}, "
         f"{told['market']} candles, within {told['horizon']}.",
         soft_wrap=True,
     )
@@ -63,10 +66,10 @@ def _print_risk(out: Console, frame: pd.DataFrame, name: str) -> None:
     columns = "if price goes", "to", "liquidated", "80 % band", "by the move alone", "of the ledger"
     table = make_table(out, "Liquidation at risk, USD", *columns)
     for row, rival in zip(frame.iloc[::-1].itertuples(), reversed(told["rival_usd"]), strict=True):
-        band = f"{format_usd(row.low_usd)} to {format_usd(row.high_usd)}"
-        usd = (f"{format_usd(row.expected_usd)} of {row.side}s", band, format_usd(rival) if rival == rival else "")
-        table.add_row(f"{row.move:+.1%}", format_price(row.price), *usd, f"{row.share_of_ledger:.1%}")
-    out.print(table)
+        band = f"{usd_text(row.low_usd)} to {usd_text(row.high_usd)}"
+        usd = (f"{usd_text(row.expected_usd)} of {row.side}s", band, usd_text(rival) if rival == rival else "")
+        table.add_row(f"{row.move:+.1%}", price_text(row.price), *usd, f"{row.share_of_ledger:.1%}")
+    print_table(out, table)
     out.print()
     for side in ("long", "short"):
         _print_evidence(out, side, told[side])

@@ -17,10 +17,13 @@ from ..market.bars import read_bars
 from .options import (
     ChartOption,
     ConventionOption,
+    FromOption,
+    LastOption,
     ParamsOption,
     SeedsOption,
     VenueOption,
     check_target,
+    part_of,
     read_params,
 )
 from .printing import console_for, print_report, progress_bar
@@ -58,9 +61,12 @@ def zones(
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object, and no chart.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="The zones as CSV, and no chart.")] = False,
     bar: Annotated[str | None, typer.Option(help="For trades: bars to fold them into, 1m to 1d. Default: 1m.")] = None,
+    last: LastOption = None,
+    begin: FromOption = None,
     venue: VenueOption = "",
     convention: ConventionOption = None,
     seeds: SeedsOption = FLIPPED_RUNS,
+    no_backtest: Annotated[bool, typer.Option("--no-backtest", help="Zones and levels alone: the quick way.")] = False,
     params: ParamsOption = None,
     chart: ChartOption = None,
     exchange: Annotated[str | None, typer.Option(help="Fetch candles from there: binance, okx, gate-io ...")] = None,
@@ -71,7 +77,12 @@ def zones(
     ] = None,
     store: Annotated[Path | None, typer.Option(help="With --exchange: a folder that keeps what was fetched.")] = None,
 ) -> None:
-    """Zones, levels, a backtest and a chart for a file of your own, or for a market of an exchange."""
+    """Zones, levels, a backtest and a chart for a file of your own, or for a market of an exchange.
+
+    Candles need a time, open, high, low, close and volume. Used where FILE has them, and printed: taker_buy (or
+    taker_buy_volume), open_interest (sum_open_interest), funding_rate, and what was liquidated, long_usd and short_usd
+    (liq_long_usd, liq_short_usd, with liq_long_price, liq_short_price). docs/files.md has every name.
+    """
     if as_json and as_csv:
         raise ValueError("--json and --csv exclude each other")
     if chart and (as_json or as_csv):
@@ -82,13 +93,15 @@ def zones(
         if hours is not None or market is not None or store is not None:
             raise ValueError("--hours, --market and --store go with --exchange")
         title = Path(source).name
-        bars = read_bars(Path(source), settings, bar, venue, convention)
+        bars = part_of(read_bars(Path(source), settings, bar, venue, convention), last, begin)
     else:
         if venue or convention:
             raise ValueError("--venue and --convention are for the trades of a FILE")
+        if last is not None or begin is not None:
+            raise ValueError("--last and --from are for a FILE: with --exchange say --hours")
         title = f"{source} {exchange}"
         bars = _fetch_bars(source, exchange, 24 if hours is None else hours, bar or "1m", market, store)
-    report = _run(bars, settings, None if as_csv else seeds)
+    report = _run(bars, settings, None if as_csv or no_backtest else seeds)
     if as_json:
         print(json.dumps(report.to_dict(), indent=2))
     elif as_csv:

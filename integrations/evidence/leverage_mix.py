@@ -74,6 +74,25 @@ class MixFit:
     chosen: dict[float, float]  # margin rate -> share of the resamples in which it is the likeliest
     spans: tuple[Span, ...]
 
+    @property
+    def verdict(self) -> str:
+        """Whether the learned mix predicted better than the given one, as a sentence.
+
+        It did if its rank correlation was the higher one in three of four cases, a span's longs or shorts, and on
+        average.
+        """
+        pairs = [pair for span in self.spans for pair in zip(span.learned, span.given, strict=True)]
+        gains = np.array([learned - given for learned, given in pairs])
+        gains = gains[np.isfinite(gains)]
+        if not len(gains):
+            return "no verdict: on no span could the two mixes be told apart"
+        better = int((gains > 0.0).sum())
+        keep = 4 * better < 3 * len(gains) or not gains.mean() > 0.0
+        return (
+            f"{'keep the given mix' if keep else 'take the learned mix'}: what was learned ranked later liquidations "
+            f"better in {better} of {len(gains)} cases, by {gains.mean():+.3f} on average"
+        )
+
 
 def observe(bars: np.ndarray, time: np.ndarray, usd: np.ndarray) -> np.ndarray:
     """A copy of (n,) BAR with (2, m) observed long and short USD on the bars that open at these times.

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from liquidator_core import Params, fold, levels_of, new_signals, new_state, zones_of
+from liquidator_core import BAR, Params, fold, levels_of, new_signals, new_state, zones_of
 
+from ..market.bars import Gaps, gaps_in
 from ..market.candles import warn_of_idle_switches
+from ..market.liquidations import why_thin
 from ..market.messages import iso
 from ..tables.zones import levels_to_frame, zones_to_frame
+from .digits import rounded_frame, rounded_price
 from .placebo import Placebos
-from .result import FLIPPED_RUNS, Result
+from .result import FLIPPED_RUNS, Result, too_few
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,30 +50,60 @@ class Report:
         return len(self.bars) >= self.params.memory
 
     @property
-    def rank(self) -> int:
-        """Place of the real run among itself and the placebos, by return: 1 is the best, the worst of ties counts."""
+    def gaps(self) -> Gaps:
+        """What is missing between the bars."""
+        return gaps_in(self.bars["time"])
+
+    @property
+    def known(self) -> list[str]:
+        """The fields of BAR beyond prices and volume that any bar has."""
+        return [name for name in (BAR.names or ())[6:] if not np.isnan(self.bars[name]).all()]
+
+    @property
+    def why_thin(self) -> str:
+        """Why the liquidations that the bars observed are too thin a feed; "" if they are not, or there are none."""
+        return why_thin(self.bars["liq_long_usd"], self.bars["liq_short_usd"], self.params.flow_bars)
+
+    @property
+    def too_few(self) -> str:
+        """Why the backtest's trades allow no verdict; "" if they are enough."""
         assert self.fade is not None
+        return too_few(len(self.fade.trades))
+
+    @property
+    def rank(self) -> int | None:
+        """Place of the real run among itself and the placebos, by return: 1 is the best, the worst of ties counts.
+
+        None where there are too few trades for a verdict.
+        """
+        if self.fade is None or self.too_few:
+            return None
         return 1 + sum(placebo.total_return >= self.fade.total_return for placebo in self.placebos)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values: times in ISO 8601, unknown numbers null."""
+        """Plain JSON values, rounded as the tables are: times in ISO 8601, unknown numbers null."""
         return {
             "params": self.params.to_dict(),
             "params_digest": self.params.digest,
             "bars": len(self.bars),
             "first": iso(self.bars["time"][0]),
             "last": iso(self.bars["time"][-1]),
-            "close": float(self.bars["close"][-1]),
+            "close": rounded_price(float(self.bars["close"][-1])),
             "warm": self.warm,
-            "zones": _records(self.zones),
-            "levels": _records(self.levels),
+            "missing_bars": self.gaps.missing,
+            "gaps": self.gaps.gaps,
+            "known": self.known,
+            "why_thin": self.why_thin or None,
+            "zones": _records(rounded_frame(self.zones)),
+            "levels": _records(rounded_frame(self.levels)),
             "backtest": None
             if self.fade is None
             else {
                 "zone_fade": _result(self.fade),
-                "buy_and_hold": {"total_return": self.fade.buy_and_hold},
+                "buy_and_hold": {"total_return": round(self.fade.buy_and_hold, 3)},
                 "placebo": [_result(result) for result in self.placebos],
                 "rank": self.rank,
+                "why_no_rank": self.too_few or None,
             },
             "why_no_backtest": self.why_no_backtest or None,
         }
@@ -144,9 +177,9 @@ def _plain(value: Any) -> Any:
 
 def _result(result: Result) -> dict[str, Any]:
     return {
-        "total_return": result.total_return,
-        "max_drawdown": result.max_drawdown,
+        "total_return": round(result.total_return, 3),
+        "max_drawdown": round(result.max_drawdown, 3),
         "trades": len(result.trades),
         "wins": result.wins,
-        "final_value": result.final_value,
+        "final_value": round(result.final_value, 2),
     }

@@ -12,6 +12,20 @@ from liquidator_core.bars import good_rows
 
 #: Runs on flipped marks to set beside the real one of an account: of 21, chance puts it first on one market in 21.
 FLIPPED_RUNS = 20
+#: Trades under which neither a rank nor a share of won ones says anything.
+ENOUGH_TRADES = 30
+
+
+def too_few(trades: int) -> str:
+    """Why so many trades allow no verdict; "" if they are enough.
+
+    >>> too_few(2), too_few(30)
+    ('2 trades are too few for a verdict, which takes some 30', '')
+    """
+    if trades >= ENOUGH_TRADES:
+        return ""
+    found = "1 trade is" if trades == 1 else f"{trades} trades are"
+    return f"{found} too few for a verdict, which takes some {ENOUGH_TRADES}"
 
 
 class ClosedTrade(NamedTuple):

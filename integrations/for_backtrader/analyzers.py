@@ -14,7 +14,7 @@ from liquidator_core.layout import SHORT
 from liquidator_core.zones import marks_of
 
 from ..evidence.placebo import Placebos
-from ..evidence.result import FLIPPED_RUNS, ordinal
+from ..evidence.result import FLIPPED_RUNS, ordinal, too_few
 from .engine import ZONE_PARAMS, Follower, faded_zone, ms_of, params_of, refuse_unknown
 from .feeds import lean_feed
 from .library import bt
@@ -124,7 +124,10 @@ class ZoneReport(bt.Analyzer):
         return self.rets
 
     def summary(self) -> str:
-        """The sums of the real zones and of each placebo run, as a table of text, and the rank of the real one."""
+        """The sums of the real zones and of each placebo run, as a table of text, and the rank of the real one.
+
+        Under some 30 trades there is no rank.
+        """
         names = ("zones", "touches", "holds", "broken", "trades", "return")
         rows: list[tuple[str, ...]] = [("", *names)]
         runs = {"real": self.rets["real"]}
@@ -132,7 +135,10 @@ class ZoneReport(bt.Analyzer):
         for label, run in runs.items():
             rows.append((label, *(str(run[name]) for name in names[:-1]), f"{run['total_return']:+.1%}"))
         table = [f"{label:<16}" + "".join(f"{cell:>9}" for cell in cells) for label, *cells in rows]
-        if fakes := self.rets["placebo"]:
+        why = too_few(self.rets["real"]["trades"])
+        if why:
+            table.append(why)
+        elif fakes := self.rets["placebo"]:
             rank = 1 + sum(run["total_return"] >= self.rets["real"]["total_return"] for run in fakes)
             table.append(f"the real run is {ordinal(rank)} of {len(fakes) + 1} by return")
         return "\n".join(table)

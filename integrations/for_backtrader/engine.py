@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import struct
 import warnings
+from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
@@ -74,7 +75,7 @@ def refuse_unknown(owner: Any, unknown: dict[str, Any]) -> None:
 
 
 def params_of(given: Any) -> Params:
-    """The Params of an object's ``zone_params``, with those of its fields that were given apart.
+    """The Params of an object's ``zone_params``, or of a dict of fields there, with those that were given apart.
 
     >>> from types import SimpleNamespace
     >>> given = SimpleNamespace(zone_params=Params(zone_bars=96), flow_bars=48)
@@ -82,8 +83,11 @@ def params_of(given: Any) -> Params:
     (96, 48)
     """
     base = Params() if given.zone_params is None else given.zone_params
+    if isinstance(base, Mapping):
+        base = Params.from_dict(base)
     if not isinstance(base, Params):
-        raise TypeError(f"zone_params must be liquidator_core.Params, got {type(base).__name__}")
+        hint = ": optstrategy goes through a dict, so put it into a list" if isinstance(base, str) else ""
+        raise TypeError(f"zone_params must be liquidator_core.Params, or a dict of its fields, got {base!r:.80}{hint}")
     changes = {name: value for name, _ in ZONE_PARAMS[1:] if (value := getattr(given, name, None)) is not None}
     return replace(base, **changes) if changes else base
 
@@ -297,8 +301,18 @@ class Follower:
             self._warn(f"the feed gave {self.rows} bars, fewer than Params.memory = {memory}: no signal is known")
         elif not state["turnover"].any() and not state["flow"].any():
             self._warn("the feed has neither volume nor observed liquidations: there are no zones")
+        if self._repeats():
+            self._warn(
+                "most bars carry the time of the bar before: give the feed the timeframe and compression of its "
+                "candles, such as timeframe=bt.TimeFrame.Minutes, compression=60 (GenericCSVData takes them for days)"
+            )
         if self.skipped:
             _LOG.warning("%s: %d of %d bars skipped for unusable prices", self.reader, self.skipped, self.rows)
+
+    def _repeats(self) -> bool:
+        """Whether more bars than not have the time of the one before, as intraday ones that are taken for days."""
+        steps = np.diff(np.array(self.inputs[0].array))
+        return bool((steps == 0.0).sum() > len(steps) / 2)
 
     def _warn(self, text: str) -> None:
         warnings.warn(f"{self.reader}: {text}", UserWarning, stacklevel=3)

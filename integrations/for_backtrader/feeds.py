@@ -6,6 +6,7 @@ import os
 import warnings
 from array import array
 from collections.abc import Container
+from datetime import UTC, datetime
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,7 @@ from liquidator_core import BAR
 from ..market.candles import bars_from_frame
 from ..market.files import read_candles_or_trades
 from ..market.messages import naming
+from ..market.times import ms_of
 from .engine import DAY_MS, EXTRA, FIELDS, RENAMED, days_of, refuse_unknown
 from .library import bt
 
@@ -51,6 +53,8 @@ class _BarFeed(bt.feed.DataBase):
         super().__init__()
         if self.p.stamp not in ("open", "close"):
             raise ValueError(f"stamp must be 'open' or 'close', got {self.p.stamp!r}")
+        for name in ("fromdate", "todate"):
+            setattr(self.p, name, _date_of(name, getattr(self.p, name)))
         self._bars = _bars_of(self.p.dataname)
         self._row = self._end = 0
         length_ms = _length_ms(self._bars["time"])
@@ -85,7 +89,7 @@ class _BarFeed(bt.feed.DataBase):
     def stop(self) -> None:
         super().stop()
         if len(self._bars) and not (len(self) or self.buflen()):
-            name = self._name or type(self).__name__
+            name = self._name or "CandleFeed"
             warnings.warn(
                 f"{name}: none of its {len(self._bars)} bars is left by fromdate, todate and filters", stacklevel=2
             )
@@ -115,7 +119,7 @@ class CandleFeed(_BarFeed):
         backtrader takes it for the close, when it resamples, and when it puts feeds of several timeframes in step:
         beside a shorter feed, longer bars of a feed of their own that carry their open are seen before they closed
       - ``timeframe``, ``compression`` (default: ``None``): found from the spacing of the bars
-      - all others of backtrader's feeds (fromdate, todate, tz, tzinput, ...)
+      - all others of backtrader's feeds (tz, tzinput, ...); ``fromdate`` and ``todate`` may be text: "2020-03-01"
 
     Lines beyond the standard ones: taker_buy, funding_rate, liq_long_usd, liq_long_price, liq_short_usd,
     liq_short_price, large_sell_usd, large_sell_price, large_buy_usd, large_buy_price. open_interest is in the line
@@ -165,6 +169,17 @@ def known_after_ms(data: Any) -> int | None:
     while getattr(data, "_clone", False):
         data = data.data
     return data.known_after_ms if isinstance(data, _BarFeed) else None
+
+
+def _date_of(name: str, given: Any) -> Any:
+    """A date or datetime of what may be text; other things as they are, for backtrader."""
+    if not isinstance(given, str):
+        return given
+    try:
+        at = datetime.fromtimestamp(ms_of(given) / 1000, UTC).replace(tzinfo=None)
+    except (ValueError, TypeError):
+        raise ValueError(f"{name} must be a date such as 2020-03-01 or 2020-03-01 12:00, got {given!r}") from None
+    return at if ":" in given else at.date()
 
 
 def _length_ms(time: np.ndarray) -> int:

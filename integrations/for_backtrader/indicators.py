@@ -111,7 +111,7 @@ class LiquidationIndicator(bt.Indicator):
         refuse_unknown(self, unknown)
         super().__init__()
         self._params = params_of(self.p)
-        name = type(self).__name__
+        name = self._told_as()
         aliases = self.getlinealiases()
         if not aliases:
             raise TypeError(f"{name} has no lines: subclass it with some fields of SIGNAL")
@@ -125,6 +125,10 @@ class LiquidationIndicator(bt.Indicator):
         self._ticking = self.data.lines[0]
         self._format = _format(tuple(field for field, _ in self._outputs))
         self.addminperiod(self._params.memory)
+
+    def _told_as(self) -> str:
+        """The name that messages give it."""
+        return type(self).__name__
 
     def _plotlabel(self) -> list[Any]:
         return [f"{self._params.memory} bars"]
@@ -378,6 +382,9 @@ class ZoneAlignment(bt.Indicator):
             )
         self._zones = [np.zeros(0, ZONE)] * len(self._others)
         self.addminperiod(self._params.memory)
+
+    def _plotlabel(self) -> list[Any]:
+        return [f"{len(self.datas)} feeds, {self._params.memory} bars"]
 
     def _take_others(self) -> None:
         for at, other in enumerate(self._others):

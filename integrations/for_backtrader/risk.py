@@ -80,6 +80,9 @@ class LiquidationRisk(bt.Indicator):
         self._follower = Follower(self.data, self._params, type(self).__name__)
         self._hours = risk_memory(self._params, self.p.observed)
 
+    def _plotlabel(self) -> list[Any]:
+        return [self.p.horizon, self.p.market]
+
     def next(self) -> None:
         for name, values in self._columns(_last_hours(self._follower, self._hours)).items():
             getattr(self.lines, name)[0] = values[-1]

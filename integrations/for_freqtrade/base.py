@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 
 from liquidator_core import Params
 
-from .columns import Edge, Frame, add_zones, startup_candle_count
+from ..evidence.placebo import placebo_marks
+from .columns import Edge, Frame, add_zones, feed_candles, startup_candle_count
 from .library import DecimalParameter, IStrategy, Trade
 from .plots import plot_annotations, plot_config
 from .stops import zone_stoploss
@@ -18,6 +19,9 @@ class ZoneStrategy(IStrategy):
 
     Runs on spot and, with shorts and at most ``wanted_leverage``, on futures. A subclass adds the zones
     (``populate_indicators``), the entries, and what it wants to be otherwise.
+
+    ``"placebo_seed": 0`` in the config (or ``FREQTRADE__PLACEBO_SEED=0`` before the command) runs it on placebo marks
+    of that seed, ``flipped``, in backtests and hyperopt: what it earns then it owes to anything but where zones lie.
 
     >>> class Fades(ZoneStrategy):
     ...     def populate_entry_trend(self, dataframe, metadata):
@@ -53,8 +57,21 @@ class ZoneStrategy(IStrategy):
         return add_zones(dataframe, metadata=metadata, marks=self.zone_marks(dataframe))
 
     def zone_marks(self, dataframe: Frame, params: Params | None = None) -> Frame | None:
-        """Marks to make zones from, for a placebo run to say; None: those of the candles' own events."""
-        return None
+        """Marks to make zones from: placebo ones if ``placebo_seed`` asks for them; None: the candles' own events'."""
+        seed = self.placebo_seed
+        return None if seed is None else placebo_marks(feed_candles(dataframe, ""), params, seed, "skip", "flipped")
+
+    @property
+    def placebo_seed(self) -> int | None:
+        """The config's ``placebo_seed``. Raises ValueError for what is no seed, and in a bot."""
+        seed = self.config.get("placebo_seed")
+        if seed is None:
+            return None
+        if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
+            raise ValueError(f"placebo_seed must be a whole number not below 0, got {seed!r}")
+        if getattr(self.config.get("runmode"), "value", "") in ("live", "dry_run"):
+            raise ValueError("placebo_seed is for backtests and hyperopt, not for a bot: leave it out")
+        return seed
 
     def populate_exit_trend(self, dataframe: Frame, metadata: dict[str, Any]) -> Frame:
         """Leave when the nearest zone ahead was touched."""

@@ -13,7 +13,9 @@ agree; ``startup_candle_count`` makes freqtrade load these rows.
 
 from __future__ import annotations
 
+import functools
 import logging
+import sys
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
@@ -38,6 +40,7 @@ _ABOVE = ("resistance", "resistance_low", "resistance_high", "level_above")
 PLACES = ("support", "resistance", "level_below", "level_above")
 KINDS = ("support", "resistance")
 EDGES = ("fade", "join", "nearest")
+_CALLS_UP = 10  # from a strategy's method to here, with what may lie between
 _COLUMNS = ("date", *(BAR.names or ())[1:])
 
 
@@ -82,6 +85,8 @@ def add_zones(
     metadata   freqtrade's; its pair and the candles' timeframe are named by errors and log lines
     marks      zones are made from these instead of from the candles' events, as ``frames.signal_columns`` makes them:
                what a placebo run is given
+
+    A strategy that calls this and whose ``startup_candle_count`` is below ``params.memory`` is logged, once.
 
     Returns a new frame: the columns given, then float64 (NaN = unknown or none) and int64 ones, joined at once. Raises
     ValueError for missing columns, a volume without a single value, dates that go back or repeat, and where a column of
@@ -130,22 +135,32 @@ def add_alignment(dataframe: Frame, timeframes: list[str], prefix: str = "lz_") 
     resistance). A frame knows no other zones, so that this is at most the alignment of ``frames.alignment_columns``,
     which knows them all. ``dataframe`` holds the columns of ``add_zones``
     and, for each timeframe, those of ``add_informative_zones`` as ``@informative`` names them (``lz_support_low_4h``).
-    NaN without a zone of its own, and where one of the timeframes is not warm.
+    NaN without a zone of its own, and where one of the timeframes is not warm. Raises ValueError for a column that is
+    not there, and says what makes it.
 
     >>> edges = {f"lz_{kind}_{edge}": [1.0] for kind in ("support", "resistance") for edge in ("low", "high")}
     >>> larger = {f"{name}_4h": price for name, price in edges.items()}
     >>> add_alignment(pd.DataFrame(edges | larger), ["4h"])["lz_support_agreement"].tolist()
     [100.0]
     """
+    _need([f"{prefix}{kind}_{edge}" for kind in KINDS for edge in ("low", "high")], dataframe, "add_zones")
     others = []
     for timeframe in timeframes:
         columns = {edge: [f"{prefix}{kind}_{edge}_{timeframe}" for kind in KINDS] for edge in ("low", "high")}
+        made_by = f"add_informative_zones in a method under @informative({timeframe!r})"
+        _need([*columns["low"], *columns["high"]], dataframe, made_by)
         others.append({edge: dataframe[names].to_numpy() for edge, names in columns.items()})
     agreeing = {}
     for kind in KINDS:
         low, high = (dataframe[f"{prefix}{kind}_{edge}"].to_numpy() for edge in ("low", "high"))
         agreeing[f"{prefix}{kind}_agreement"] = alignment(low, high, others)
     return joined_columns(dataframe, pd.DataFrame(agreeing, index=dataframe.index), None)
+
+
+def _need(names: list[str], dataframe: Frame, made_by: str) -> None:
+    missing = [name for name in names if name not in dataframe.columns]
+    if missing:
+        raise ValueError(f"add_alignment: missing column {missing[0]!r}: {made_by} makes it")
 
 
 def market_of(dataframe: Frame, metadata: Metadata) -> str:
@@ -172,6 +187,7 @@ def zone_signals(
     market = market_of(dataframe, metadata)
     columns = signal_columns(feed_candles(dataframe, market), params, marks, on_bad, market)
     check_length(dataframe, params, on_bad, market)
+    _check_startup(params.memory)
     return columns
 
 
@@ -190,6 +206,31 @@ def check_length(dataframe: Frame, params: Params, on_bad: OnBad, market: str) -
         if on_bad == "raise":
             raise ValueError(f"{text}; set startup_candle_count = startup_candle_count(params) and load more candles")
         _LOG.warning(text)
+
+
+def _check_startup(memory: int) -> None:
+    """Log it if the strategy whose method this was called in has freqtrade load fewer candles than a row depends on."""
+    frame = sys._getframe(1)
+    for _ in range(_CALLS_UP):
+        strategy = frame.f_locals.get("self")
+        if hasattr(strategy, "startup_candle_count") and hasattr(strategy, "populate_indicators"):
+            if strategy.startup_candle_count < memory:
+                _log_startup(type(strategy).__name__, strategy.startup_candle_count, memory)
+            return
+        if frame.f_back is None:
+            return
+        frame = frame.f_back
+
+
+@functools.cache
+def _log_startup(name: str, count: int, memory: int) -> None:
+    _LOG.warning(
+        "%s.startup_candle_count is %d, and a row depends on %d candles: the first ones of a backtest or a bot are "
+        "unknown; set startup_candle_count = startup_candle_count(params)",
+        name,
+        count,
+        memory,
+    )
 
 
 def joined_columns(dataframe: Frame, columns: Frame, metadata: Metadata) -> Frame:

@@ -13,20 +13,17 @@ from .columns import Frame
 
 
 def plot_config(prefix: str = "lz_") -> dict[str, Any]:
-    """A ``plot_config``: the nearest zones as bands, levels as lines, forced flow and quality below.
+    """A ``plot_config``: the edges of the nearest zones and the levels as lines, forced flow and quality below.
+
+    Not filled between the edges: where there is no zone a fill would go on from the last one to the next.
+    ``plot_annotations`` fills zones, in FreqUI.
 
     >>> sorted(plot_config()["subplots"])
     ['forced flow', 'quality']
     """
     main: dict[str, Any] = {}
     for kind, colour in (("support", SUPPORT), ("resistance", RESISTANCE)):
-        main[f"{prefix}{kind}_low"] = {
-            "color": faded(colour, 0.5),
-            "fill_to": f"{prefix}{kind}_high",
-            "fill_label": kind,
-            "fill_color": faded(colour, 0.2),
-        }
-        main[f"{prefix}{kind}_high"] = {"color": faded(colour, 0.5)}
+        main |= {f"{prefix}{kind}_{edge}": {"color": faded(colour, 0.5)} for edge in ("low", "high")}
     main[f"{prefix}level_below"] = {"color": SUPPORT}
     main[f"{prefix}level_above"] = {"color": RESISTANCE}
     flow = {

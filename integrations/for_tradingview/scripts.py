@@ -16,6 +16,7 @@ from typing import Any
 from liquidator_core import Params
 from liquidator_core.bars import PRICE_NOISE
 from liquidator_core.layout import BINS, BINS_PER_LOG, BUCKETS, LEFT_BEHIND, MAX_FACTOR, SCHEMA, SIGNAL, UNITS
+from liquidator_core.timeframes import check_timeframe, timeframe_meant
 
 from .inputs import script_inputs
 from .snapshot import level_columns, snapshot_script, zone_columns
@@ -64,8 +65,8 @@ def to_pine(
     symbol         a name for the title; the live forms follow whatever chart they are put on
     as_of          snapshot only: what the header and the table say of when, as text
     open_interest  live forms: read the chart symbol's ``_OI`` feed, which perpetuals have
-    timeframes     live forms: up to two higher ones, such as "4h" and "1d", whose zones give ``support_alignment`` and
-                   ``resistance_alignment``; each works the engine out once more
+    timeframes     live forms: up to two higher ones, such as "4h" and "1d" (TradingView's "240" and "D"), whose zones
+                   give ``support_alignment`` and ``resistance_alignment``; each works the engine out once more
 
     What a live script plots equals the engine's rows for the same candles without the columns that a chart lacks (taker
     volume, observed liquidations, and open interest unless it is read).
@@ -132,12 +133,12 @@ def _check_served(params: Params, open_interest: bool) -> None:
 def _checked_timeframes(timeframes: Sequence[str]) -> tuple[str, ...]:
     if isinstance(timeframes, str):
         raise TypeError(f"timeframes must be a sequence of names, got the text {timeframes!r}")
-    for timeframe in timeframes:
-        if timeframe not in _TIMEFRAMES:
-            raise ValueError(f"timeframes must be of {', '.join(_TIMEFRAMES)}, got {timeframe!r}")
-    if len(timeframes) > 2 or len(set(timeframes)) < len(timeframes):
+    meant = tuple(name if name in _TIMEFRAMES else timeframe_meant(name) or name for name in timeframes)
+    for name in meant:
+        check_timeframe(name, tuple(_TIMEFRAMES), "timeframes")
+    if len(meant) > 2 or len(set(meant)) < len(meant):
         raise ValueError(f"timeframes must be at most two different ones, got {', '.join(timeframes)}")
-    return tuple(timeframes)
+    return meant
 
 
 def _live(params: Params, form: Form, title: str, open_interest: bool, timeframes: tuple[str, ...]) -> str:

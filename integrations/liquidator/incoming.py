@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from liquidator_core.timeframes import timeframe_ms
+from liquidator_core.timeframes import BAR_LENGTHS, timeframe_meant, timeframe_ms
 
 from ..market.candles import Candles, OnBad, bars_from_frame, completed
 from ..market.coins import Identity, market_of
@@ -17,14 +17,16 @@ from ..market.envelopes import is_envelope
 from ..market.liquidations import read_liquidations, read_rates
 from ..market.messages import TableError, moment
 from ..market.sources import Convention, check_convention, joined_by_columns, text_of
+from ..market.streams import candles_in, is_closed, told_by
 from ..market.trades import One, Reader, read_trades, reader_of, rows_of
 from ..market.venues import checked_venue
 from .events import EventCallbacks
 from .history import History, pieces
-from .settings import BAR_LENGTHS, Settings
+from .settings import Settings
 
 _LOG = logging.getLogger("liquidator")
 
+_TAKEN_BY = {"liquidations": "ingest_liquidations", "candles": "update_candles"}
 _MOST_READERS = 1000
 _MOST_MARKETS = 1000
 
@@ -71,6 +73,7 @@ class Incoming:
         given.
         """
         data = reusable(data)
+        _refuse_others(data)
         if _is_one_trade(data):
             self._push_row(data[0], venue, convention)
             return
@@ -104,15 +107,14 @@ class Incoming:
     def push(self, trade: Mapping[str, Any], venue: str = "", *, convention: Convention = None) -> None:
         """Take one trade, as ``ingest_trades`` takes many; no frame is made. Cost: a few microseconds, and where a bar
         closes some 100 more.
+
+        A venue's message is taken as what it tells of: trades in an envelope, liquidations (``ingest_liquidations``),
+        closed candles (``update_candles``; one that is open yet is counted in ``not_trades``).
         """
         try:
             one, venue, self._identity = self._reader.read(trade, venue, convention, self._identity)
         except (ValueError, TypeError) as error:
-            if self._settings.on_bad == "raise":
-                raise
-            if self.skipped == 0:
-                _LOG.warning("trades are skipped, the first: %s", error)
-            self.skipped += 1
+            self._take_message(trade, venue, convention, error)
             return
         if one is None:
             self.not_trades += 1
@@ -120,6 +122,32 @@ class Incoming:
         self._history.push(one, venue)
         if self._history.streaming and self._history.clock >= self._history.due:
             self._events.advance()
+
+    def _take_message(self, message: Any, venue: str, convention: Convention, fault: Exception) -> None:
+        """Take what a message tells of; what is none raises ``fault``, or is skipped."""
+        try:
+            told = told_by(message)
+            if told == "trades":
+                self.ingest_trades([message], venue, convention=convention)
+            elif told == "liquidations":
+                self.ingest_liquidations([message], venue, convention=convention)
+            elif told == "candles":
+                self._take_candles(candles_in([message]))
+            else:
+                raise fault
+        except (ValueError, TypeError) as error:
+            if self._settings.on_bad == "raise":
+                raise error from None
+            if self.skipped == 0:
+                _LOG.warning("trades are skipped, the first: %s", error)
+            self.skipped += 1
+
+    def _take_candles(self, rows: list[Any]) -> None:
+        closed = [row for row in rows if isinstance(row, Mapping) and is_closed(row)]
+        self.not_trades += len(rows) - len(closed)
+        if closed:
+            _check_interval(closed, self._settings.bar)
+            self.update_candles(closed)
 
     def ingest_liquidations(self, liquidations: Events, venue: str = "", *, convention: Convention = None) -> None:
         """Take observed liquidations, given like trades: time, price, side, USD or size, and where known id and venue.
@@ -159,7 +187,7 @@ class Incoming:
         A candle's prices and volumes stand in for those of its bar's trades; of one time the last given counts. Raises
         as ``bars_from_frame``, and for candles of another timeframe.
         """
-        candles = reusable(df)
+        candles = candles_in(reusable(df))
         identity = joined_by_columns(self._identity, candles)
         self._history.add_candles(_read_candles(candles, self._settings.bar, self._settings.on_bad))
         self._identity = identity
@@ -206,6 +234,7 @@ class _TradeReader:
             check_convention(convention)
             raise TypeError(f"names of a trade must be text, got {list(trade)!r:.80}") from None
         if reader is None:
+            _refuse_others(trade)
             if len(self._readers) > _MOST_READERS:
                 self._readers.clear()
             reader = self._readers[names] = reader_of(tuple(trade), venue, convention)
@@ -234,6 +263,22 @@ class _TradeReader:
 def _is_one_trade(data: Any) -> bool:
     """Whether what was given as a table holds one trade, as a mapping."""
     return isinstance(data, list) and len(data) == 1 and isinstance(data[0], Mapping) and not is_envelope(data[0])
+
+
+def _refuse_others(data: Any) -> None:
+    """Raise TableError for rows or a message of anything but trades."""
+    first = data[0] if isinstance(data, list) and data else data
+    told = told_by(first)
+    if told in _TAKEN_BY:
+        raise TableError(f"found {told}, allowed trades: {_TAKEN_BY[told]} takes them, and push() their messages")
+
+
+def _check_interval(candles: list[Mapping[str, Any]], bar: str) -> None:
+    """Raise ValueError for a candle that says that it is of another length than ``bar``."""
+    for candle in candles:
+        said = next((candle[name] for name in ("i", "interval") if name in candle), bar)
+        if timeframe_meant(str(said)) != bar:
+            raise ValueError(f"candles must be of {bar}, got one of {said}")
 
 
 def _read_candles(candles: Candles, bar: str, on_bad: OnBad) -> np.ndarray:

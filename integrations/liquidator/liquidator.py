@@ -6,6 +6,7 @@ Time is event time alone: the same data gives the same answer on any day, in any
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, NoReturn
@@ -17,6 +18,7 @@ from liquidator_core import Params, levels_of
 from ..market.candles import Candles, bars_from_frame, completed
 from ..market.coins import Identity, coin_of
 from ..market.columns import Events
+from ..market.liquidations import why_thin
 from ..market.messages import moment
 from ..market.sources import Convention
 from ..market.venues import known_venue
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
     from ..charts.html import Figure
 
+_LOG = logging.getLogger("liquidator")
 Zone = dict[str, Any]  # a row of ``zone_schema.COLUMNS``
 PRICE = NAMES["price"]
 
@@ -116,6 +119,7 @@ class Liquidator(Incoming):
         self.timeframes = settings.timeframes
         self.params = settings.params
         self._last: tuple[Any, pd.DataFrame] | None = None  # the last frame and what it was made from
+        self._told_thin = False
         self.coverage: pd.DataFrame | None = None  # of what ``from_exchange`` fetched
         self.gaps: pd.DataFrame | None = None
 
@@ -198,8 +202,15 @@ class Liquidator(Incoming):
         key = (params.digest, merge, use_atr, least, as_of, rows.epoch, rows.end, len(self._history.liquidations.rows))
         if self._last is None or self._last[0] != key:
             context = context_at(self._frames, self.timeframe, params, merge, as_of)
+            self._tell_if_thin(context.bars, params.flow_bars)
             self._last = key, zones_frame(context, use_atr, least)
         return self._last[1].copy()
+
+    def _tell_if_thin(self, bars: np.ndarray, flow_bars: int) -> None:
+        why = "" if self._told_thin else why_thin(bars["liq_long_usd"], bars["liq_short_usd"], flow_bars)
+        if why:
+            self._told_thin = True
+            _LOG.warning("%s", why)
 
     def update_incremental(self, new_trades: Events, venue: str = "", *, convention: Convention = None) -> pd.DataFrame:
         """``ingest_trades``, then ``compute_zones``."""

@@ -13,7 +13,7 @@ from liquidator_core import Params
 from liquidator_core._suggest import suggestion
 from liquidator_core.layout import OBSERVED, SIZES
 from liquidator_core.observed import SCALE_MS
-from liquidator_core.timeframes import TIMEFRAMES, timeframe_ms
+from liquidator_core.timeframes import BAR_LENGTHS, TIMEFRAMES, check_timeframe, timeframe_ms
 from liquidator_core.zones import QUALITY_EDGES, QUALITY_LABELS
 
 from ..market.candles import OnBad
@@ -23,7 +23,6 @@ SETTINGS = (
     *("coin", "pct_merge", "window_minutes", "mode", "cutoff_hours", "bar", "timeframe", "timeframes"),
     *("lateness_ms", "on_bad"),
 )
-BAR_LENGTHS = TIMEFRAMES[:12]  # of bars made from trades: up to a day
 _QUALITIES = dict(zip(QUALITY_LABELS, (-math.inf, *QUALITY_EDGES), strict=True))
 
 
@@ -52,7 +51,7 @@ class Settings:
     ) -> None:
         one_of("mode", mode, ("batch", "streaming"))
         one_of("on_bad", on_bad, ("raise", "skip"))
-        one_of("bar", bar, BAR_LENGTHS)
+        check_timeframe(bar, BAR_LENGTHS, "bar")
         if isinstance(lateness_ms, bool) or not isinstance(lateness_ms, int) or not 0 <= lateness_ms <= 3_600_000:
             raise ValueError(f"lateness_ms must be a whole number from 0 to 3,600,000, got {lateness_ms!r}")
         if not isinstance(params, Params | None):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
 
 from liquidator_core import Params
 
 if TYPE_CHECKING:
-    import numpy as np
-
     from .sources import Convention
 
 
@@ -41,7 +41,7 @@ def read_bars(
     from dataclasses import replace
 
     from liquidator_core.tape import bars_from_trades
-    from liquidator_core.timeframes import timeframe_ms
+    from liquidator_core.timeframes import BAR_LENGTHS, check_timeframe, timeframe_ms
 
     from .candles import bars_from_frame
     from .files import read_candles_or_trades
@@ -49,6 +49,8 @@ def read_bars(
     from .trades import trades_from_table
 
     params = params or Params()
+    if bar is not None:
+        check_timeframe(bar, BAR_LENGTHS, "--bar")
     kind, table = read_candles_or_trades(path)
     with naming(str(path)):
         if kind == "candles":
@@ -57,7 +59,28 @@ def read_bars(
                     raise ValueError(f"--{option} {value} is for trades, and the file holds candles")
             return bars_from_frame(table)
         if bar is not None:
-            if timeframe_ms(bar) > timeframe_ms("1d"):
-                raise ValueError(f"--bar must be 1m to 1d, got {bar}")
             params = replace(params, tape_ms=timeframe_ms(bar))
         return bars_from_trades(trades_from_table(table, True, venue, convention), params)
+
+
+class Gaps(NamedTuple):
+    """What is missing in a row of bars."""
+
+    missing: int  # bars
+    gaps: int  # in so many places
+    step_ms: int  # from bar to bar, usually
+
+
+def gaps_in(time: np.ndarray) -> Gaps:
+    """The gaps in (n,) rising times of bars in ms, by their usual step.
+
+    >>> gaps_in(np.array([0, 1, 2, 6, 7, 9]) * 3_600_000)
+    Gaps(missing=4, gaps=2, step_ms=3600000)
+    """
+    steps = np.diff(time)
+    if len(steps) == 0:
+        return Gaps(0, 0, 0)
+    lengths, counts = np.unique(steps, return_counts=True)
+    step = int(lengths[counts.argmax()])
+    missing = np.rint(steps / step).astype(np.int64) - 1
+    return Gaps(int(missing[missing > 0].sum()), int((missing > 0).sum()), step)

@@ -36,10 +36,10 @@ from liquidator_core.bars import mend_noise
 from liquidator_core.observed import DAY_MS, LEAST_DAYS, SCALE_MS
 
 from .candle_columns import base_volume, candle_names, is_volume, time_places, volume_places
-from .columns import check_lengths, plain
+from .candle_forms import as_frame
 from .flags import CLOSED_NAMES, left_out
 from .messages import describe_row, fail_row, first_line, moment, naming
-from .names import CANDLE_NAMES, CANDLE_TIMES, CCXT_COLUMNS, KLINE_COLUMNS, normal_name
+from .names import CANDLE_NAMES, CANDLE_TIMES, normal_name
 from .times import TEXT_ALLOWED, check_ms, check_order, ms_from_numbers, ms_from_text
 
 _LOG = logging.getLogger("liquidator")
@@ -117,7 +117,7 @@ def completed(candles: Candles) -> Candles:
     """
     if isinstance(candles, np.ndarray) and candles.dtype.names:
         return candles
-    frame = _as_frame(candles)
+    frame = as_frame(candles)
     normal = candle_names(frame.columns)
     if not {"high", "low", "close"} <= {*normal}:
         return frame
@@ -141,7 +141,7 @@ def checked_candles(candles: Candles, on_bad: OnBad, market: str, as_they_came: 
         if isinstance(candles, np.ndarray) and candles.dtype.names:
             return _checked_bars(candles, on_bad, market)
         with _readable("candles"):
-            frame = _as_frame(candles)
+            frame = as_frame(candles)
         if len(frame) == 0:
             raise ValueError("no candles: the frame is empty (0 rows)")
         closed = _closed(frame, as_they_came)
@@ -266,86 +266,6 @@ def warn_of_idle_switches(rows: Rows, params: Params, market: str = "") -> None:
 def _warn_once(text: str) -> None:
     """Python itself tells a text again whenever anybody has changed a filter since, as pandas often does."""
     warnings.warn(text, UserWarning, stacklevel=1)
-
-
-def _as_frame(candles: Candles) -> pd.DataFrame:
-    """Any accepted form but BAR as a frame with one level of column names."""
-    if not isinstance(candles, (pd.DataFrame, pd.Series)) and hasattr(candles, "__arrow_c_stream__"):
-        candles = _plain_table(pa.table(candles)).to_pandas()
-    elif hasattr(candles, "to_pandas"):
-        candles = candles.to_pandas()
-    elif isinstance(candles, Mapping):
-        candles = _frame_of_columns(candles)
-    elif isinstance(candles, (list, tuple)):
-        candles = _frame_of_rows(candles)
-    elif isinstance(candles, np.ndarray) and candles.ndim == 2:
-        candles = pd.DataFrame(candles)
-    if not isinstance(candles, pd.DataFrame):
-        raise TypeError(
-            "candles must be a pandas frame, rows [ms, open, high, low, close, volume], columns or a BAR array, "
-            f"got {type(candles).__name__}"
-        )
-    for names in (CCXT_COLUMNS, KLINE_COLUMNS):
-        if list(candles.columns) == list(range(len(names))):
-            return candles.set_axis(list(names), axis=1)
-    return candles if candles.columns.nlevels == 1 else _one_symbol(candles)
-
-
-def _plain_table(table: pa.Table) -> pa.Table:
-    """A table without the kinds of columns that pandas or the way to it do not know."""
-    for index, field in enumerate(table.schema):
-        if not _has_pandas_kind(field.type):
-            table = table.set_column(index, field.name, plain(table.column(index)))
-    return table
-
-
-def _has_pandas_kind(kind: pa.DataType) -> bool:
-    tests = (pa.types.is_dictionary, pa.types.is_run_end_encoded, pa.types.is_string_view, pa.types.is_float16)
-    return not (isinstance(kind, pa.BaseExtensionType) or any(test(kind) for test in tests))
-
-
-def _frame_of_columns(columns: Mapping[Any, Any]) -> pd.DataFrame:
-    """A mapping of columns as a frame: values go by their place, not by the labels of an index."""
-    check_lengths({str(name): values for name, values in columns.items()})
-    series = [values for values in columns.values() if isinstance(values, pd.Series)]
-    if any(not one.index.equals(series[0].index) for one in series):
-        columns = {
-            name: values.reset_index(drop=True) if isinstance(values, pd.Series) else values
-            for name, values in columns.items()
-        }
-    return _frame_of(columns)
-
-
-def _frame_of(data: Any) -> pd.DataFrame:
-    try:
-        return pd.DataFrame(data)
-    except (ValueError, TypeError) as error:  # of names and texts that are no Unicode
-        raise TypeError(f"candles cannot be read as a table: {first_line(error)}") from None
-
-
-def _frame_of_rows(rows: Sequence[Any]) -> pd.DataFrame:
-    allowed = (len(CCXT_COLUMNS), len(KLINE_COLUMNS))
-    for row, values in enumerate(rows):
-        if isinstance(values, Mapping):
-            continue
-        if isinstance(values, str) or not hasattr(values, "__len__"):
-            raise TypeError(f"row {row}: found {values!r}, allowed [ms, open, high, low, close, volume]")
-        if len(values) not in allowed or len(values) != len(rows[0]):
-            raise ValueError(
-                f"row {row}: found {len(values)} values, allowed {allowed[0]} (ccxt) or {allowed[1]} (Binance klines), "
-                "in every row the same"
-            )
-    return _frame_of(list(rows))
-
-
-def _one_symbol(frame: pd.DataFrame) -> pd.DataFrame:
-    """yfinance's frame of one symbol, its columns (price, symbol) or (symbol, price), with the prices' names alone."""
-    levels = [frame.columns.get_level_values(level) for level in range(frame.columns.nlevels)]
-    fields = next((names for names in levels if {*_PRICES} <= set(map(normal_name, names))), None)
-    if fields is None or any(names is not fields and names.nunique() > 1 for names in levels):
-        some = ", ".join(map(str, frame.columns[:6]))
-        raise ValueError(f"columns must have one level, or be those of one symbol; found {some}: pick one symbol")
-    return frame.set_axis(fields, axis=1)
 
 
 def _columns_of(frame: pd.DataFrame) -> tuple[Columns, dict[str, str]]:

@@ -32,9 +32,9 @@ def unwrapped(data: Events, kind: Venue, venue: str, market: str = "", depth: in
     if isinstance(data, (np.ndarray, str, bytes)) or hasattr(data, "iloc") or hasattr(data, "__arrow_c_stream__"):
         return data
     if isinstance(data, Mapping):
-        name, inner = _wrapped_in(data)
+        name, inner = wrapped_in(data)
         if inner is not None:
-            return unwrapped(inner, kind, venue, _market_in(data, name) or market, depth + 1)
+            return unwrapped(inner, kind, venue, market_in(data, name) or market, depth + 1)
         return data if _has_columns(data, kind) else _marked([data], kind, market)
     rows = list(data) if hasattr(data, "__iter__") else data
     if not isinstance(rows, list) or not rows:
@@ -47,7 +47,7 @@ def unwrapped(data: Events, kind: Venue, venue: str, market: str = "", depth: in
             rows = list(came) if isinstance(came[0], (list, tuple)) else [came]
     if isinstance(rows[0], (list, tuple)):
         return _marked(_named(rows, kind, venue), kind, market)
-    wrapped = isinstance(rows[0], Mapping) and _wrapped_in(rows[0])[1] is not None
+    wrapped = isinstance(rows[0], Mapping) and wrapped_in(rows[0])[1] is not None
     if wrapped and all(isinstance(row, Mapping) for row in rows):
         return [trade for row in rows for trade in unwrapped(row, kind, venue, market, depth + 1)]
     return _marked(rows, kind, market)
@@ -65,7 +65,7 @@ def _marked(rows: list[Any], kind: Venue, market: str) -> list[Any]:
     ]
 
 
-def _wrapped_in(data: Mapping[str, Any]) -> tuple[str, Any]:
+def wrapped_in(data: Mapping[str, Any]) -> tuple[str, Any]:
     """(name, what an answer or a message holds under it), or ("", None) if it holds nothing but values."""
     for name in ENVELOPES:
         if _is_envelope(data.get(name)):
@@ -76,7 +76,7 @@ def _wrapped_in(data: Mapping[str, Any]) -> tuple[str, Any]:
     return "", None
 
 
-def _market_in(data: Mapping[str, Any], name: str) -> str:
+def market_in(data: Mapping[str, Any], name: str) -> str:
     """The market that an envelope names: in a field, in a topic, or as the name of what it holds."""
     around = {normal_name(key): value for key, value in data.items() if isinstance(value, str)}
     if isinstance(data.get("arg"), Mapping):

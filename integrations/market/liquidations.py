@@ -45,6 +45,9 @@ LIQUIDATION = np.dtype(
 )
 
 
+_CONTRACT_SIZES = ("contractsize", "contract_size", "ctval")  # coins, or dollars of an inverse contract
+
+
 class Observed(NamedTuple):
     """What a call brought."""
 
@@ -78,7 +81,7 @@ def read_liquidations(
     names, column = columns_of(unwrapped(data, named.venue, venue))
     if not names:
         return Observed(np.zeros(0, LIQUIDATION), identity)
-    names = filled(names, column, (*LIQUIDATION_NAMES["usd"], *BASE_SIZES, "contractsize", "contract_size"))
+    names = filled(names, column, (*LIQUIDATION_NAMES["usd"], *BASE_SIZES, *_CONTRACT_SIZES))
     if {"p", "ap"} <= set(names):  # Binance: that of the order, and that at which it was filled
         names = [name for name in names if name != "p"]
     found = find_names(names, LIQUIDATION_NAMES)
@@ -151,7 +154,7 @@ class _Events:
         if self.coins:
             return np.asarray(size * price)
         words, codes = markets
-        contract = next((name for name in self.names if normal_name(name) in ("contractsize", "contract_size")), None)
+        contract = next((name for name in self.names if normal_name(name) in _CONTRACT_SIZES), None)
         if contract is not None:  # ccxt
             size = size * number_column(self.column(contract), contract)
             inverse = np.array([market_of(word).kind == "inverse" for word in words])
@@ -290,3 +293,22 @@ def find_sums(names: Sequence[str]) -> dict[str, str]:
             )
         columns[field] = matches[0]
     return columns
+
+
+def why_thin(long_usd: np.ndarray, short_usd: np.ndarray, flow_bars: int) -> str:
+    """Why (n,) USD of observed liquidations a bar are too thin a feed for zones, as a sentence; "" if they are not.
+
+    flow_bars   bars that an event is measured against: so many must hold a liquidation, and half of those observed
+
+    >>> some = np.array([0.0, 5e4, 0.0, 0.0, np.nan])
+    >>> why_thin(some, np.zeros(5) + some, 96)[:58]
+    'A thin feed of liquidations: 1 of 4 observed bars hold any'
+    """
+    observed = int((~(np.isnan(long_usd) & np.isnan(short_usd))).sum())
+    filled = int(((long_usd > 0.0) | (short_usd > 0.0)).sum())
+    if observed == 0 or (filled >= flow_bars and 2 * filled >= observed):
+        return ""
+    return (
+        f"A thin feed of liquidations: {filled:,} of {observed:,} observed bars hold any, and an event is measured "
+        f"against the {flow_bars} bars before it: take longer bars, more venues or a longer time"
+    )

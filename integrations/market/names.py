@@ -23,11 +23,11 @@ CANDLE_NAMES: dict[str, tuple[str, ...]] = {
         "taker_buy_base_asset_volume",
         "taker_base_vol",
     ),
-    "open_interest": ("open_interest", "openinterest", "oi"),
-    "funding_rate": ("funding_rate", "funding"),
-    "liq_long_usd": ("liq_long_usd",),
+    "open_interest": ("open_interest", "openinterest", "oi", "sum_open_interest", "sumopeninterest"),
+    "funding_rate": ("funding_rate", "fundingrate", "funding", "last_funding_rate", "lastfundingrate"),
+    "liq_long_usd": ("liq_long_usd", "long_usd", "longusd"),
     "liq_long_price": ("liq_long_price",),
-    "liq_short_usd": ("liq_short_usd",),
+    "liq_short_usd": ("liq_short_usd", "short_usd", "shortusd"),
     "liq_short_price": ("liq_short_price",),
     "large_sell_usd": ("large_sell_usd",),
     "large_sell_price": ("large_sell_price",),
@@ -118,7 +118,7 @@ TRADE_NAMES: dict[str, tuple[str, ...]] = {
 }
 #: Accepted names of each field of an observed liquidation.
 LIQUIDATION_NAMES: dict[str, tuple[str, ...]] = {
-    "time": _TIMES,
+    "time": (*_TIMES, "updatedtime"),
     "price": ("price", "px", "p", "ap", "bkpx", "bankruptcy_price"),
     "side": ("side", "posside", "pos_side", "S", "direction", "dir"),
     "usd": ("value_usd", "usd_value", "usd", "usdvalue", "value", "notional", "quotevalue", "quote_value"),
@@ -129,17 +129,14 @@ LIQUIDATION_NAMES: dict[str, tuple[str, ...]] = {
     "market": (*_MARKETS, "s"),
 }
 #: Accepted names of the sums of liquidated USD a bar; its time goes by ``CANDLE_TIMES``.
-LIQUIDATION_SUMS: dict[str, tuple[str, ...]] = {
-    "liq_long_usd": ("liq_long_usd", "long_usd", "longusd"),
-    "liq_short_usd": ("liq_short_usd", "short_usd", "shortusd"),
-}
+LIQUIDATION_SUMS = {field: CANDLE_NAMES[field] for field in ("liq_long_usd", "liq_short_usd")}
 #: Accepted names of each field of a reading of funding and open interest; the first named here is read.
 RATE_NAMES: dict[str, tuple[str, ...]] = {
-    "time": (*_TIMES, "fundingtime", "funding_time"),
-    "funding_rate": ("funding_rate", "fundingrate", "funding", "lastfundingrate", "rate"),
+    "time": (*_TIMES, "fundingtime", "funding_time", "calc_time"),
+    "funding_rate": (*CANDLE_NAMES["funding_rate"], "rate"),
     "open_interest": (
         *("oiccy", "oi_ccy", "open_interest_base", "open_interest", "openinterest", "openinterestamount"),
-        *("sumopeninterest", "oi"),
+        *("sumopeninterest", "sum_open_interest", "oi"),
     ),
     "venue": _VENUES,
     "coin": ("coin",),

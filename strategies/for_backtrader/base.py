@@ -20,6 +20,9 @@ class TradedZones(lz.LiquidationZones):
     lines: Any = ("atr", "fade_low", "fade_high", "join_low", "join_high", "join", "exit_long", "exit_short")
     plotlines: ClassVar[dict[str, Any]] = {name: {"_plotskip": True} for name in lines}
 
+    def _told_as(self) -> str:
+        return type(self._owner).__name__  # the strategy, which users know
+
 
 class ZoneStrategy(bt.Strategy):
     """A strategy that enters where a subclass says, with a stop for each entry, and leaves at the zone ahead.

@@ -40,6 +40,8 @@ class LiquidatorModel(ZoneStrategy):
         return add_targets(dataframe, classes=self._classes, metadata=metadata)
 
     def populate_indicators(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
+        if self.placebo_seed is not None:
+            raise ValueError("LiquidatorModel learns from what real zones did: it has no placebo run")
         return add_zones(self.freqai.start(dataframe, metadata, self), metadata=metadata)
 
     def populate_entry_trend(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:

@@ -1,0 +1,90 @@
+"""What a message of a venue's stream tells of, trades, liquidations or candles, and the candles in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+from .envelopes import market_in, wrapped_in
+from .flags import CLOSED_NAMES, truth
+from .names import MARKET_NAMES, normal_name
+
+Told: TypeAlias = Literal["", "trades", "liquidations", "candles"]
+_TOPICS = ("e", "topic", "channel", "stream", "ch", "datatype")
+_LIQUIDATION_TOPICS = ("forceorder", "liquidation")
+_CANDLE_TOPICS = ("kline", "candle", "ohlc")
+#: Names that only liquidations have: Binance's order, OKX's detail, ccxt's unified structure.
+_LIQUIDATION_ROWS = ({"ap", "X"}, {"bkPx"}, {"baseValue", "quoteValue"})
+_OKX_CANDLE = ("ts", "open", "high", "low", "close", "vol", "volCcy", "volCcyQuote", "confirm")
+_LETTERS = {"o", "h", "l", "c"}
+
+
+def told_by(message: Any) -> Told:
+    """What a mapping tells of, by its topic and its names; "" for a row of its own that bears no such mark.
+
+    >>> told_by({"stream": "btcusdt@forceOrder", "data": {"e": "forceOrder", "o": {}}})
+    'liquidations'
+    >>> told_by({"topic": "publicTrade.BTCUSDT", "data": [{"p": "1", "v": "2"}]}), told_by({"price": 1.0})
+    ('trades', '')
+    """
+    if not isinstance(message, Mapping):
+        return ""
+    wrapped = wrapped_in(message)[1]
+    first = wrapped[0] if isinstance(wrapped, (list, tuple)) and wrapped else wrapped
+    around = [one for one in (message, message.get("arg"), first) if isinstance(one, Mapping)]
+    topics = " ".join(value.lower() for one in around for name in _TOPICS if isinstance(value := one.get(name), str))
+    if any(word in topics for word in _LIQUIDATION_TOPICS) or any(
+        names <= one.keys() for one in around for names in _LIQUIDATION_ROWS
+    ):
+        return "liquidations"
+    if isinstance(message.get("k"), Mapping) or any(word in topics for word in _CANDLE_TOPICS):
+        return "candles"
+    return "trades" if wrapped is not None else told_by(first) if first is not None else ""
+
+
+def candles_in(data: Any) -> Any:
+    """The candles of a message or an answer of a venue, or of a list of them, as rows; anything else as it is.
+
+    Rows that do not name their market get the one that is named around them, as ``symbol``.
+
+    >>> candles_in({"e": "kline", "s": "BTCUSDT", "k": {"t": 0, "o": "1"}})
+    [{'symbol': 'BTCUSDT', 't': 0, 'o': '1'}]
+    """
+    if isinstance(data, Mapping):
+        found = _rows_in(data)
+        return data if found is None else found
+    if not isinstance(data, list) or not data or not all(isinstance(row, Mapping) for row in data):
+        return data
+    found = [_rows_in(row) for row in data]
+    if all(rows is None for rows in found):
+        return data
+    return [row for one, rows in zip(data, found, strict=True) for row in ([one] if rows is None else rows)]
+
+
+def _rows_in(message: Mapping[str, Any]) -> list[Any] | None:
+    """The rows of candles that a mapping holds; None for one that is a candle itself, or columns of them."""
+    name, inner = ("k", message["k"]) if isinstance(message.get("k"), Mapping) else wrapped_in(message)
+    if inner is None or name == "o" or len(inner) == 0:
+        return None
+    market = market_in(message, name) or str(message.get("s", ""))
+    rows = [inner] if isinstance(inner, Mapping) else list(inner)
+    if all(isinstance(row, (list, tuple)) and len(row) == len(_OKX_CANDLE) for row in rows):
+        rows = [dict(zip(_OKX_CANDLE, row, strict=True)) for row in rows]
+    rows = candles_in(rows)
+    if not market:
+        return rows
+    return [{"symbol": market, **row} if isinstance(row, Mapping) and not _names_market(row) else row for row in rows]
+
+
+def _names_market(row: Mapping[str, Any]) -> bool:
+    return any(normal_name(name) in MARKET_NAMES for name in row)
+
+
+def is_closed(candle: Mapping[str, Any]) -> bool:
+    """Whether a candle does not say that it is open yet.
+
+    >>> is_closed({"o": "1", "h": "1", "l": "1", "c": "1", "x": False}), is_closed({"confirm": "1"})
+    (False, True)
+    """
+    names = ("x",) if candle.keys() >= _LETTERS else CLOSED_NAMES
+    return all(truth(candle[name], name) is not False for name in names if name in candle)
