@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
@@ -24,7 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(freqtrade.app, name="freqtrade")
-_SHORT = {  # what the list of commands says of each: typer would cut its first sentence off
+#: What the list of commands says of each: typer would cut its first sentence off.
+_SHORT: dict[Callable[..., None], str] = {
     demo: "The sample: zones, levels, a backtest, a chart.",
     zones: "The same for a file or a market of your own.",
     risk: "USD liquidated if price goes somewhere.",

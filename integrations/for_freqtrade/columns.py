@@ -212,7 +212,7 @@ def _check_startup(memory: int) -> None:
     """Log it if the strategy whose method this was called in has freqtrade load fewer candles than a row depends on."""
     frame = sys._getframe(1)
     for _ in range(_CALLS_UP):
-        strategy = frame.f_locals.get("self")
+        strategy: Any = frame.f_locals.get("self")
         if hasattr(strategy, "startup_candle_count") and hasattr(strategy, "populate_indicators"):
             if strategy.startup_candle_count < memory:
                 _log_startup(type(strategy).__name__, strategy.startup_candle_count, memory)

@@ -70,7 +70,7 @@ def _rows_in(message: Mapping[str, Any]) -> list[Any] | None:
     rows = [inner] if isinstance(inner, Mapping) else list(inner)
     if all(isinstance(row, (list, tuple)) and len(row) == len(_OKX_CANDLE) for row in rows):
         rows = [dict(zip(_OKX_CANDLE, row, strict=True)) for row in rows]
-    rows = candles_in(rows)
+    rows = list(candles_in(rows))
     if not market:
         return rows
     return [{"symbol": market, **row} if isinstance(row, Mapping) and not _names_market(row) else row for row in rows]
