@@ -39,13 +39,12 @@ if TYPE_CHECKING:
 def demo(seeds: SeedsOption = FLIPPED_RUNS, params: ParamsOption = None, chart: ChartOption = None) -> None:
     """Zones, levels, a backtest and a chart on the embedded sample: hourly BTCUSDT, October 2019 to December 2020."""
     from ..market.sample import sample_bars
-    from ..tables.risk import liquidation_at_risk
 
     _check_chart(chart)
     report = _run(sample_bars(), read_params(params), seeds)
     out = console_for()
     print_report(out, report, "BTCUSDT 1h, Binance spot (embedded sample)")
-    risk = liquidation_at_risk(report.bars, params=report.params, market="spot")
+    risk = _risk_of(out, report, "spot")
     _write_chart(out, report, chart or Path("liquidator-demo.html"), "BTCUSDT 1h: liquidation zones", risk)
 
 
@@ -73,7 +72,10 @@ def zones(
     hours: Annotated[float | None, typer.Option(help="How many, with --exchange. Default: 24.")] = None,
     market: Annotated[
         str | None,
-        typer.Option(help="With --exchange: perpetual, inverse or spot. Default: what SYMBOL says, else perpetual."),
+        typer.Option(
+            help="What the candles are of: perpetual or spot, for the curve of liquidation at risk; with --exchange what "
+            "to fetch, inverse too. Default: what SYMBOL says, else perpetual."
+        ),
     ] = None,
     store: Annotated[Path | None, typer.Option(help="With --exchange: a folder that keeps what was fetched.")] = None,
 ) -> None:
@@ -90,8 +92,10 @@ def zones(
     _check_chart(chart)
     settings = read_params(params)
     if exchange is None:
-        if hours is not None or market is not None or store is not None:
-            raise ValueError("--hours, --market and --store go with --exchange")
+        if hours is not None or store is not None:
+            raise ValueError("--hours and --store go with --exchange")
+        if market not in (None, "perpetual", "spot"):
+            raise ValueError(f"--market: found {market!r}, allowed perpetual or spot: what the candles of FILE are of")
         title = Path(source).name
         bars = part_of(read_bars(Path(source), settings, bar, venue, convention), last, begin)
     else:
@@ -109,7 +113,8 @@ def zones(
     else:
         out = console_for()
         print_report(out, report, title)
-        _write_chart(out, report, chart or _chart_of(title, exchange), f"{title}: liquidation zones")
+        risk = _risk_of(out, report, market or "perpetual")
+        _write_chart(out, report, chart or _chart_of(title, exchange), f"{title}: liquidation zones", risk)
 
 
 def _fetch_bars(
@@ -155,7 +160,18 @@ def _fade(bars: np.ndarray, params: Params) -> Result:
     return run_fade(bars, params)
 
 
-def _write_chart(out: Console, report: Report, path: Path, title: str, risk: pd.DataFrame | None = None) -> None:
+def _risk_of(out: Console, report: Report, market: str) -> pd.DataFrame | None:
+    """Liquidation at risk as of the last full hour, or None, with the reason printed, where its law does not hold."""
+    from ..tables.risk import liquidation_at_risk
+
+    try:
+        return liquidation_at_risk(report.bars, params=report.params, market=market)
+    except ValueError as error:
+        out.print(f"\nNo curve of liquidation at risk: {error}", soft_wrap=True)
+        return None
+
+
+def _write_chart(out: Console, report: Report, path: Path, title: str, risk: pd.DataFrame | None) -> None:
     out.print()
     from ..charts.files import write_scene
     from ..charts.scene import make_scene

@@ -58,7 +58,8 @@ def test_json_of_an_exchange_with_a_store(server, monkeypatch, capsys, tmp_path)
         (("NOSUCH", "--exchange", "binance"), "symbol: found 'NOSUCH'"),
         (("BTC", "--exchange", "binance", "--hours", "0"), "hours: found 0"),
         (("BTC", "--exchange", "binance", "--market", "swap"), "market: found 'swap'"),
-        (("BTC", "--hours", "3"), "--hours, --market and --store go with --exchange"),
+        (("BTC", "--hours", "3"), "--hours and --store go with --exchange"),
+        (("BTC", "--market", "inverse"), "--market: found 'inverse', allowed perpetual or spot"),
         (("BTC",), "BTC: "),
     ],
 )
