@@ -42,6 +42,7 @@ def test_backtrader_on_another_python(tmp_path, version):
         "pytest-xdist>=3.6",
     ]
     subprocess.run([own, "-m", "pip", "install", "--quiet", "-e", ".[backtrader]", *needs], check=True, cwd=ROOT)
-    folders = ["tests/core", "tests/for_backtrader", "tests/market/test_times.py"]
+    core = [f"tests/core/test_{name}.py" for name in ("golden", "timeframes", "state_files")]
+    folders = [*core, "tests/for_backtrader/test_backtrader.py", "tests/market/test_times.py"]
     done = subprocess.run([own, "-m", "pytest", "-p", "no:cacheprovider", *folders], check=False, cwd=ROOT)
     assert done.returncode == 0
