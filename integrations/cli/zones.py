@@ -73,8 +73,8 @@ def zones(
     market: Annotated[
         str | None,
         typer.Option(
-            help="What the candles are of: perpetual or spot, for the curve of liquidation at risk; with --exchange what "
-            "to fetch, inverse too. Default: what SYMBOL says, else perpetual."
+            help="What the candles are of: perpetual or spot, for the curve of liquidation at risk; with --exchange "
+            "what to fetch, inverse too. Default: what SYMBOL says, else perpetual."
         ),
     ] = None,
     store: Annotated[Path | None, typer.Option(help="With --exchange: a folder that keeps what was fetched.")] = None,

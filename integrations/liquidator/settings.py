@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -146,6 +147,6 @@ def above(name: str, value: float | None) -> float | None:
 def finite(name: str, value: float, more: str = "") -> float:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    if not math.isfinite(value):
-        raise ValueError(f"{name} must be a finite number{more}, got {value!r}")
+    if not abs(value) <= sys.float_info.max:  # an integer may lie beyond it
+        raise ValueError(f"{name} must be a finite number{more}, got {value!r:.80}")
     return value

@@ -107,7 +107,7 @@ def _array(values: Any, name: str) -> pa.Array:
     other = (row for row, kind in enumerate(names) if kind not in (names[0], "NoneType"))
     row = next(other, max(range(len(names)), key=lambda row: len(str(values[row]))))  # else one that is too large
     found = f"found {values[row]!r:.80}"
-    raise TypeError(f"row {row}, {name}: {found}, allowed one type throughout: row 0 has {names[0]}")
+    raise TypeError(f"{name}: row {row}: {found}, allowed one type throughout: row 0 has {names[0]}")
 
 
 def _python_value(value: Any) -> Any:

@@ -27,7 +27,7 @@ from liquidator_integrations import Liquidator, compute_atr, compute_vwap, frame
 from liquidator_integrations.charts import html as charts
 from liquidator_integrations.liquidator import cascade
 from liquidator_integrations.liquidator.history import STREAMED_ROWS, History
-from liquidator_integrations.liquidator.row_buffer import Rows
+from liquidator_integrations.liquidator.row_buffer import RowBuffer
 from liquidator_integrations.market.trades import read_trades
 from liquidator_integrations.tables.zone_schema import COLUMNS
 
@@ -722,7 +722,7 @@ class TestEvents:
 @settings(max_examples=60)
 @given(st.lists(st.lists(st.integers(0, 30), max_size=12), max_size=8), st.booleans())
 def test_rows_are_put_in_order_of_time_and_arrival(batches, unique):
-    rows = Rows(np.zeros(0, [("time", "i8"), ("value", "i8")]))
+    rows = RowBuffer(np.zeros(0, [("time", "i8"), ("value", "i8")]))
     told: list[tuple[int, int]] = []
     for number, times in enumerate(batches):
         some = [(time, 100 * number + place) for place, time in enumerate(sorted(times))]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import made_bars
 import numpy as np
+import pytest
 
 from liquidator_core import TRADE, Params
 from liquidator_integrations import Liquidator
@@ -34,3 +35,10 @@ def test_a_threshold_in_usd_makes_large_trades_count():
 def test_a_threshold_of_nothing_leaves_what_is_large_to_params():
     assert Liquidator(liq_size_threshold=0).params == Params(use_large_trades=True)
     assert Liquidator(params=Params(use_large_trades=True, large_usd=5.0)).params.large_usd == 5.0
+
+
+@pytest.mark.parametrize("value", [1e308 * 10, 10**400, -(10**400), float("nan")])
+@pytest.mark.parametrize("name", ["window_minutes", "cutoff_hours", "pct_merge"])
+def test_numbers_beyond_all_are_named(name, value):
+    with pytest.raises(ValueError, match=f"{name} must be"):
+        Liquidator(**{name: value})

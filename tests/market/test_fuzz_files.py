@@ -129,7 +129,9 @@ VALUES = st.one_of(
     st.floats(),
     CELLS,
     st.binary(max_size=3),
-    st.sampled_from([pd.NaT, pd.NA, np.datetime64("NaT"), np.datetime64(5, "D"), np.int8(3), np.float16(2), np.True_]),
+    st.sampled_from(
+        [pd.NaT, pd.NA, np.datetime64("NaT", "ns"), np.datetime64(5, "D"), np.int8(3), np.float16(2), np.True_]
+    ),
     st.sampled_from([Decimal("sNaN"), Decimal("1.5"), date(2020, 1, 2), time(9, 30), timedelta(1), "\ud800", 1j]),
     st.sampled_from(
         [datetime(2020, 1, 2), datetime(2020, 1, 2, tzinfo=UTC), pd.Timestamp(5), [1], {"a": 1}, np.zeros(())]

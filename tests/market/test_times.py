@@ -243,7 +243,7 @@ NO_TIMES = [
     {"a": 1},
     b"2020",
     float("nan"),
-    np.datetime64("NaT"),
+    np.datetime64("NaT", "ns"),
     pd.NaT,
     timedelta(1),
     Decimal("sNaN"),
