@@ -16,7 +16,8 @@ tightness             0.15  1 - width / (max_width_atr * ATR), at least 0
 touches               0.15  t / (t + 1), t its touches
 ====================  ====  ==========================================================
 
-Below 40 is weak, below 70 medium, from 70 on strong. The bands sort zones; they do not predict that a zone holds.
+Below 40 is weak, below 70 medium, from 70 on strong. It is prominence and no more: zones of higher quality hold no more
+often, rather less, and no more flow follows (docs/evidence.md).
 """
 
 from __future__ import annotations

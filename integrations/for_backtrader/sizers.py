@@ -1,4 +1,4 @@
-"""A sizer that stakes more on better zones."""
+"""A sizer that stakes more on more prominent zones."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class QualitySizer(bt.Sizer):
     """The size of an order: ``share`` of the account's value, times the quality of the zone that is traded / 100.
 
     The zone traded is that of the bar's ``fade``, where its side is the order's; else the nearest support for a buy,
-    the nearest resistance for a sale. Without such a zone the size is 0, and nothing is bought or sold. Quality sorts
-    zones by what is known of them; that better ones pay is not shown.
+    the nearest resistance for a sale. Without such a zone the size is 0, and nothing is bought or sold. Quality is
+    prominence: zones of a higher one hold no more often (docs/evidence.md), and that they pay more is not shown.
 
     Params:
 

@@ -41,7 +41,7 @@ COLUMNS: dict[str, tuple[str | tuple[str, ...], str]] = {
     "band_pct": ("float", "band / price_mean"),
     "entry_low": ("float", "quote, its lower edge"),
     "entry_high": ("float", "quote, its upper edge"),
-    "quality_score": ("float", "0 to 100, see liquidator_core.zones"),
+    "quality_score": ("float", "prominence, 0 to 100, see liquidator_core.zones"),
     "quality_label": (QUALITY_LABELS, "below 40, below 70, from 70 on"),
     "zone_id": ("int", "2 * birth_ms + side of its largest event: stable"),
     "kind": (("support", "resistance"), "at or below the last close, or above"),

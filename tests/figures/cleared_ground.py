@@ -1,20 +1,22 @@
 """Do zones hold, and where do large flushes happen? Prints both beside controls.
 
 Hold rates: of the touches of marks that were decided, the share that held, beside that of the marks mirrored at the
-close of their bar; and the difference with its 95 % interval from resampled days of birth. On the embedded sample, and
-on whatever else is there. A difference of nothing is what is found.
+close of their bar; and the difference with its 95 % interval from resampled days of birth. On the embedded sample, on
+whatever else is there, and on the candles of files that are named. A difference of nothing is what is found.
 
 Cleared ground: of the hours in the top tenth of observed liquidations of a side, on how many the hour's extreme lies
 inside a zone as of the hour before, beside the zones of mirrored and of transplanted marks (of five seeds), with the
 95 % interval of the difference from resampled days. What is found depends on the control: fewer than of mirrored ones,
 more than of transplanted ones, which lie where price was not.
 
-    python tests/figures cleared_ground
+    python tests/figures cleared_ground [FILE ...]
 """
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -25,6 +27,7 @@ from liquidator_core import Params, fold, new_signals, new_state, zones_of
 from liquidator_integrations import sample_bars
 from liquidator_integrations.evidence.placebo import Placebos
 from liquidator_integrations.frames import bars_from_frame, marks_frame
+from liquidator_integrations.market.files import read_candles_or_trades
 
 DAY = 86_400_000
 SIDES = ("long", "short")
@@ -41,6 +44,8 @@ def series() -> Iterator[tuple[str, np.ndarray]]:
             yield name, bars_from_frame(pd.read_parquet(path))
         else:
             print(f"{name}: skipped, {path.name} is not there")
+    for path in map(Path, sys.argv[1:]):
+        yield path.stem, bars_from_frame(read_candles_or_trades(path)[1])
 
 
 def decided(marks: pd.DataFrame) -> np.ndarray:
