@@ -54,10 +54,12 @@ def read_frame(path: Path) -> pd.DataFrame:
 
     from ..market.candles import bars_from_frame
     from ..market.files import read_table
+    from ..market.messages import naming
     from ..market.names import CANDLE_TIMES, normal_name
 
     table = read_table(path)
-    bars, frame = bars_from_frame(table), table.to_pandas()
+    with naming(str(path)):
+        bars, frame = bars_from_frame(table), table.to_pandas()
     if len(bars) != len(frame):
         raise ValueError(f"{path}: found {len(frame) - len(bars):,} rows that are no closed candle, allowed none")
     normal = {name: normal_name(name) for name in frame.columns}

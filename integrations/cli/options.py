@@ -45,13 +45,16 @@ def check_target(option: str, path: Path | None, *suffixes: str) -> None:
     """Whether a file can be written there, with one of these suffixes if any: before the work, not after it."""
     if path is None:
         return
+    kind, why = "file", ""
     if path.is_dir():
-        raise ValueError(f"{option} {path}: is a folder, allowed a file")
-    if not path.resolve().parent.is_dir():
-        raise ValueError(f"{option} {path}: there is no folder {path.parent}, make it first")
-    if suffixes and path.suffix.lower() not in suffixes:
-        found = f"{path.suffix} files are not written" if path.suffix else "its name has no ending"
-        raise ValueError(f"{option} {path}: {found}, allowed is a name that ends in {', '.join(suffixes)}")
+        why = "it is a folder"
+    elif not path.resolve().parent.is_dir():
+        why = f"there is no folder {path.parent}"
+    elif suffixes and path.suffix.lower() not in suffixes:
+        kind = f"{' or '.join(suffixes)} file"
+        why = f"{path.suffix} is not written" if path.suffix else "its name has no ending"
+    if why:
+        raise ValueError(f"{option} {path}: not a {kind} in a folder that exists: {why}")
 
 
 def part_of(bars: np.ndarray, last: int | None, begin: str | None) -> np.ndarray:

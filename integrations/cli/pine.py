@@ -52,20 +52,23 @@ def pine(
         raise ValueError("--snapshot needs a FILE of candles or trades")
     if file is not None and form != "snapshot":
         raise ValueError(f"--{form} takes no FILE, got {file}: the chart has candles of its own")
-    of_file = {"last": last, "from": begin, "bar": bar, "venue": venue, "convention": convention}
-    for option, value in of_file.items():
+    of_file, of_trades = {"last": last, "from": begin}, {"bar": bar, "venue": venue, "convention": convention}
+    for option, value in (of_file | of_trades).items():
+        of = "the FILE" if option in of_file else "the trades"
         if file is None and value:
-            raise ValueError(f"--{option} {value} is for the FILE of a --snapshot")
+            raise ValueError(f"--{option} {value} is for {of} of a --snapshot")
     check_target("--output", output, ".pine")
     settings = read_params(params)
     drawn: dict[str, Any] = {}
     if file is not None:
+        from ..evidence.digits import rounded_frame
         from ..evidence.report import make_report
         from ..market.messages import iso
 
         bars = part_of(read_bars(file, settings, bar, venue, convention), last, begin)
         report = make_report(bars, settings, seeds=0)
-        drawn = {"zones": report.zones, "levels": report.levels, "as_of": iso(report.bars["time"][-1])}
+        zones, levels = rounded_frame(report.zones), rounded_frame(report.levels)
+        drawn = {"zones": zones, "levels": levels, "as_of": iso(report.bars["time"][-1])}
     script = to_pine(
         settings, form, symbol=symbol, open_interest=open_interest, timeframes=tuple(timeframe or ()), **drawn
     )

@@ -54,7 +54,10 @@ def print_table(out: Console, table: Table) -> None:
     if out.is_terminal:
         while len(table.columns) > COLUMNS_KEPT and _width_of(out, table) > out.width:
             left_out.insert(0, str(table.columns.pop().header))
-    out.print(table, width=max(_width_of(out, table), out.width), crop=False, no_wrap=True, overflow="ignore")
+    width = out.width
+    out.width = max(_width_of(out, table), width)
+    out.print(table)
+    out.width = width
     if left_out:
         out.print(f"Too narrow for: {', '.join(left_out)}.")
 
@@ -111,7 +114,9 @@ def _print_zones(out: Console, report: Report) -> None:
     if report.zones.empty:
         out.print("No live zone.")
         return
-    table = make_table(out, "Zones", "kind", "low", "high", "ledger USD", "quality", "touched", "held", "age, bars")
+    table = make_table(
+        out, "Zones, age in bars", "kind", "low", "high", "ledger USD", "quality", "touched", "held", "age"
+    )
     for zone in report.zones.iloc[::-1].itertuples():
         table.add_row(
             zone.kind,

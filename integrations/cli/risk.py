@@ -11,6 +11,7 @@ from rich.console import Console
 from ..evidence.digits import price_text, usd_text
 from ..market.bars import read_bars
 from ..market.files import read_candles_or_trades, read_table
+from ..market.messages import naming
 from ..tables.risk_law import FEEDS, PRIOR
 from .options import ParamsOption, check_target, read_params
 from .printing import console_for, make_table, print_table
@@ -38,6 +39,8 @@ def risk(
 
     It does not say that price gets there.
     """
+    from ..market.candles import bars_from_frame
+    from ..tables.observed import read_feed
     from ..tables.risk import liquidation_at_risk
 
     check_target("--chart", chart, ".html")
@@ -46,7 +49,13 @@ def risk(
     feed = next(known, FEEDS[0]) if feed is None else feed
     kind, table = read_candles_or_trades(file)
     candles = table if kind == "candles" else read_bars(file, settings, None)
+    if kind == "candles":
+        with naming(str(file)):
+            bars_from_frame(table)
     seen = None if observed is None else read_table(observed).to_pandas()
+    if seen is not None:
+        with naming(str(observed)):
+            read_feed(seen)
     frame = liquidation_at_risk(candles, seen, horizon, None, settings, feed, market)
     out = console_for()
     _print_risk(out, frame, file.name)

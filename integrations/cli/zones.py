@@ -85,6 +85,8 @@ def zones(
     taker_buy_volume), open_interest (sum_open_interest), funding_rate, and what was liquidated, long_usd and short_usd
     (liq_long_usd, liq_short_usd, with liq_long_price, liq_short_price). docs/files.md has every name.
     """
+    from ..evidence.digits import rounded_frame
+
     if as_json and as_csv:
         raise ValueError("--json and --csv exclude each other")
     if chart and (as_json or as_csv):
@@ -109,7 +111,7 @@ def zones(
     if as_json:
         print(json.dumps(report.to_dict(), indent=2))
     elif as_csv:
-        print(report.zones.to_csv(index=False, lineterminator="\n"), end="")
+        print(rounded_frame(report.zones).to_csv(index=False, lineterminator="\n"), end="")
     else:
         out = console_for()
         print_report(out, report, title)

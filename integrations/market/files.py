@@ -35,11 +35,13 @@ from .names import (
     LIQUIDATION_SUMS,
     MAKER_NAMES,
     MARKET_NAMES,
+    OKX_COLUMNS,
     OPEN_TIMES,
     OTHER_TIMES,
     TRADE_NAMES,
     normal_name,
 )
+from .streams import candles_in
 from .trades import TEXT_COLUMNS, TRADE_COLUMNS
 
 Opener: TypeAlias = Callable[[], IO[bytes]]
@@ -75,6 +77,7 @@ _HEADERLESS = {  # the first row of a file without names, as ``delimited.cell_sh
     "dtnnnnn": _candle_names(("date", "time", *CCXT_COLUMNS[1:])),  # MetaTrader
     "nnnnnnn": _candle_names((*CCXT_COLUMNS, "count")),  # Kraken
     "nnnnnnnn": _candle_names((*CCXT_COLUMNS[:5], "vwap", "volume", "count")),
+    "nnnnnnnnn": _candle_names(OKX_COLUMNS),
     "nnnnnnnnnnnn": _candle_names(KLINE_COLUMNS),
     "nnnnnnb": _always(_AGG_TRADE),
     "nnnnnnbb": _always([*_AGG_TRADE, "is_best_match"]),
@@ -161,11 +164,24 @@ def _read(path: Path, check: Check) -> pa.Table:
     }
     suffix = next((suffix for suffix in readers if path.name.lower().endswith(suffix)), None)
     if suffix is None:
-        raise ValueError(f"{path}: its name must end with one of {', '.join(readers)}")
+        hint = _INSTEAD.get(path.suffix.lower(), "")
+        raise ValueError(f"{path}: its name must end with one of {', '.join(readers)}{hint and f': {hint}'}")
     content, read = readers[suffix]
     if (found := _content(head)) != content:
         raise ValueError(f"{path}: a {suffix} file must hold {content}, found {found}")
     return read()
+
+
+_HDF = (
+    "HDF may hold Python objects and is not read; write parquet with pandas.read_hdf(...).to_parquet(...), or of "
+    "freqtrade's files feather with freqtrade convert-data --format-from hdf5 --format-to feather"
+)
+_INSTEAD = {
+    **dict.fromkeys((".h5", ".hdf", ".hdf5"), _HDF),
+    ".txt": "rename it, a text is read as .csv",
+    **dict.fromkeys((".xlsx", ".xls", ".ods"), "save the sheet as CSV"),
+    **dict.fromkeys((".pkl", ".pickle"), "a pickle may run anything; write parquet"),
+}
 
 
 def _read_parquet(path: Path) -> pa.Table:
@@ -231,6 +247,7 @@ def _read_json(path: Path, open_stream: Opener) -> pa.Table:
         rows = next((value for value in rows.values() if isinstance(value, (list, dict)) and value), None)
     if not rows or not isinstance(rows, list):
         raise ValueError(f"{path}: holds no rows")
+    rows = candles_in(rows)
     if all(isinstance(row, dict) for row in rows):
         return _table(
             path, {name: [row.get(name) for row in rows] for name in dict.fromkeys(chain.from_iterable(rows))}

@@ -70,6 +70,8 @@ KLINE_COLUMNS = (
     "ignore",
 )
 CCXT_COLUMNS = ("time", "open", "high", "low", "close", "volume")
+#: The columns of a candle as OKX returns and sends it.
+OKX_COLUMNS = (*CCXT_COLUMNS[:5], "vol", "volccy", "volccyquote", "confirm")
 MAKER_NAMES = ("is_buyer_maker", "isbuyermaker", "m")
 #: Names that say whose side it is: the taker's, whatever the venue's other names mean.
 TAKER_NAMES = ("takerside", "taker_side", "aggressor_side", "aggressor")

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeAlias
 
 from .envelopes import market_in, wrapped_in
 from .flags import CLOSED_NAMES, truth
-from .names import MARKET_NAMES, normal_name
+from .names import MARKET_NAMES, OKX_COLUMNS, normal_name
 
 Told: TypeAlias = Literal["", "trades", "liquidations", "candles"]
 _TOPICS = ("e", "topic", "channel", "stream", "ch", "datatype")
@@ -15,7 +15,6 @@ _LIQUIDATION_TOPICS = ("forceorder", "liquidation")
 _CANDLE_TOPICS = ("kline", "candle", "ohlc")
 #: Names that only liquidations have: Binance's order, OKX's detail, ccxt's unified structure.
 _LIQUIDATION_ROWS = ({"ap", "X"}, {"bkPx"}, {"baseValue", "quoteValue"})
-_OKX_CANDLE = ("ts", "open", "high", "low", "close", "vol", "volCcy", "volCcyQuote", "confirm")
 _LETTERS = {"o", "h", "l", "c"}
 
 
@@ -29,17 +28,18 @@ def told_by(message: Any) -> Told:
     """
     if not isinstance(message, Mapping):
         return ""
-    wrapped = wrapped_in(message)[1]
-    first = wrapped[0] if isinstance(wrapped, (list, tuple)) and wrapped else wrapped
-    around = [one for one in (message, message.get("arg"), first) if isinstance(one, Mapping)]
+    around = [one for one in (message, message.get("arg")) if isinstance(one, Mapping)]
     topics = " ".join(value.lower() for one in around for name in _TOPICS if isinstance(value := one.get(name), str))
     if any(word in topics for word in _LIQUIDATION_TOPICS) or any(
-        names <= one.keys() for one in around for names in _LIQUIDATION_ROWS
+        names <= message.keys() for names in _LIQUIDATION_ROWS
     ):
         return "liquidations"
     if isinstance(message.get("k"), Mapping) or any(word in topics for word in _CANDLE_TOPICS):
         return "candles"
-    return "trades" if wrapped is not None else told_by(first) if first is not None else ""
+    wrapped = wrapped_in(message)[1]
+    if wrapped is None:
+        return ""
+    return told_by(wrapped[0] if isinstance(wrapped, (list, tuple)) and wrapped else wrapped) or "trades"
 
 
 def candles_in(data: Any) -> Any:
@@ -68,8 +68,8 @@ def _rows_in(message: Mapping[str, Any]) -> list[Any] | None:
         return None
     market = market_in(message, name) or str(message.get("s", ""))
     rows = [inner] if isinstance(inner, Mapping) else list(inner)
-    if all(isinstance(row, (list, tuple)) and len(row) == len(_OKX_CANDLE) for row in rows):
-        rows = [dict(zip(_OKX_CANDLE, row, strict=True)) for row in rows]
+    if all(isinstance(row, (list, tuple)) and len(row) == len(OKX_COLUMNS) for row in rows):
+        rows = [dict(zip(OKX_COLUMNS, row, strict=True)) for row in rows]
     rows = list(candles_in(rows))
     if not market:
         return rows

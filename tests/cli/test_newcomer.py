@@ -1,0 +1,202 @@
+"""What a newcomer typed, and its neighbours: options, endings, folders, digits, verdicts."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+from command import said_here
+
+from liquidator_core import Params
+from liquidator_core.layout import VERSION
+from liquidator_integrations import sample_bars
+from liquidator_integrations.evidence.leverage_mix import MixFit, Span
+from liquidator_integrations.evidence.result import ENOUGH_TRADES, too_few
+from liquidator_integrations.for_tradingview import to_pine
+
+SMALL = {"ledger_bars": 20, "flow_bars": 10, "zone_bars": 30, "atr_bars": 5, "event_mult": 1.0, "event_share": 0.01}
+OPTIONS = ("--no-backtest", "--params", "p.json", "--chart", "c.json")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("newcomer")
+    bars = sample_bars()[:400]
+    columns = {name: bars[name] for name in ("time", "open", "high", "low", "close", "volume")}
+    table = pa.table(columns)
+    pa.csv.write_csv(table, path / "whole.csv")
+    kept = np.ones(400, np.bool_)
+    kept[100:150] = kept[200:240] = kept[300:310] = False
+    pa.csv.write_csv(table.filter(pa.array(kept)), path / "gaps.csv")
+    usd = 1e-3 * bars["close"] * bars["volume"]
+    more = {"sumOpenInterest": np.full(400, 5e4), "long_usd": usd, "short_usd": usd}
+    pa.csv.write_csv(pa.table(columns | more), path / "known.csv")
+    pa.csv.write_csv(pa.table({"time": bars["time"], "long_usd": usd, "short_usd": -usd}), path / "wrong.csv")
+    (path / "p.json").write_text(json.dumps(SMALL))
+    return path
+
+
+def zones(folder, *words, **how):
+    return said_here("zones", *words, *OPTIONS, cwd=folder, **how)
+
+
+def report(folder, *words):
+    said = said_here("zones", *words, "--json", "--no-backtest", "--params", "p.json", cwd=folder)
+    assert said.code == 0, said.stderr
+    return json.loads(said.stdout)
+
+
+def test_version(tmp_path):
+    assert said_here("--version", cwd=tmp_path).stdout == f"liquidator {VERSION}\n"
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120])
+@pytest.mark.parametrize("words", [(), ("zones",), ("fit",), ("pine",), ("freqtrade",)])
+def test_no_help_is_cut_off(tmp_path, words, columns):
+    said = said_here(*words, "--help", cwd=tmp_path, columns=columns)
+    assert said.code == 0
+    assert "..." not in said.stdout.replace("[ARGS]...", "")
+    assert "…" not in said.stdout
+
+
+def test_help_lists_optional_columns(tmp_path):
+    out = said_here("zones", "--help", cwd=tmp_path).stdout
+    for name in ("taker_buy", "open_interest", "funding_rate", "long_usd", "short_usd"):
+        assert name in out
+
+
+def test_what_was_used_is_printed(folder):
+    out = zones(folder, "known.csv").stdout
+    assert "Read: prices, volume, open_interest, liq_long_usd, liq_short_usd." in out
+    assert report(folder, "known.csv")["known"] == ["open_interest", "liq_long_usd", "liq_short_usd"]
+    assert "Read: prices, volume.\n" in zones(folder, "whole.csv").stdout
+
+
+def test_observed_liquidations_in_a_file_are_those_of_bars(folder):
+    assert report(folder, "known.csv")["zones"] != report(folder, "whole.csv")["zones"]
+
+
+def test_gaps_are_told(folder):
+    assert "\n100 missing hours in 3 gaps.\n" in zones(folder, "gaps.csv").stdout
+    assert "missing" not in zones(folder, "whole.csv").stdout
+    assert (report(folder, "gaps.csv")["missing_bars"], report(folder, "gaps.csv")["gaps"]) == (100, 3)
+
+
+@pytest.mark.parametrize(
+    ("words", "bars", "first"),
+    [
+        (["--last", "120"], 120, "2019-10-12T16:00:00Z"),
+        (["--last", "5000"], 400, "2019-10-01T00:00:00Z"),
+        (["--from", "2019-10-10"], 184, "2019-10-10T00:00:00Z"),
+        (["--from", "2019-10-10T06:30"], 177, "2019-10-10T07:00:00Z"),
+        (["--from", "10.10.2019"], 184, "2019-10-10T00:00:00Z"),
+        (["--from", "2017-01-01"], 400, "2019-10-01T00:00:00Z"),
+        (["--from", "2019-10-10", "--last", "3"], 3, "2019-10-17T13:00:00Z"),
+    ],
+)
+def test_a_part_of_the_file_alone(folder, words, bars, first):
+    found = report(folder, "whole.csv", *words)
+    assert (found["bars"], found["first"], found["last"]) == (bars, first, "2019-10-17T15:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["zones", "whole.csv", "--from", "2020-03-01"], "the file ends before, its last bar is that of 2019-10-17T15"),
+        (["zones", "whole.csv", "--from", "soon"], "--from must be a date such as 2020-03-01"),
+        (["zones", "whole.csv", "--last", "0"], "--last"),
+        (["zones", "BTC-USDT", "--exchange", "binance", "--last", "9"], "--last and --from are for a FILE"),
+        (
+            ["zones", "whole.csv", "--bar", "7m"],
+            "one of 1m, 3m, 5m, 15m, 30m, 1h, 2h, 4h, 6h, 8h, 12h, 1d, got",
+        ),
+        (["zones", "whole.csv", "--bar", "60m"], "did you mean '1h'?"),
+        (
+            ["zones", "whole.csv", "--chart", "no/c.html"],
+            "no/c.html: not a file in a folder that exists: there",
+        ),
+        (["zones", "whole.csv", "--chart", "c.pdf"], "c.pdf: not a .html or .png or .svg or .json file"),
+        (["zones", "whole.csv", "--chart", "c"], "its name has no ending"),
+        (["fit", "whole.csv", "known.csv", "--out", "mix.csv"], "--out mix.csv: not a .json file"),
+        (["risk", "whole.csv", "--chart", "c.png"], "--chart c.png: not a .html file"),
+        (["risk", "whole.csv", "--market", "spot", "--observed", "wrong.csv"], "wrong.csv: row 0"),
+        (["fit", "whole.csv", "wrong.csv"], "wrong.csv: row 0"),
+        (["pine", "--last", "9"], "--last 9 is for the FILE of a --snapshot"),
+    ],
+)
+def test_mistakes(folder, words, says):
+    said = said_here(*words, cwd=folder)
+    assert said.code == 2
+    assert says in said.stderr
+    assert said.stdout == ""
+
+
+@pytest.mark.parametrize(("spelt", "meant"), [("240", "4h"), ("4H", "4h"), ("D", "1d"), ("1D", "1d"), ("60m", "1h")])
+def test_timeframes_of_tradingview(tmp_path, spelt, meant):
+    assert said_here("pine", "--timeframe", spelt, cwd=tmp_path).stdout == to_pine(timeframes=(meant,))
+
+
+def test_no_backtest(folder):
+    assert "No backtest: not asked for" in zones(folder, "whole.csv").stdout
+    assert report(folder, "whole.csv")["backtest"] is None
+
+
+@pytest.mark.parametrize("columns", [24, 40, 50, 80, 200])
+def test_a_narrow_terminal_keeps_the_digits_of_prices(folder, columns):
+    out = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", zones(folder, "whole.csv", columns=columns).stdout)
+    assert "…" not in out
+    for zone in report(folder, "whole.csv")["zones"]:
+        assert f"{zone['low']:,.2f}" in out
+        assert f"{zone['high']:,.2f}" in out
+    assert ("Too narrow for: " in out) == (columns < 80)
+
+
+def test_json_has_the_digits_of_the_tables(folder):
+    out = zones(folder, "whole.csv").stdout
+    found = report(folder, "whole.csv")
+    assert found["zones"]
+    for row in [*found["zones"], *found["levels"]]:
+        for name in {"price", "low", "high"} & row.keys():
+            assert row[name] == round(row[name], 2)
+        assert len(f"{row['usd']:.17g}".rstrip("0").replace(".", "")) <= 4
+    assert f"Last close {found['close']:,.2f}." in out
+
+
+def test_a_verdict_needs_trades(folder):
+    words = ("zones", "whole.csv", "--params", "p.json", "--seeds", "1", "--last", "120")
+    backtest = json.loads(said_here(*words, "--json", cwd=folder).stdout)["backtest"]
+    assert 0 < backtest["zone_fade"]["trades"] < ENOUGH_TRADES
+    assert backtest["rank"] is None
+    assert backtest["why_no_rank"] == too_few(backtest["zone_fade"]["trades"])
+    out = said_here(*words, "--chart", "c.json", cwd=folder).stdout
+    assert "too few for a verdict" in out
+    assert "The real run is" not in out
+
+
+@pytest.mark.parametrize(
+    ("learned", "given", "says"),
+    [
+        (
+            0.5,
+            0.4,
+            "take the learned mix: what was learned ranked later liquidations better in 4 of 4 cases, by +0.1",
+        ),
+        (0.4, 0.5, "keep the given mix: what was learned ranked later liquidations better in 0 of 4 cases, by -0.1"),
+        (0.4, 0.4, "keep the given mix"),
+        (float("nan"), 0.4, "no verdict"),
+    ],
+)
+def test_fit_ends_with_a_verdict(learned, given, says):
+    span = Span(0, 1, 50, 0.004, (1.0,), (learned, learned), (given, given), 1.0)
+    fit = MixFit(Params(), (0.0,), (1.0,), 1.0, 0.0, 100, {}, {}, (span, span))
+    assert fit.verdict.startswith(says)
+
+
+def test_parameters_with_a_scale_are_parameters():
+    assert Params.from_dict(Params(zone_bars=96).to_dict() | {"scale": 0.5}) == Params(zone_bars=96)
+    with pytest.raises(TypeError, match="scales"):
+        Params.from_dict({"scales": 0.5})

@@ -1,0 +1,193 @@
+"""Messages of venues' streams: what they tell of, and that ``push`` takes them as ``ingest_*`` does."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from liquidator_core.layout import LONG, SHORT
+from liquidator_core.timeframes import TIMEFRAMES, check_timeframe, timeframe_meant
+from liquidator_integrations import Liquidator, read_bars
+from liquidator_integrations.frames import bars_from_frame
+from liquidator_integrations.market.streams import told_by
+
+T = 1_700_000_040_000  # a whole minute
+ORDER = {"s": "BTCUSDT", "S": "SELL", "o": "LIMIT", "f": "IOC", "q": "2", "p": "99", "ap": "100", "X": "FILLED", "T": T}
+FORCE = {"e": "forceOrder", "E": T, "o": ORDER}
+DETAIL = {"bkLoss": "0", "bkPx": "100", "ccy": "", "posSide": "long", "side": "sell", "sz": "2", "ts": str(T)}
+OKX = {"instFamily": "BTC-USDT", "instId": "BTC-USDT-SWAP", "instType": "SWAP", "uly": "BTC-USDT"}
+CCXT = {"info": {}, "symbol": "BTC/USDT:USDT", "contracts": 2.0, "contractSize": 1.0, "price": 100.0, "side": "sell"}
+CCXT |= {"timestamp": T, "datetime": "2023-11-14T22:14:00.000Z"}
+BYBIT = {"T": T, "s": "BTCUSDT", "S": "Buy", "v": "2", "p": "100"}
+LIQUIDATIONS = [
+    ("binance", FORCE),
+    ("binance", ORDER),
+    ("binance", {"stream": "btcusdt@forceOrder", "data": FORCE}),
+    ("okx", {"arg": {"channel": "liquidation-orders"}, "data": [OKX | {"details": [DETAIL | {"base_size": 2}]}]}),
+    ("okx", {"data": [OKX | {"details": [DETAIL | {"base_size": 2}]}]}),
+    ("okx", OKX | {"details": [DETAIL | {"ctVal": 1}]}),
+    ("binance", CCXT | {"baseValue": None, "quoteValue": None}),
+    ("binance", CCXT | {"baseValue": 2.0, "quoteValue": 200.0}),
+    ("bybit", {"topic": "allLiquidation.BTCUSDT", "type": "snapshot", "ts": T, "data": [BYBIT]}),
+    (
+        "bybit",
+        {
+            "topic": "liquidation.BTCUSDT",
+            "type": "snapshot",
+            "ts": T,
+            "data": {"updatedTime": T, "symbol": "BTCUSDT", "side": "Buy", "size": "2", "price": "100"},
+        },
+    ),
+]  # fmt: skip
+
+
+def seen(made: Liquidator) -> list[tuple[int, float, float, int]]:
+    rows = made._history.liquidations.rows
+    return [(int(row["time"]), float(row["price"]), float(row["usd"]), int(row["side"])) for row in rows]
+
+
+@pytest.mark.parametrize(("venue", "message"), LIQUIDATIONS)
+def test_liquidations_on_every_road(venue, message):
+    for give in ("push", "ingest_liquidations"):
+        made = Liquidator("BTC")
+        getattr(made, give)(message, venue)
+        assert seen(made) == [(T, 100.0, 200.0, LONG)]
+    made = Liquidator("BTC")
+    made.ingest_liquidations([message, message], venue)
+    assert seen(made) == [(T, 100.0, 200.0, LONG)] * 2
+    assert made.skipped == 0
+
+
+@pytest.mark.parametrize(("venue", "message"), LIQUIDATIONS)
+def test_a_liquidation_is_no_trade(venue, message):
+    with pytest.raises(ValueError, match="found liquidations, allowed trades: ingest_liquidations takes them"):
+        Liquidator("BTC").ingest_trades([message, message], venue)
+
+
+def test_contracts_of_unsaid_size_are_refused_on_both_roads():
+    message = {"data": [OKX | {"details": [DETAIL]}]}
+    for give in ("push", "ingest_liquidations"):
+        with pytest.raises(ValueError, match="sz: okx counts BTC-USDT-SWAP in contracts"):
+            getattr(Liquidator("BTC"), give)(message, "okx")
+    made = Liquidator("BTC", on_bad="skip")
+    made.push(message, "okx")
+    assert made.skipped == 1
+
+
+BINANCE = {"e": "aggTrade", "E": T, "s": "BTCUSDT", "a": 5, "p": "100", "q": "2", "f": 1, "l": 2, "T": T, "m": True}
+BYBIT_TRADE = {"T": T, "s": "BTCUSDT", "S": "Sell", "v": "2", "p": "100", "i": "20f4", "BT": False}
+OKX_TRADE = {"instId": "BTC-USDT", "tradeId": "1", "px": "100", "sz": "2", "side": "sell", "ts": str(T)}
+TRADES = [
+    ("binance", {"stream": "btcusdt@aggTrade", "data": BINANCE}),
+    ("bybit", {"topic": "publicTrade.BTCUSDT", "type": "snapshot", "ts": T, "data": [BYBIT_TRADE]}),
+    ("okx", {"arg": {"channel": "trades", "instId": "BTC-USDT"}, "data": [OKX_TRADE]}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("venue", "message"), TRADES)
+def test_enveloped_trades_on_both_roads(venue, message):
+    for give in ("push", "ingest_trades"):
+        made = Liquidator("BTC")
+        getattr(made, give)(message, venue)
+        trades = dict(made._history.arrays())["queue_trades"]
+        assert [trades[name].tolist() for name in ("time", "price", "size", "side")] == [[T], [100.0], [2.0], [-1]]
+        with pytest.raises(ValueError, match="allowed 'ETH'"):
+            getattr(Liquidator("ETH"), give)(message, venue)
+
+
+K = {"t": T, "T": T + 59_999, "s": "BTCUSDT", "i": "1m", "f": 1, "L": 2, "o": "100", "c": "101", "h": "102", "l": "99"}
+K |= {"v": "10", "n": 2, "x": True, "q": "1005", "V": "4", "Q": "400", "B": "0"}
+KLINE = {"e": "kline", "E": T + 60_000, "s": "BTCUSDT", "k": K}
+NAMED = {"start": T, "end": T + 59_999, "interval": "1", "open": "100", "close": "101", "high": "102", "low": "99"}
+NAMED |= {"volume": "10", "turnover": "1005", "confirm": True, "timestamp": T + 60_000}
+ROW = [str(T), "100", "102", "99", "101", "1000", "10", "1005", "1"]
+CANDLES = [
+    KLINE,
+    K,
+    {"stream": "btcusdt@kline_1m", "data": KLINE},
+    {"topic": "kline.1.BTCUSDT", "type": "snapshot", "ts": T, "data": [NAMED]},
+    {"arg": {"channel": "candle1m", "instId": "BTC-USDT-SWAP"}, "data": [ROW]},
+]
+
+
+@pytest.mark.parametrize("message", CANDLES)
+def test_a_kline_becomes_a_bar(message, tmp_path):
+    form = [message] if message is K else message
+    bars = bars_from_frame(form)
+    assert bars[["time", "open", "high", "low", "close", "volume"]].tolist() == [(T, 100.0, 102.0, 99.0, 101.0, 10.0)]
+    for give in ("push", "update_candles"):
+        if message is not K:
+            made = Liquidator("BTC")
+            getattr(made, give)(message)
+            assert made.bars()["close"].tolist() == [101.0]
+            with pytest.raises(ValueError, match="one Liquidator a coin"):
+                getattr(Liquidator("ETH"), give)(message)
+    (tmp_path / "kept.json").write_text(json.dumps([message]))
+    assert read_bars(tmp_path / "kept.json").tobytes() == bars.tobytes()
+
+
+def test_an_open_kline_is_passed_over_and_another_length_refused():
+    made = Liquidator("BTC")
+    made.push({**KLINE, "k": K | {"x": False}})
+    assert (made.not_trades, len(made.bars())) == (1, 0)
+    with pytest.raises(ValueError, match="candles must be of 1h, got one of 1m"):
+        Liquidator("BTC", bar="1h").push({**KLINE, "k": K | {"t": T - T % 3_600_000}})
+    with pytest.raises(ValueError, match="found candles, allowed trades: update_candles takes them"):
+        made.ingest_trades(KLINE)
+
+
+@pytest.mark.parametrize("message", [{}, {"price": 1.0}, {"d": 5}, {"fees": [{"cost": 1}]}, {"k": 5}, 7, None, [FORCE]])
+def test_what_is_no_message(message):
+    assert told_by(message) == ""
+
+
+def test_names_of_binance_vision():
+    made = Liquidator("BTC", bar="1h")
+    hour = T - T % 3_600_000
+    metrics = {"create_time": hour + 1, "symbol": "BTCUSDT", "sum_open_interest": "5", "sum_open_interest_value": "9"}
+    made.ingest_open_interest([metrics])
+    made.ingest_funding_rates([{"calc_time": hour + 1, "funding_interval_hours": 8, "last_funding_rate": "0.0001"}])
+    made.update_candles([[hour + i * 3_600_000, 1, 1, 1, 1, 1] for i in range(2)])
+    assert made.bars()[["open_interest", "funding_rate"]].tolist()[0] == (5.0, 0.0001)
+    candle = {"time": [T], "open": [1], "high": [1], "low": [1], "close": [1], "volume": [1]}
+    for name, field in (
+        ("sumOpenInterest", "open_interest"), ("sum_open_interest", "open_interest"), ("long_usd", "liq_long_usd"),
+        ("shortUsd", "liq_short_usd"), ("last_funding_rate", "funding_rate"), ("lastFundingRate", "funding_rate"),
+    ):  # fmt: skip
+        assert bars_from_frame(candle | {name: [7.0]})[field].tolist() == [7.0]
+
+
+def test_a_thin_feed_is_told_once(caplog):
+    made = Liquidator("BTC", cutoff_hours=None)
+    rng = np.random.default_rng(0)
+    made.update_candles([[T + i * 60_000, 100, 100, 100, 100, 1] for i in range(60)])
+    times = np.sort(T + rng.integers(0, 3_600_000, 67)).tolist()
+    made.ingest_liquidations([{"time": time, "price": 100.0, "side": "long", "usd": 500.0} for time in times])
+    made.compute_zones()
+    made.compute_zones(min_quality="weak")
+    told = [record.message for record in caplog.records if "thin feed" in record.message]
+    assert len(told) == 1
+    assert "of 60 observed bars hold any" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("60m", "1h"), ("240", "4h"), ("4H", "4h"), ("D", "1d"), ("1D", "1d"), ("W", "1w"), ("7d", "1w"), ("M", "1M"),
+        ("1M", "1M"), ("1m", "1m"), ("1 hour", "1h"), ("15min", "15m"), ("24h", "1d"), ("3D", "3d"), ("month", "1M"),
+        ("7m", None), ("2M", None), ("", None), ("x", None), ("30S", None), ("-5", None), ("9" * 5000, None),
+    ],
+)  # fmt: skip
+def test_other_spellings_of_timeframes(text, meant):
+    assert timeframe_meant(text) == meant
+    if text not in TIMEFRAMES:
+        with pytest.raises(ValueError, match=f"did you mean '{meant}'" if meant else "must be one of"):
+            check_timeframe(text)
+
+
+def test_sides_of_shorts():
+    made = Liquidator("BTC")
+    made.push({**FORCE, "o": ORDER | {"S": "BUY"}}, "binance")
+    assert seen(made)[0][3] == SHORT
