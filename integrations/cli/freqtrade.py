@@ -23,7 +23,7 @@ def commands() -> None:
     """Keeps ``install`` a word of its own, as typer would drop the name of an only command."""
 
 
-@app.command()
+@app.command(short_help="Copy the strategies and configs.")
 def install(
     userdir: Annotated[Path, typer.Option(help="freqtrade's folder of user data.")] = Path("user_data"),
     overwrite: Annotated[bool, typer.Option(help="Replace files that are there already and differ.")] = False,
