@@ -68,7 +68,9 @@ def zones(
     no_backtest: Annotated[bool, typer.Option("--no-backtest", help="Zones and levels alone: the quick way.")] = False,
     params: ParamsOption = None,
     chart: ChartOption = None,
-    exchange: Annotated[str | None, typer.Option(help="Fetch candles from there: binance, okx, gate-io and others.")] = None,
+    exchange: Annotated[
+        str | None, typer.Option(help="Fetch candles from there: binance, okx, gate-io and others.")
+    ] = None,
     hours: Annotated[float | None, typer.Option(help="How many, with --exchange. Default: 24.")] = None,
     market: Annotated[
         str | None,

@@ -74,8 +74,10 @@ def refuse_unknown(owner: Any, unknown: dict[str, Any]) -> None:
         raise TypeError(f"{type(owner).__name__} has no parameter {name!r}{hint}")
 
 
-def params_of(given: Any) -> Params:
+def params_of(given: Any, but: str = "") -> Params:
     """The Params of an object's ``zone_params``, or of a dict of fields there, with those that were given apart.
+
+    ``but`` is a field that is not: the object means something else by that name.
 
     >>> from types import SimpleNamespace
     >>> given = SimpleNamespace(zone_params=Params(zone_bars=96), flow_bars=48)
@@ -88,7 +90,9 @@ def params_of(given: Any) -> Params:
     if not isinstance(base, Params):
         hint = ": optstrategy goes through a dict, so put it into a list" if isinstance(base, str) else ""
         raise TypeError(f"zone_params must be liquidator_core.Params, or a dict of its fields, got {base!r:.80}{hint}")
-    changes = {name: value for name, _ in ZONE_PARAMS[1:] if (value := getattr(given, name, None)) is not None}
+    changes = {
+        name: value for name, _ in ZONE_PARAMS[1:] if name != but and (value := getattr(given, name, None)) is not None
+    }
     return replace(base, **changes) if changes else base
 
 

@@ -21,7 +21,7 @@ RISK_PARAMS = (
     ("feed", "binance"),
     ("market", "perpetual"),
     ("observed", None),
-    *ZONE_PARAMS,
+    *(one for one in ZONE_PARAMS if one[0] != "observed"),
 )
 
 
@@ -39,7 +39,7 @@ class LiquidationRisk(bt.Indicator):
       - ``move`` (default: ``0.02``): share of the close; it does not say that price gets there
       - ``horizon`` (default: ``"4h"``), ``feed`` (``"binance"``), ``market`` (``"perpetual"``), ``observed``
         (``None``): as for ``liquidator_integrations.risk_columns``
-      - ``zone_params`` and every field of Params, as for ``LiquidationIndicator``
+      - ``zone_params`` and every field of Params but ``observed``, as for ``LiquidationIndicator``
 
     Inputs are bars of an hour or less; those of a ``CandleFeed`` carry the time that its ``stamp`` says, those of
     others that of their open. NaN until ``risk_memory`` hours were seen, and on a bar without usable prices.
@@ -76,7 +76,7 @@ class LiquidationRisk(bt.Indicator):
         super().__init__()
         _check_move(self.p.move)
         prior_of(self.p.feed, self.p.market, self.p.horizon)
-        self._params = params_of(self.p)
+        self._params = params_of(self.p, but="observed")
         self._follower = Follower(self.data, self._params, type(self).__name__)
         self._hours = risk_memory(self._params, self.p.observed)
 
@@ -131,7 +131,7 @@ class RiskSizer(bt.Sizer):
 
       - ``share`` (default: ``0.5``): of the account's value (as notional, with the broker's ``mult``)
       - ``most`` (default: ``0.01``): share of the mean hourly turnover
-      - ``move``, ``horizon``, ``feed``, ``market``, ``observed``, ``zone_params`` and every field of Params: as for
+      - ``move``, ``horizon``, ``feed``, ``market``, ``observed``, ``zone_params`` and the fields of Params: as for
         ``LiquidationRisk``, whose lines of the same bar say the same
 
     The strategy needs no indicator for it. With ``exactbars=1`` something else has to keep ``risk_memory`` hours;
@@ -150,7 +150,7 @@ class RiskSizer(bt.Sizer):
         for name in ("share", "most"):
             if not getattr(self.p, name) >= 0.0:
                 raise ValueError(f"{name} must not be below 0, got {getattr(self.p, name)!r}")
-        self._params = params_of(self.p)
+        self._params = params_of(self.p, but="observed")
 
     def _getsizing(self, comminfo: Any, cash: float, data: Any, isbuy: bool) -> float:
         p = self.p

@@ -90,6 +90,10 @@ def reusable(data: Any) -> Any:
     return data
 
 
+class ColumnError(TypeError):
+    """A column of several types; the row that is named is one of the whole table, whoever reads some of them."""
+
+
 def _array(values: Any, name: str) -> pa.Array:
     objects = isinstance(values, list) or np.dtype(object) == getattr(values, "dtype", None)
     kinds = set(map(type, values)) - {type(None)} if objects else set()
@@ -107,7 +111,7 @@ def _array(values: Any, name: str) -> pa.Array:
     other = (row for row, kind in enumerate(names) if kind not in (names[0], "NoneType"))
     row = next(other, max(range(len(names)), key=lambda row: len(str(values[row]))))  # else one that is too large
     found = f"found {values[row]!r:.80}"
-    raise TypeError(f"{name}: row {row}: {found}, allowed one type throughout: row 0 has {names[0]}")
+    raise ColumnError(f"row {row}, {name}: {found}, allowed one type throughout: row 0 has {names[0]}")
 
 
 def _python_value(value: Any) -> Any:

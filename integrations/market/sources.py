@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from .coins import Identity
-from .columns import coded
+from .columns import ColumnError, coded
 from .messages import TableError, fail_row
 from .names import MARKET_NAMES, normal_name
 from .venues import Named, venue_of
@@ -147,7 +147,7 @@ def renumbered(rows: np.ndarray | None) -> Iterator[None]:
         yield
     except (ValueError, TypeError) as error:
         found = re.match(r"row (\d+)", str(error))
-        if rows is None or found is None:
+        if rows is None or found is None or isinstance(error, ColumnError):
             raise
         row = int(np.flatnonzero(rows)[int(found[1])])
         kind = next(kind for kind in (TableError, TypeError, ValueError) if isinstance(error, kind))

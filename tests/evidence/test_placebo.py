@@ -14,11 +14,12 @@ from liquidator_integrations import sample_bars
 from liquidator_integrations.evidence import placebo
 from liquidator_integrations.evidence.placebo import MODES, Placebos
 from liquidator_integrations.evidence.report import make_report
-from liquidator_integrations.evidence.result import Result
+from liquidator_integrations.evidence.result import ClosedTrade, Result
 from liquidator_integrations.frames import bars_with_marks, marks_frame, marks_params, placebo_marks
 
 PARAMS = small_params()
 BARS = sample_bars()[:1200]
+TRADE = ClosedTrade(0, 1, 1.0, 1.0, 1.0, 0.0, 0.0, False)
 RESULT = Result(1.0, 1.0, 0.0, [], np.zeros(0, np.int64), np.zeros(0), 0.0)
 
 
@@ -133,7 +134,9 @@ def test_another_mode_is_refused():
     ("returns", "rank"), [([0.1, 0.2], 3), ([0.1, -0.2], 2), ([-0.1, -0.2], 1), ([], 1), ([0.0], 2)]
 )
 def test_the_rank_is_that_of_the_return(returns, rank):
-    results = iter([dataclasses.replace(RESULT, final_value=1.0 + change) for change in (0.0, *returns)])
+    results = iter(
+        [dataclasses.replace(RESULT, final_value=1.0 + change, trades=[TRADE] * 30) for change in (0.0, *returns)]
+    )
     report = make_report(BARS, PARAMS, len(returns), run=lambda bars, params: next(results))
     assert report.rank == rank
     assert report.to_dict()["backtest"]["rank"] == rank

@@ -143,7 +143,7 @@ def test_a_placebo_run_trades_placebo_marks(name, entry, exchange, userdir, tmp_
     columns = {}
     for coin, frame in candles.items():
         seen = frame[(frame["date"] >= start - MEMORY * HOURLY) & (frame["date"] < end)].reset_index(drop=True)
-        columns[coin] = add_zones(seen, marks=placebo_marks(seen, None, 1)).set_index("date")
+        columns[coin] = add_zones(seen, marks=placebo_marks(seen, None, 1, mode="flipped")).set_index("date")
     for trade in trades:
         assert candle_before(columns, trade["pair"], trade["open_date"])[entry] == (-1 if trade["is_short"] else 1)
 

@@ -17,7 +17,7 @@ from pine_run import Ran, run_pine
 
 from liquidator_core import BAR, LEVEL, SIGNAL, ZONE, Params, fold, new_signals, new_state
 from liquidator_core.alignment import alignment
-from liquidator_core.layout import LONG, SHORT
+from liquidator_core.layout import LONG, SCHEMA, SHORT
 from liquidator_core.levels import levels_of
 from liquidator_core.timeframes import to_timeframe
 from liquidator_core.zones import zones_of
@@ -184,8 +184,9 @@ def test_made_bars_with_everything_that_is_wrong(name):
     neighbouring ones as equal.
     """
     made = random_bars(600, seed=3, kinds=CHART_KINDS, price=1.234e-5)
-    ran = run_pine(to_pine(PARAMS[name]), made)
-    assert_equals_engine(ran, engine(made, PARAMS[name])[0], warm_rows(made, PARAMS[name]))
+    params = dataclasses.replace(PARAMS[name], observed="beside")
+    ran = run_pine(to_pine(params), made)
+    assert_equals_engine(ran, engine(made, params)[0], warm_rows(made, params))
 
 
 def test_noise_is_mended_as_in_frames():
@@ -203,24 +204,10 @@ def test_noise_is_mended_as_in_frames():
 
 
 def knowing(source: str, bars: np.ndarray) -> str:
-    """The script with what a chart lacks put into it: observed flow and open interest, row by row."""
-    names = ("liq_long_usd", "liq_long_price", "liq_short_usd", "liq_short_price", "open_interest")
-    columns = "".join(
-        f"var array<float> {name} = array.from({', '.join(map(str, np.nan_to_num(bars[name], nan=-1.0)))})\n"
-        for name in names
-    )
+    """The script with what a chart lacks put into it: open interest, row by row."""
+    values = ", ".join(map(str, np.nan_to_num(bars["open_interest"], nan=-1.0)))
     source = source.replace("float openInterest = na\n", "float openInterest = array.get(open_interest, bar_index)\n")
-    source = source.replace("float NEVER", columns + "float NEVER", 1)
-    for side, extreme in (("long", "b.l"), ("short", "b.h")):
-        used = re.search(rf"^    \[{side}Usd, {side}Price\] = forcedFlow\(.*\n", source, flags=re.MULTILINE)[0]
-        observed = f"""\
-    if array.get(liq_{side}_usd, e.rows - 1) >= 0.0
-        float known = array.get(liq_{side}_price, e.rows - 1)
-        {side}Price := known > 0.0 ? known * UNIT : {side}Usd > 0.0 ? {side}Price : {extreme}
-        {side}Usd := array.get(liq_{side}_usd, e.rows - 1) * UNIT * UNIT
-"""
-        source = source.replace(used, used + observed)
-    return source
+    return source.replace("float NEVER", f"var array<float> open_interest = array.from({values})\nfloat NEVER", 1)
 
 
 @pytest.mark.parametrize(
@@ -231,7 +218,7 @@ def test_golden_vectors(name):
     folder = golden_vectors.FOLDER / name
     params, bars = golden_vectors.read_params(folder), golden_vectors.read(folder / "bars.csv", BAR)
     source = to_pine(params)
-    if not np.isnan(bars["liq_long_usd"]).all():
+    if not np.isnan(bars["open_interest"]).all():
         source = knowing(source, bars)
     ran = run_pine(source, bars)
     rows, zones, levels = (
@@ -261,8 +248,9 @@ def test_a_position_just_beyond_the_close_is_the_nearest_level(side):
 @pytest.mark.parametrize("name", [name for name, params in PARAMS.items() if not params.use_large_trades])
 def test_made_bars_at_length(name, seed):
     made = random_bars(500, seed=100 + seed, kinds=CHART_KINDS, price=(103.7, 1.234e-5, 87_654.3)[seed])
-    ran = run_pine(to_pine(PARAMS[name]), made)
-    assert_equals_engine(ran, engine(made, PARAMS[name])[0], warm_rows(made, PARAMS[name]))
+    params = dataclasses.replace(PARAMS[name], observed="beside")
+    ran = run_pine(to_pine(params), made)
+    assert_equals_engine(ran, engine(made, params)[0], warm_rows(made, params))
 
 
 @pytest.mark.slow
@@ -438,7 +426,7 @@ def test_of_too_many_zones_the_strongest_are_kept(bars):
         ({"form": "snapshot"}, "a snapshot needs zones, found none"),
         ({"zones": np.zeros(1)}, "zones, levels and as_of belong to the form 'snapshot'"),
         ({"form": "snapshot", "open_interest": True}, "open_interest and timeframes belong to the live forms"),
-        ({"timeframes": ("4h", "7h")}, "timeframes must be of 1m, 3m, .* got '7h'"),
+        ({"timeframes": ("4h", "7h")}, "timeframes must be one of 1m, 3m, .* got '7h'"),
         ({"timeframes": ("1h", "4h", "1d")}, "at most two different ones, got 1h, 4h, 1d"),
         ({"symbol": "X" * 61}, "symbol must have at most 60 characters, got 61"),
         ({"form": "snapshot", "zones": np.zeros(1, ZONE)}, "zones, row 0, low: found .*0.0"),
@@ -526,7 +514,7 @@ def test_the_text_is_the_same_each_time_and_names_what_it_is():
     assert source != to_pine(symbol="BTC")
     header = source.splitlines()[:4]
     assert header[0] == "//@version=6"
-    assert "liquidator-core 0.1.0, schema 2" in header[1]
+    assert f"liquidator-core 0.1.0, schema {SCHEMA}" in header[1]
     values = re.fullmatch(rf"// Params {params.digest}: (.*)", header[2])[1]
     assert Params.from_dict(json.loads(values)) == params
 
@@ -534,11 +522,12 @@ def test_the_text_is_the_same_each_time_and_names_what_it_is():
 def test_every_parameter_is_an_input_or_no_matter_of_charts():
     of_tapes = {"tape_ms", "large_trades", "large_mult", "large_usd", "use_large_trades"}
     of_funding = {"use_funding", "funding_extreme", "funding_raise"}
+    of_feeds = {"observed", "observed_bars"}
     inputs = set(check(to_pine()).inputs)
     assert {"leverage5", "weight5", "margin"} <= inputs
     for spec in dataclasses.fields(Params):
         camel = re.sub("_(.)", lambda match: match[1].upper(), spec.name)
-        listed = spec.name in {"leverages", "leverage_weights", *of_tapes, *of_funding}
+        listed = spec.name in {"leverages", "leverage_weights", *of_tapes, *of_funding, *of_feeds}
         assert (camel in inputs) != listed, spec.name
 
 
@@ -599,4 +588,4 @@ def test_what_lies_below_the_close_is_blue_and_what_lies_above_orange(bars, live
         for box in ran.boxes:
             assert box["border_color"].startswith(RESISTANCE if above[box["bottom"]] else SUPPORT)
         for line in ran.lines:
-            assert line["color"].startswith(RESISTANCE if line["y1"] > bars["close"][-1] else SUPPORT)
+            assert (RESISTANCE if line["y1"] > bars["close"][-1] else SUPPORT) in line["color"]

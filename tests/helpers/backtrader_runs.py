@@ -10,6 +10,7 @@ from types import MappingProxyType, SimpleNamespace
 import numpy as np
 import pandas as pd
 import pytest
+from made_bars import AS_OBSERVED
 
 from liquidator_core import BAR, Params, fold, new_signals, new_state, step
 from liquidator_integrations.for_backtrader import for_module
@@ -18,7 +19,14 @@ from liquidator_integrations.for_backtrader.engine import EXTRA, RENAMED, days_o
 HOUR = 3_600_000
 START = 1_600_000_000_000 // HOUR * HOUR
 PARAMS = Params(
-    ledger_bars=20, flow_bars=10, zone_bars=30, atr_bars=5, outcome_bars=8, event_mult=1.0, event_share=0.001
+    ledger_bars=20,
+    flow_bars=10,
+    zone_bars=30,
+    atr_bars=5,
+    outcome_bars=8,
+    event_mult=1.0,
+    event_share=0.001,
+    **AS_OBSERVED,
 )
 FIELDS = BAR.names[1:]
 LENGTH = 400

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import logging
 import math
 import subprocess
@@ -53,7 +54,7 @@ def dicts_of(trades: np.ndarray, **more) -> list[dict]:
 
 
 def small(**options) -> Liquidator:
-    return Liquidator(params=SMALL, **options)
+    return Liquidator(**{"params": SMALL, **options})
 
 
 def filled(trades: np.ndarray, **options) -> Liquidator:
@@ -881,7 +882,7 @@ class TestFeeds:
 
     def test_observed_liquidations_change_zones_and_are_told_of(self):
         plain = filled(trades_of()).compute_zones()
-        made = self.with_liquidations()
+        made = self.with_liquidations(params=dataclasses.replace(SMALL, observed="unscaled"))
         zones = made.compute_zones()
         confirmed = zones[zones["real_liq_count"] > 0]
         assert confirmed["venues"].tolist() == [("binance", "okx")]

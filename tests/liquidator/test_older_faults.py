@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
 import logging
 import math
 import os
@@ -37,7 +38,7 @@ def trades_of(length: int = 2500, seed: int = 0, price: float = 250.0) -> pd.Dat
 
 
 def filled(trades: pd.DataFrame, **options) -> Liquidator:
-    made = Liquidator(params=SMALL, **options)
+    made = Liquidator(**{"params": SMALL, **options})
     made.ingest_trades(trades)
     return made
 
@@ -134,10 +135,13 @@ def test_observed_liquidations_are_read():
     made = filled(trades_of())
     before = made.compute_zones()
     bar = made.bars()[-3]
-    made.ingest_liquidations(
-        pd.DataFrame([{"timestamp": int(bar["time"]), "exchange": "okx", "side": "sell", "price": bar["low"],
-                       "quantity": 1e6, "symbol": "BTC"}])
-    )  # fmt: skip
+    liquidation = pd.DataFrame([{"timestamp": int(bar["time"]), "exchange": "okx", "side": "sell", "price": bar["low"],
+                                 "quantity": 1e6, "symbol": "BTC"}])  # fmt: skip
+    made.ingest_liquidations(liquidation)
+    assert made.bars()["liq_long_usd"][-3] == 1e6 * bar["low"]
+    pd.testing.assert_frame_equal(made.compute_zones(), before)  # it stands beside the estimate
+    made = filled(trades_of(), params=dataclasses.replace(SMALL, observed="unscaled"))
+    made.ingest_liquidations(liquidation)
     after = made.compute_zones()
     assert not after.equals(before)
     assert after["real_liq_count"].sum() == 1

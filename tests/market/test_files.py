@@ -425,7 +425,7 @@ class TestTrades:
             (TRADES[:0], ValueError, "no trades: the table has no rows"),
             ("trades.csv", TypeError, "expected rows with names, columns or a table, got str"),
             ([1, 2], TypeError, "row 0: found 1, allowed a mapping"),
-            (columns(price=[1.0, "x"]), TypeError, "price: row 1: found 'x', allowed one type throughout"),
+            (columns(price=[1.0, "x"]), TypeError, "row 1, price: found 'x', allowed one type throughout"),
             (np.zeros(3), TypeError, "row 0: found np.float64(0.0), allowed a mapping"),
             (
                 np.array([(START // 1000, 1.0, 1.0, 1)], TRADE),

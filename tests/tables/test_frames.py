@@ -644,8 +644,12 @@ class TestBarsWithMarks:
     def test_params_keep_the_rest(self) -> None:
         params = marks_params(PARAMS)
         assert (params.event_mult, params.event_share) == (0.0, 0.0)
+        assert (params.observed, params.observed_bars) == ("unscaled", 0)
         assert params.memory == PARAMS.memory
         assert (
-            Params.from_dict(params.to_dict() | {"event_mult": PARAMS.event_mult, "event_share": PARAMS.event_share})
+            dataclasses.replace(
+                params,
+                **{name: getattr(PARAMS, name) for name in ("event_mult", "event_share", "observed", "observed_bars")},
+            )
             == PARAMS
         )
