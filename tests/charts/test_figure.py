@@ -21,10 +21,11 @@ def scene():
 def test_what_lies_below_the_close_is_blue_and_what_lies_above_orange(scene):
     drawn = figure(scene)
     close = scene.bars["close"][-1]
+    blue, orange = (BLUE, "rgba(0, 114, 178, 1)", FAINT_BLUE), (ORANGE, "rgba(230, 159, 0, 1)", FAINT_ORANGE)
     assert len(drawn.layout.shapes) == len(scene.standing) + len(scene.levels)
     for shape in drawn.layout.shapes:
         middle = (shape.y0 + shape.y1) / 2
-        assert shape.line.color in ((ORANGE, FAINT_ORANGE) if middle > close else (BLUE, FAINT_BLUE))
+        assert shape.line.color in (orange if middle > close else blue)
     colours = {bar.name: bar.marker.color for bar in drawn.data if bar.type == "bar"}
     assert colours == {"longs liquidated": BLUE, "shorts liquidated": ORANGE}
     bands = {trace.name: trace.fillcolor for trace in drawn.data if trace.name.startswith("nearest")}

@@ -259,11 +259,9 @@ def test_other_than_candles_are_refused():
         with_indicator(lambda strategy: LiquidationZones(strategy.data.close))
     with pytest.raises(TypeError, match=r"pass self\.data"):
         with_indicator(lambda strategy: LiquidationZones(bt.ind.SMA(strategy.data)))
-    with pytest.raises(
-        TypeError, match=r"zone_params must be liquidator_core\.Params, or a dict of its fields, got 30"
-    ):
+    with pytest.raises(TypeError, match=r"zone_params must be liquidator_core\.Params, or a dict of .*, got 30"):
         with_indicator(lambda strategy: LiquidationZones(strategy.data, zone_params=30))
-    with pytest.raises(ValueError, match="did you mean 'zone_bars'"):
+    with pytest.raises(TypeError, match="did you mean 'zone_bars'"):
         with_indicator(lambda strategy: LiquidationZones(strategy.data, zone_params={"zone_bar": 30}))
     with pytest.raises(TypeError, match=r"LiquidationZones has no parameter 'zone_bar': did you mean 'zone_bars'\?"):
         with_indicator(lambda strategy: LiquidationZones(strategy.data, zone_bar=30))
