@@ -14,14 +14,14 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = {page.stem: page.read_text(encoding="utf-8") for page in sorted((ROOT / "docs").glob("*.md"))}
 # a Python block directly followed by a block of output
 SHOWN = [
-    (name, *found)
+    pytest.param(name, *found, marks=pytest.mark.slow if name == "backtrader" else ())
     for name in ("python", "backtrader")
     for found in re.findall(r"```python\n((?:(?!```).)*)```\n\n```\n(.*?)```", PAGES[name], flags=re.DOTALL)
 ]
 
 
 def test_there_is_something_to_check():
-    assert [name for name, *_ in SHOWN] == ["python", "python", "backtrader"]
+    assert [shown.values[0] for shown in SHOWN] == ["python", "python", "backtrader"]
 
 
 def test_the_readme_is_short():
@@ -44,7 +44,7 @@ def test_code_prints_what_stands_below_it(page, code, output):
 
 def test_the_first_code_is_the_example():
     example = (ROOT / "examples" / "first_steps.py").read_text(encoding="utf-8")
-    assert example.split('"""\n\n', 1)[1] == SHOWN[0][1]
+    assert example.split('"""\n\n', 1)[1] == SHOWN[0].values[1]
 
 
 def test_ci_runs_the_test_command():

@@ -204,6 +204,7 @@ def test_bad_candles_are_named_or_gaps(tmp_path):
         make_scene(pd.DataFrame({"open": [1.0]}))
 
 
+@pytest.mark.slow
 def test_thousands_of_zones(tmp_path):
     params = Params(zone_bars=256, event_mult=0.0, event_share=0.0, zone_atr=0.01, max_width_atr=0.0)
     scene = make_scene(random_bars(2000, seed=2, kinds=KINDS), params)

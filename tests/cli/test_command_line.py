@@ -57,6 +57,7 @@ def test_json_of_a_file_holds_zones_levels_and_the_backtest(candles):
     assert not list(candles.glob("*.html"))
 
 
+@pytest.mark.slow
 def test_csv_of_parquet_equals_json_of_csv(candles):
     rows = list(csv.DictReader(io.StringIO(zones(candles, "candles.parquet", "--csv"))))
     report = json.loads(zones(candles, "candles.csv", "--json"))
@@ -115,6 +116,7 @@ def test_pine_scripts_go_to_standard_output_or_a_file(candles):
     assert [path.name for path in candles.glob("*.p*t*")] == ["candles.parquet"]
 
 
+@pytest.mark.slow
 def test_a_pine_snapshot_holds_the_zones_of_a_file(candles):
     script = liquidator("pine", "--snapshot", "candles.csv", "--params", "params.json", cwd=candles).stdout
     report = json.loads(zones(candles, "candles.csv", "--json"))
@@ -203,6 +205,7 @@ def test_fit_writes_parameters_that_the_other_commands_take(observed):
     assert json.loads(done.stdout)["params_digest"] == learned.digest
 
 
+@pytest.mark.slow
 def test_fit_says_how_many_observations_open_no_bar(observed):
     lines = (observed / "observed.csv").read_text().splitlines()
     time, *usd = lines[-1].split(",")
@@ -268,6 +271,7 @@ def test_risk_prints_dollars_for_moves_and_draws_them(hours):
     assert "by the move alone" not in page
 
 
+@pytest.mark.slow
 def test_risk_of_a_feed_says_what_it_taught_and_how_it_did(hours):
     words = ("risk", "candles.csv", "--observed", "observed.csv", "--market", "spot", "--horizon", "1h")
     done = liquidator(*words, "--params", "params.json", "--chart", "risk.html", cwd=hours)

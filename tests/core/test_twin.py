@@ -182,6 +182,7 @@ def test_any_sequence(bars, params):
     ),
     event_mult=st.floats(0.0, 3.0),
 )
+@pytest.mark.slow
 def test_any_params(bars, windows, widths, event_mult):
     compare(bars, Params(**windows, **widths, event_mult=event_mult, event_share=0.001))
 

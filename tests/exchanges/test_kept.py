@@ -175,6 +175,7 @@ def _fetch_into(port: int, store: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("venue", ["binance", pytest.param("coinbase", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_two_processes_at_one_store(small, tmp_path, venue):
     context = multiprocessing.get_context("spawn")
     both = [context.Process(target=_fetch_into, args=(small.port, str(tmp_path / "s"), venue)) for _ in range(2)]

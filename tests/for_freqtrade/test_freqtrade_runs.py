@@ -80,7 +80,9 @@ def userdir(tmp_path_factory):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "LiquidatorScale" else ()) for name in NAMES]
+)
 def test_backtest(name, mode, exchange, userdir):
     results = backtest(config(mode, exchange, userdir), name, timerange=SHORT_SPAN, enable_protections=True)
     trades = results["trades"]

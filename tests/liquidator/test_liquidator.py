@@ -757,6 +757,7 @@ class TestStreaming:
         assert made.bars()["high"].tolist() == [2.0]
         assert made.counts["late_trades"] == 0
 
+    @pytest.mark.slow
     def test_memory_is_bounded(self, monkeypatch):
         monkeypatch.setattr("liquidator_integrations.liquidator.history.STREAMED_ROWS", 300)
         monkeypatch.setattr("liquidator_integrations.liquidator.timeframes._CATCH_UP", 50)
@@ -1167,6 +1168,7 @@ class TestLevels:
         assert len(made.levels()) > 2
         assert len(small().levels()) == 0
 
+    @pytest.mark.slow
     def test_each_column_of_the_grid_is_what_was_known_then(self):
         made = filled(trades_of())
         grid = made.levels_grid(20)
@@ -1310,6 +1312,7 @@ class TestPlot:
         assert figure.layout.title.text == "1m: liquidation zones"
         assert "<title>1m: liquidation zones</title>" in (tmp_path / "chart.html").read_text(encoding="utf-8")
 
+    @pytest.mark.slow
     def test_files_of_every_kind(self, tmp_path):
         made = filled(trades_of())
         for suffix, begins in (
