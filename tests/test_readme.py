@@ -21,7 +21,7 @@ SHOWN = [
 
 
 def test_there_is_something_to_check():
-    assert [shown.values[0] for shown in SHOWN] == ["python", "python", "backtrader"]
+    assert [shown.values[0] for shown in SHOWN] == ["python", "python", "python", "backtrader"]
 
 
 def test_the_readme_is_short():
