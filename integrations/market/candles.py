@@ -249,7 +249,7 @@ def warn_of_idle_switches(rows: Rows, params: Params, market: str = "") -> None:
     known = rows if isinstance(rows, dict) else rows.dtype.names or ()
     where = f"{market}: " if market else ""
     for switch, fields in _FEEDS.items():
-        asked = getattr(params, switch) not in (False, "beside")
+        asked = getattr(params, switch) in (True, "flow")
         if asked and all(field not in known or np.isnan(rows[field]).all() for field in fields):
             _warn_once(f"{where}Params.{switch} does nothing: the candles have no {' or '.join(fields)}")
     time = rows["time"]

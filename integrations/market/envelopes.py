@@ -27,8 +27,7 @@ def unwrapped(data: Events, kind: Venue, venue: str, market: str = "", depth: in
     Rows that do not name their market get the one that is named around them, as ``symbol``. Raises ValueError for
     envelopes nested more than twenty deep, TypeError for lists of a venue whose columns are not known.
     """
-    if depth > _DEEPEST:
-        raise ValueError(f"found rows wrapped more than {_DEEPEST} deep, allowed are what a venue's API sends")
+    check_depth(depth)
     if isinstance(data, (np.ndarray, str, bytes)) or hasattr(data, "iloc") or hasattr(data, "__arrow_c_stream__"):
         return data
     if isinstance(data, Mapping):
@@ -51,6 +50,12 @@ def unwrapped(data: Events, kind: Venue, venue: str, market: str = "", depth: in
     if wrapped and all(isinstance(row, Mapping) for row in rows):
         return [trade for row in rows for trade in unwrapped(row, kind, venue, market, depth + 1)]
     return _marked(rows, kind, market)
+
+
+def check_depth(depth: int) -> None:
+    """Raise for a message that wraps its rows deeper than any venue does."""
+    if depth > _DEEPEST:
+        raise ValueError(f"found rows wrapped more than {_DEEPEST} deep, allowed are what a venue's API sends")
 
 
 def _marked(rows: list[Any], kind: Venue, market: str) -> list[Any]:

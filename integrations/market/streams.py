@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
-from .envelopes import market_in, wrapped_in
+from .envelopes import check_depth, market_in, wrapped_in
 from .flags import CLOSED_NAMES, truth
 from .names import MARKET_NAMES, OKX_COLUMNS, normal_name
 
@@ -18,7 +18,7 @@ _LIQUIDATION_ROWS = ({"ap", "X"}, {"bkPx"}, {"baseValue", "quoteValue"})
 _LETTERS = {"o", "h", "l", "c"}
 
 
-def told_by(message: Any) -> Told:
+def told_by(message: Any, depth: int = 0) -> Told:
     """What a mapping tells of, by its topic and its names; "" for a row of its own that bears no such mark.
 
     >>> told_by({"stream": "btcusdt@forceOrder", "data": {"e": "forceOrder", "o": {}}})
@@ -26,6 +26,7 @@ def told_by(message: Any) -> Told:
     >>> told_by({"topic": "publicTrade.BTCUSDT", "data": [{"p": "1", "v": "2"}]}), told_by({"price": 1.0})
     ('trades', '')
     """
+    check_depth(depth)
     if not isinstance(message, Mapping):
         return ""
     around = [one for one in (message, message.get("arg")) if isinstance(one, Mapping)]
@@ -39,29 +40,32 @@ def told_by(message: Any) -> Told:
     wrapped = wrapped_in(message)[1]
     if wrapped is None:
         return ""
-    return told_by(wrapped[0] if isinstance(wrapped, (list, tuple)) and wrapped else wrapped) or "trades"
+    first = wrapped[0] if isinstance(wrapped, (list, tuple)) and wrapped else wrapped
+    return told_by(first, depth + 1) or "trades"
 
 
-def candles_in(data: Any) -> Any:
+def candles_in(data: Any, depth: int = 0) -> Any:
     """The candles of a message or an answer of a venue, or of a list of them, as rows; anything else as it is.
 
-    Rows that do not name their market get the one that is named around them, as ``symbol``.
+    Rows that do not name their market get the one that is named around them, as ``symbol``; ``depth`` is how many
+    messages are around it.
 
     >>> candles_in({"e": "kline", "s": "BTCUSDT", "k": {"t": 0, "o": "1"}})
     [{'symbol': 'BTCUSDT', 't': 0, 'o': '1'}]
     """
+    check_depth(depth)
     if isinstance(data, Mapping):
-        found = _rows_in(data)
+        found = _rows_in(data, depth)
         return data if found is None else found
     if not isinstance(data, list) or not data or not all(isinstance(row, Mapping) for row in data):
         return data
-    found = [_rows_in(row) for row in data]
+    found = [_rows_in(row, depth) for row in data]
     if all(rows is None for rows in found):
         return data
     return [row for one, rows in zip(data, found, strict=True) for row in ([one] if rows is None else rows)]
 
 
-def _rows_in(message: Mapping[str, Any]) -> list[Any] | None:
+def _rows_in(message: Mapping[str, Any], depth: int) -> list[Any] | None:
     """The rows of candles that a mapping holds; None for one that is a candle itself, or columns of them."""
     name, inner = ("k", message["k"]) if isinstance(message.get("k"), Mapping) else wrapped_in(message)
     if inner is None or name == "o" or len(inner) == 0:
@@ -70,7 +74,7 @@ def _rows_in(message: Mapping[str, Any]) -> list[Any] | None:
     rows = [inner] if isinstance(inner, Mapping) else list(inner)
     if all(isinstance(row, (list, tuple)) and len(row) == len(OKX_COLUMNS) for row in rows):
         rows = [dict(zip(OKX_COLUMNS, row, strict=True)) for row in rows]
-    rows = list(candles_in(rows))
+    rows = list(candles_in(rows, depth + 1))
     if not market:
         return rows
     return [{"symbol": market, **row} if isinstance(row, Mapping) and not _names_market(row) else row for row in rows]
