@@ -19,8 +19,8 @@ class LiquidatorFade(ZoneStrategy):
     space zones with ``--analyze-per-epoch``.
 
     Measured by ``tests/figures/freqtrade_table.py`` (futures, fees and funding, hourly, April to December 2020, one
-    market twice): 670 trades, +0.147 % each on average; the same on placebo marks of seeds 0 to 2: -0.303, -0.097
-    and -0.382 %. One market and nine months in which it rose: no evidence that zones hold.
+    market twice): 670 trades, +0.147 % each on average; the same on flipped marks of seeds 0 to 2: -0.183, -0.201
+    and +0.177 %. One market and nine months in which it rose: no evidence that zones hold.
     """
 
     event_mult = parameter("event_mult", decimals=1, space="zones")

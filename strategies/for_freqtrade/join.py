@@ -20,8 +20,8 @@ class LiquidatorJoin(ZoneStrategy):
     buy, sell and roi.
 
     Measured by ``tests/figures/freqtrade_table.py`` (futures, fees and funding, hourly, April to December 2020, one
-    market twice): 129 trades, +0.129 % each on average; the same on placebo marks of seeds 0 to 2: -0.112, -0.028
-    and +0.046 %. Too few to tell from chance.
+    market twice): 129 trades, +0.129 % each on average; the same on flipped marks of seeds 0 to 2: -0.181, +0.308
+    and +0.385 %. Too few to tell from chance.
     """
 
     minimal_roi: ClassVar[dict[str, float]] = {"0": 0.06, "1440": 0.02}

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
+import os
+import subprocess
+import sys
 
 import hypothesis
 import numpy as np
@@ -133,6 +137,26 @@ def test_the_sample_and_its_flipped_marks(real_bars):
 def test_on_another_library(name):
     kit(name)
     check(gappy(500, 7, 0.03), run=for_module(kit(name).bt).run_fade)
+
+
+@pytest.mark.slow
+def test_without_numba_the_account_is_the_same(tmp_path):
+    bars = gappy(160, 7, 0.03)
+    np.save(tmp_path / "bars.npy", bars)
+    code = (
+        "import json, sys, numpy as np\n"
+        "from liquidator_core import Params\n"
+        "from liquidator_integrations.evidence.account import fade_account\n"
+        "params = Params.from_dict(json.loads(sys.argv[2]))\n"
+        "result = fade_account(np.load(sys.argv[1]), params)\n"
+        "print(result.equity.tobytes().hex(), result.trades)\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "bars.npy"), json.dumps(FEW.to_dict())]
+    plain = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=plain)
+    ours = fade_account(bars, FEW)
+    assert len(ours.trades) > 3
+    assert done.stdout.strip() == f"{ours.equity.tobytes().hex()} {ours.trades}", done.stderr
 
 
 def test_bars_are_checked_as_for_a_backtest():
