@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -147,6 +146,10 @@ def above(name: str, value: float | None) -> float | None:
 def finite(name: str, value: float, more: str = "") -> float:
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name} must be a number, got {value!r}")
-    if not abs(value) <= sys.float_info.max:  # an integer may lie beyond it
+    try:
+        known = math.isfinite(value)
+    except OverflowError:  # an integer beyond all floats
+        known = False
+    if not known:
         raise ValueError(f"{name} must be a finite number{more}, got {value!r:.80}")
     return value

@@ -198,22 +198,27 @@ def test_wheel_drag_and_buttons_reach_the_whole_file(page):
     assert page.run("() => liquidator.range()") == [int(BARS["time"][0]), int(BARS["time"][-1])]
 
 
+def until(page, says: str, value: float) -> None:
+    """Wait for the frame in which it is so: a key moves the chart in the next one."""
+    page.page.wait_for_function(f"value => {{ const [first, last] = liquidator.range(); return {says}; }}", arg=value)
+
+
 def test_keys_move_and_zoom(page):
     chart = page.page.locator("#chart")
     chart.focus()
     first, last = page.run("() => liquidator.range()")
     chart.press("ArrowLeft")
-    assert page.run("() => liquidator.range()")[0] < first
+    until(page, "first < value", first)
     before = width(page)
     chart.press("+")
-    assert width(page) < before
+    until(page, "last - first < value", before)
     chart.press("-")
     chart.press("-")
-    assert width(page) > before
+    until(page, "last - first > value", before)
     chart.press("Home")
-    assert page.run("() => liquidator.range()")[0] == BARS["time"][0]
+    until(page, "first === value", int(BARS["time"][0]))
     chart.press("End")
-    assert page.run("() => liquidator.range()")[1] == last
+    until(page, "last === value", last)
 
 
 @pytest.mark.parametrize("layer", LAYERS)

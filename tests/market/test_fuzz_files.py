@@ -23,7 +23,14 @@ from liquidator_core.layout import BAR
 from liquidator_integrations.frames import bars_from_frame
 from liquidator_integrations.market.bars import read_bars
 from liquidator_integrations.market.candle_columns import candle_names
-from liquidator_integrations.market.columns import columns_of, id_column, number_column, side_column, time_column
+from liquidator_integrations.market.columns import (
+    ColumnError,
+    columns_of,
+    id_column,
+    number_column,
+    side_column,
+    time_column,
+)
 from liquidator_integrations.market.messages import TableError
 from liquidator_integrations.market.times import ms_of
 
@@ -63,7 +70,7 @@ def texts(draw: st.DrawFn) -> str:
 
 def is_ours(error: Exception) -> bool:
     """Whether an error is one that a caller may expect: ValueError or TypeError themselves, with a text."""
-    return type(error) in (ValueError, TypeError, TableError) and str(error) != ""
+    return type(error) in (ValueError, TypeError, TableError, ColumnError) and str(error) != ""
 
 
 def check_bars(make: Callable[[], np.ndarray]) -> None:
