@@ -96,6 +96,9 @@ class ColumnError(TypeError):
 
 def _array(values: Any, name: str) -> pa.Array:
     objects = isinstance(values, list) or np.dtype(object) == getattr(values, "dtype", None)
+    if objects and len(values) and isinstance(next(iter(values)), str):
+        with contextlib.suppress(pa.ArrowException, TypeError, ValueError):  # nothing to infer, no look at every type
+            return _in_one_piece(pa.array(values, pa.string(), from_pandas=True))
     kinds = set(map(type, values)) - {type(None)} if objects else set()
     if len(kinds) > 1 and any(issubclass(kind, np.generic) for kind in kinds):
         values = [_python_value(value) for value in values]  # a mixture with NumPy's own can crash pyarrow
@@ -191,15 +194,17 @@ def plain(column: pa.Array | pa.ChunkedArray) -> pa.Array:
 
 
 def coded(column: pa.Array) -> tuple[list[Any], np.ndarray]:
-    """(different values of a column, which of them each row has: (n,) int64, -1 for a missing one)."""
+    """(different values of a column, which of them each row has: (n,) integers, -1 for a missing one)."""
     column = _in_one_piece(column)
     if not pa.types.is_dictionary(column.type):
         column = plain(column)
         if pa.types.is_nested(column.type):  # which pyarrow does not encode
             column = pa.array(map(str, column.to_pylist()))
         column = column.dictionary_encode()
-    codes = column.indices.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
-    return plain(column.dictionary).to_pylist(), codes
+    codes = column.indices
+    if pa.types.is_unsigned_integer(codes.type):
+        codes = codes.cast(pa.int64())
+    return plain(column.dictionary).to_pylist(), codes.fill_null(-1).to_numpy(zero_copy_only=False)
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -280,12 +285,7 @@ def side_column(column: pa.Array, name: str, meaning: Mapping[str, int] | None =
         raise TypeError(f"side must be {allowed}, got a column of {column.type}")
     if pa.types.is_null(column.type):
         fail_row(0, None, "side", None, allowed)
-    coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
-    values = plain(coded.dictionary).to_pylist()
-    codes = coded.indices
-    if pa.types.is_unsigned_integer(codes.type):
-        codes = codes.cast(pa.int64())
-    codes = codes.fill_null(-1).to_numpy(zero_copy_only=False)
+    values, codes = coded(column)
     signs = np.array([meaning.get(str(value).strip().lower(), 0) for value in values] + [0], np.int8)
     sides: np.ndarray = signs[codes]
     if not sides.all():

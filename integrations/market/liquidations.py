@@ -296,9 +296,9 @@ def find_sums(names: Sequence[str]) -> dict[str, str]:
 
 
 def why_thin(long_usd: np.ndarray, short_usd: np.ndarray, flow_bars: int) -> str:
-    """Why (n,) USD of observed liquidations a bar are too thin a feed for zones, as a sentence; "" if they are not.
+    """Why (n,) USD of observed liquidations a bar are too thin a feed, as a sentence; "" if they are not.
 
-    flow_bars   bars that an event is measured against: so many must hold a liquidation, and half of those observed
+    flow_bars   bars that a flow is measured against: so many must hold a liquidation, and half of those observed
 
     >>> some = np.array([0.0, 5e4, 0.0, 0.0, np.nan])
     >>> why_thin(some, np.zeros(5) + some, 96)[:58]
@@ -309,6 +309,7 @@ def why_thin(long_usd: np.ndarray, short_usd: np.ndarray, flow_bars: int) -> str
     if observed == 0 or (filled >= flow_bars and 2 * filled >= observed):
         return ""
     return (
-        f"A thin feed of liquidations: {filled:,} of {observed:,} observed bars hold any, and an event is measured "
-        f"against the {flow_bars} bars before it: take longer bars, more venues or a longer time"
+        f"A thin feed of liquidations: {filled:,} of {observed:,} observed bars hold any, where flow is measured against "
+        f"{flow_bars} bars: too few to learn from or to take the estimate's place; take longer bars, more venues or a "
+        "longer time"
     )

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from .coins import Identity
-from .columns import ColumnError, coded
+from .columns import ColumnError, coded, different_values
 from .messages import TableError, fail_row
 from .names import MARKET_NAMES, normal_name
 from .venues import Named, venue_of
@@ -128,6 +128,10 @@ def _more(codes: np.ndarray, place: int) -> str:
 
 def _coded(column: pa.Array) -> tuple[list[str], np.ndarray]:
     """(the different texts of a column in order of appearance, which of them each row has)."""
+    if not pa.types.is_nested(column.type) and not column.null_count:
+        values = different_values(column)
+        if len(values) == 1:  # of most tables, at half the cost of codes
+            return [text_of(values[0])], np.zeros(len(column), np.int8)
     values, codes = coded(column)
     words = [*map(text_of, values), ""]
     codes = np.where(codes < 0, len(values), codes) if column.null_count else codes

@@ -8,7 +8,7 @@ the bar before, because marks came or went, is left out.
 Prints the share that held and the median of the flow after over before, by thirds of quality, with the rank correlation
 of each with quality and its 95 % interval from resampled days. On the embedded sample, and on whatever else is there.
 
-    python tests/figures quality
+    python tests/figures quality [FILE ...]
 """
 
 from __future__ import annotations
@@ -16,31 +16,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import cleared_ground
 import numpy as np
 import pandas as pd
 from places import SHARED
 from scipy.stats import spearmanr
 
 from liquidator_core import Params, fold, new_signals, new_state
-from liquidator_integrations import sample_bars
 from liquidator_integrations.evidence.outcomes import outcome_column
 from liquidator_integrations.frames import bars_from_frame
 
 DAY = 86_400_000
 AFTER = 24  # bars
-HOURS = SHARED / "btcusdt_spot_1h_2017_2023.parquet"
-FIVE_MINUTES = SHARED / "btcusdt_perp_5m_2023h1.parquet"
 COINS = SHARED / "perp_1h_4_coins_2025_2026.parquet"
 
 
 def series() -> Iterator[tuple[str, np.ndarray]]:
     """Every series of candles that is there."""
-    yield "BTC 1h, the embedded sample", sample_bars()
-    for name, path in (("BTC 1h, 2017 to 2023", HOURS), ("BTC 5m, the first half of 2023", FIVE_MINUTES)):
-        if path.exists():
-            yield name, bars_from_frame(pd.read_parquet(path))
-        else:
-            print(f"{name}: skipped, {path.name} is not there")
+    yield from cleared_ground.series()
     if not COINS.exists():
         print(f"ETH, SOL and DOGE 1h: skipped, {COINS.name} is not there")
         return

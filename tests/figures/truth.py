@@ -1,7 +1,8 @@
 """How well does forced flow estimated from candles rank observed liquidations? Prints it, side by side.
 
 Spearman rank correlation of per-bar forced flow (default Params, hourly spot candles, nothing else known) with observed
-liquidation USD, over the hours from 2025-12-01 on that have observed flow; intervals from resampled days.
+liquidation USD, over the hours from 2025-12-01 on that have observed flow; intervals from resampled days. And how many
+USD of the ledger were swept a USD that was reported.
 
     python tests/figures truth
 """
@@ -109,6 +110,11 @@ def main() -> int:
                 f"{side:5}  Spearman {it.correlation:.3f} [{it.low:.3f}, {it.high:.3f}]  "
                 f"{it.hours} hours, {100 * it.zero:.0f} % without estimated flow"
             )
+        times = (columns[f"{side} estimated"].sum() / columns[f"{side} observed"].sum() for side in SIDES)
+        print(
+            "USD of the ledger a USD reported: "
+            + ", ".join(f"{side}s {n:.0f}" for side, n in zip(SIDES, times, strict=True))
+        )
     return 0
 
 
