@@ -309,7 +309,7 @@ def why_thin(long_usd: np.ndarray, short_usd: np.ndarray, flow_bars: int) -> str
     if observed == 0 or (filled >= flow_bars and 2 * filled >= observed):
         return ""
     return (
-        f"A thin feed of liquidations: {filled:,} of {observed:,} observed bars hold any, where flow is measured against "
-        f"{flow_bars} bars: too few to learn from or to take the estimate's place; take longer bars, more venues or a "
-        "longer time"
+        f"A thin feed of liquidations: {filled:,} of {observed:,} observed bars hold any, where flow is measured "
+        f"against {flow_bars} bars: too few to learn from or to take the estimate's place; take longer bars, more "
+        "venues or a longer time"
     )
