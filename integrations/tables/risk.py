@@ -126,9 +126,8 @@ def _expected(hours: _Hours, scale: Scale, asked: np.ndarray, until: np.ndarray)
         given = turnover, until[:, which], asked[:, which] / close - 1.0
         a, b = hours.spread(scale.a[:, which]), hours.laws[which].b
         low, high = (hours.spread(ends) for ends in scale.band[:, which].T)
-        columns[f"expected_{side}_usd"] = expected_usd(*given, a, b)
-        columns[f"expected_{side}_usd_low"] = expected_usd(*given, a + low, b)
-        columns[f"expected_{side}_usd_high"] = expected_usd(*given, a + high, b)
+        usd = expected_usd(*given, np.stack([a, a + low, a + high]), b)
+        columns |= dict(zip((f"expected_{side}_usd{end}" for end in ("", "_low", "_high")), usd, strict=True))
     return columns
 
 
@@ -188,15 +187,16 @@ def _curve(hours: _Hours, scale: Scale, state: np.ndarray, moves: np.ndarray) ->
     b = np.array([law.b for law in hours.laws])[sides]
     low, high = scale.band[-1, sides].T if warm else (a, a)
     given = np.full(len(moves), turnover), usd, moves
+    expected, least, most = expected_usd(*given, np.stack([a, a + low, a + high]), b)
     frame = pd.DataFrame(
         {
             "move": moves,
             "price": prices,
             "side": pd.Categorical.from_codes(sides, dtype=_SIDE),
             "ledger_usd": given[1],
-            "expected_usd": expected_usd(*given, a, b),
-            "low_usd": expected_usd(*given, a + low, b),
-            "high_usd": expected_usd(*given, a + high, b),
+            "expected_usd": expected,
+            "low_usd": least,
+            "high_usd": most,
             "share_of_ledger": np.divide(given[1], of_side, out=np.full(len(usd), np.nan), where=of_side > 0.0),
         }
     )
