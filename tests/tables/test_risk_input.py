@@ -240,7 +240,8 @@ def test_dollars_of_another_size_leave_the_prior_and_are_told(candles, feed, fac
     assert row["scale_long"] == PRIOR["binance", "perpetual", "4h"][0].a
     assert row["source_short"] == "learned"
     assert any(
-        "not of this coin or not in dollars of this feed: the prior is used" in text for text in columns.attrs["remarks"]
+        "not of this coin or not in dollars of this feed: the prior is used" in text
+        for text in columns.attrs["remarks"]
     )
     assert "the prior is used" in caplog.text
 
