@@ -63,25 +63,25 @@ def risk(
 
 
 def _print_risk(out: Console, frame: pd.DataFrame, name: str) -> None:
-    told = frame.attrs
+    known = frame.attrs
     out.print(
-        f"{name}: as of {told['as_of']}Z, close {price_text(told['close'])}. Dollars of {told['feed']}, "
-        f"{told['market']} candles, within {told['horizon']}.",
+        f"{name}: as of {known['as_of']}Z, close {price_text(known['close'])}. Dollars of {known['feed']}, "
+        f"{known['market']} candles, within {known['horizon']}.",
         soft_wrap=True,
     )
-    for text in told["told"]:
+    for text in known["remarks"]:
         out.print(f"{text[0].upper()}{text[1:]}.", soft_wrap=True)
     out.print()
     columns = "if price goes", "to", "liquidated", "80 % band", "by the move alone", "of the ledger"
     table = make_table(out, "Liquidation at risk, USD", *columns)
-    for row, rival in zip(frame.iloc[::-1].itertuples(), reversed(told["rival_usd"]), strict=True):
+    for row, rival in zip(frame.iloc[::-1].itertuples(), reversed(known["rival_usd"]), strict=True):
         band = f"{usd_text(row.low_usd)} to {usd_text(row.high_usd)}"
         usd = (f"{usd_text(row.expected_usd)} of {row.side}s", band, usd_text(rival) if rival == rival else "")
         table.add_row(f"{row.move:+.1%}", price_text(row.price), *usd, f"{row.share_of_ledger:.1%}")
     print_table(out, table)
     out.print()
     for side in ("long", "short"):
-        _print_evidence(out, side, told[side])
+        _print_evidence(out, side, known[side])
     out.print(
         "It does not say that price gets there. Metals and other markets without crypto's leverage do not follow this "
         "law; beyond moves of 8 % it understates.",
@@ -89,16 +89,16 @@ def _print_risk(out: Console, frame: pd.DataFrame, name: str) -> None:
     )
 
 
-def _print_evidence(out: Console, side: str, told: dict[str, float]) -> None:
-    text = f"Scale of {side}s: {told['source']}"
-    if told["n"]:
-        text += f", from {told['n']:,} moves of 30 days"
-    if told["moves"]:
-        text += f". The band held {told['coverage']:.0%} of {told['moves']:,} moves"
+def _print_evidence(out: Console, side: str, evidence: dict[str, float]) -> None:
+    text = f"Scale of {side}s: {evidence['source']}"
+    if evidence["n"]:
+        text += f", from {evidence['n']:,} moves of 30 days"
+    if evidence["moves"]:
+        text += f". The band held {evidence['coverage']:.0%} of {evidence['moves']:,} moves"
     else:
         text += "; no feed of your own shows how often the band holds here (where it was measured, 77 % to 83 %)"
-    if told["gain"] == told["gain"]:
-        text += f", the gain over the move alone is {told['gain']:+.2f}"
+    if evidence["gain"] == evidence["gain"]:
+        text += f", the gain over the move alone is {evidence['gain']:+.2f}"
     out.print(f"{text}.", soft_wrap=True)
 
 

@@ -60,9 +60,9 @@ def examine(table: pa.Table, since: int, until: int, spans: list[Span], step: in
         status = "unproven" if proof == "none" else "complete" if got else "empty"
         if touching:
             status = "gap"
-            told = [gap.missing for gap in touching]
-            if chained and not np.isnan(told).any() and all(begin <= gap.since and gap.until < end for gap in touching):
-                expected = got + float(sum(told))
+            lost = [gap.missing for gap in touching]
+            if chained and not np.isnan(lost).any() and all(begin <= gap.since and gap.until < end for gap in touching):
+                expected = got + float(sum(lost))
         rows.append({"day": day_name(begin), "expected": expected, "got": got, "proof": proof, "status": status})
     return Result(rows, gaps)
 

@@ -224,8 +224,8 @@ class Job:
         if venues.has(self.client.instance, market, kind):
             fill = getattr(venues.module_of(self.client.venue), kind)
             for begin, end in without([(since, until)], spans):
-                told = self._tell(kind, done, until - since)
-                feed = Feed(self.client, market, kind, begin, end, self.timeframe, place, told)
+                on_covered = self._on_covered(kind, done, until - since)
+                feed = Feed(self.client, market, kind, begin, end, self.timeframe, place, on_covered)
                 try:
                     await fill(feed)
                 finally:
@@ -236,16 +236,16 @@ class Job:
         table = pa.concat_tables(parts, promote_options="default")
         return parquet.in_order(table, key_of(kind)), merged(spans)
 
-    def _tell(self, kind: str, done: int, total: int) -> Callable[[int, int], object]:
+    def _on_covered(self, kind: str, done: int, total: int) -> Callable[[int, int], object]:
         """What reports progress: the ms of the span that are covered, of how many."""
         state = [done]
 
-        def told(since: int, until: int) -> None:
+        def covered(since: int, until: int) -> None:
             state[0] = min(total, state[0] + until - since)
             if self._progress is not None:
                 self._progress(kind, state[0], total)
 
-        return told
+        return covered
 
 
 def _kinds(kinds: Sequence[str]) -> tuple[str, ...]:

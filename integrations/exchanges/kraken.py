@@ -28,9 +28,9 @@ _BEFORE = 1_000
 
 
 def _rows(feed: Feed, answer: Any) -> list[Any]:
-    held = answer["result"]
-    names = [name for name in held if name != "last"]
-    return rows_of(held, names[0]) if names else []
+    series = answer["result"]
+    names = [name for name in series if name != "last"]
+    return rows_of(series, names[0]) if names else []
 
 
 def trade_columns(feed: Feed, answer: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import os
 import warnings
 from array import array
 from collections.abc import Container
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from functools import cache
 from typing import Any
 
@@ -119,7 +119,7 @@ class CandleFeed(_BarFeed):
         backtrader takes it for the close, when it resamples, and when it puts feeds of several timeframes in step:
         beside a shorter feed, longer bars of a feed of their own that carry their open are seen before they closed
       - ``timeframe``, ``compression`` (default: ``None``): found from the spacing of the bars
-      - all others of backtrader's feeds (tz, tzinput, ...); ``fromdate`` and ``todate`` may be text: "2020-03-01"
+      - all others of backtrader's feeds (tz, tzinput, ...); ``fromdate`` and ``todate`` may be text: "2020-03-01", "2020-03-01 12:00"
 
     Lines beyond the standard ones: taker_buy, funding_rate, liq_long_usd, liq_long_price, liq_short_usd,
     liq_short_price, large_sell_usd, large_sell_price, large_buy_usd, large_buy_price. open_interest is in the line
@@ -172,14 +172,14 @@ def known_after_ms(data: Any) -> int | None:
 
 
 def _date_of(name: str, given: Any) -> Any:
-    """A date or datetime of what may be text; other things as they are, for backtrader."""
-    if not isinstance(given, str):
+    """A date or datetime of what may be text, a number or of NumPy; a text without a time of day is a whole day."""
+    if given is None or isinstance(given, date):
         return given
     try:
         at = datetime.fromtimestamp(ms_of(given) / 1000, UTC).replace(tzinfo=None)
     except (ValueError, TypeError):
         raise ValueError(f"{name} must be a date such as 2020-03-01 or 2020-03-01 12:00, got {given!r}") from None
-    return at if ":" in given else at.date()
+    return at.date() if isinstance(given, str) and ":" not in given and at.time() == time() else at
 
 
 def _length_ms(time: np.ndarray) -> int:

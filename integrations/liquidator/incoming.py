@@ -126,12 +126,12 @@ class Incoming:
     def _take_message(self, message: Any, venue: str, convention: Convention, fault: Exception) -> None:
         """Take what a message tells of; what is none raises ``fault``, or is skipped."""
         try:
-            told = told_by(message)
-            if told == "trades":
+            topic = told_by(message)
+            if topic == "trades":
                 self.ingest_trades([message], venue, convention=convention)
-            elif told == "liquidations":
+            elif topic == "liquidations":
                 self.ingest_liquidations([message], venue, convention=convention)
-            elif told == "candles":
+            elif topic == "candles":
                 self._take_candles(candles_in([message]))
             else:
                 raise fault
@@ -268,9 +268,9 @@ def _is_one_trade(data: Any) -> bool:
 def _refuse_others(data: Any) -> None:
     """Raise TableError for rows or a message of anything but trades."""
     first = data[0] if isinstance(data, list) and data else data
-    told = told_by(first)
-    if told in _TAKEN_BY:
-        raise TableError(f"found {told}, allowed trades: {_TAKEN_BY[told]} takes them, and push() their messages")
+    topic = told_by(first)
+    if topic in _TAKEN_BY:
+        raise TableError(f"found {topic}, allowed trades: {_TAKEN_BY[topic]} takes them, and push() their messages")
 
 
 def _check_interval(candles: list[Mapping[str, Any]], bar: str) -> None:
