@@ -9,6 +9,7 @@ if __name__ != "liquidator_integrations":  # from a checkout: a second copy of e
 if TYPE_CHECKING:
     from .liquidator import Liquidator
     from .market.bars import read_bars
+    from .market.observed import observed_bars
     from .market.sample import sample_bars
     from .tables.indicators import compute_atr, compute_vwap
     from .tables.risk import liquidation_at_risk, risk_columns, risk_memory
@@ -20,6 +21,7 @@ __all__ = [
     "compute_atr",
     "compute_vwap",
     "liquidation_at_risk",
+    "observed_bars",
     "read_bars",
     "risk_columns",
     "risk_memory",
@@ -32,6 +34,7 @@ _PLACES = {
     "compute_atr": "tables.indicators",
     "compute_vwap": "tables.indicators",
     "liquidation_at_risk": "tables.risk",
+    "observed_bars": "market.observed",
     "read_bars": "market.bars",
     "risk_columns": "tables.risk",
     "risk_memory": "tables.risk",

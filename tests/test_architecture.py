@@ -41,6 +41,7 @@ LIBRARIES = {
     "pandas": {
         "market",
         "tables",
+        "store",
         "exchanges",
         "charts",
         "evidence",
@@ -58,7 +59,9 @@ LIBRARIES = {
     "matplotlib": {"integrations/charts/picture.py"},
     "ccxt": {"integrations/exchanges/client.py"},
     "tenacity": {"integrations/exchanges/client.py"},
+    "duckdb": {"integrations/store/query.py"},
     "filelock": {"store"},
+    "platformdirs": {"integrations/store/store.py"},
     "typer": {"cli"},
     "rich": {"cli"},
 }

@@ -12,9 +12,9 @@ import pyarrow as pa
 from liquidator_core.timeframes import timeframe_ms
 
 from ..store import parquet
+from ..store.kinds import Columns, checked, empty, key_of, table_of
 from ..store.layout import Span, merged
 from .client import Client
-from .tables import Columns, checked, empty, key_of, table_of
 
 Progress = Callable[[str, int, int], object]
 Page = dict[str, Any]  # columns of rows, and what else a venue's module keeps there

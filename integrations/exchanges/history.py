@@ -18,13 +18,13 @@ from liquidator_core.timeframes import TIMEFRAMES, timeframe_ms
 
 from ..market.messages import moment
 from ..market.times import ms_of
-from ..store import layout, parquet
+from ..store import coverage, layout, parquet
+from ..store.kinds import KINDS, empty, finished, key_of
 from ..store.layout import Span, merged, without
-from . import coverage, venues
+from . import venues
 from .client import Client, run
 from .feed import Feed, Progress
 from .symbols import find_market
-from .tables import KINDS, empty, finished, key_of
 
 _LONGEST = TIMEFRAMES[:12]  # of candles: up to a day, so that all begin at a multiple of their length
 

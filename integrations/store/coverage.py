@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ..store.layout import Span, day_name, days, merged, within, without
+from .layout import Span, day_name, days, merged, within, without
 
 COVERAGE = ("venue", "symbol", "kind", "day", "expected", "got", "proof", "status")
 GAPS = ("venue", "symbol", "kind", "since", "until", "missing")
