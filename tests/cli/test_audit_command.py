@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 from audited_corpus import candles
-from command import liquidator, liquidator_alone
+from command import liquidator_alone
 
 from liquidator_integrations.cli.audit import read_frame
 from liquidator_integrations.cli.main import main
