@@ -52,6 +52,8 @@ LIBRARIES = {
         "cli",
     },
     "pyarrow": {"market", "store", "exchanges"},
+    "h5py": {"integrations/market/hdf.py"},
+    "hdf5plugin": {"integrations/market/hdf.py"},
     "backtrader": {"integrations/for_backtrader/library.py"},
     "freqtrade": {"integrations/for_freqtrade/library.py", "strategies/for_freqtrade"},
     "talib": {"strategies/for_freqtrade"},

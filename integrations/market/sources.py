@@ -146,13 +146,15 @@ def _coded(column: pa.Array) -> tuple[list[str], np.ndarray]:
 
 @contextlib.contextmanager
 def renumbered(rows: np.ndarray | None) -> Iterator[None]:
-    """Let a ValueError or TypeError that is raised inside name a row of the whole table, of which these are read."""
+    """Let a ValueError or TypeError that is raised inside name rows of the whole table, of which these are read: a
+    mask, or their places in order.
+    """
     try:
         yield
     except (ValueError, TypeError) as error:
-        found = re.match(r"row (\d+)", str(error))
-        if rows is None or found is None or isinstance(error, ColumnError):
+        if rows is None or isinstance(error, ColumnError) or not str(error).startswith("row "):
             raise
-        row = int(np.flatnonzero(rows)[int(found[1])])
+        places = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        text = re.sub(r"(^|later than )row (\d+)", lambda row: f"{row[1]}row {places[int(row[2])]}", str(error))
         kind = next(kind for kind in (TableError, TypeError, ValueError) if isinstance(error, kind))
-        raise kind(f"row {row}{str(error)[found.end() :]}") from None
+        raise kind(text) from None

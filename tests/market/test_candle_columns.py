@@ -203,6 +203,22 @@ def test_newest_first_is_turned_round_and_told(caplog):
     [
         ("BTC_USDT-1m.json", FRAME.to_numpy().tolist()),
         ("coinbase.json", FRAME[["time", "low", "high", "open", "close", "volume"]][::-1].to_numpy().tolist()),
+        ("bitfinex.json", FRAME[["time", "open", "close", "high", "low", "volume"]].to_numpy().tolist()),
+        (
+            "kucoin.json",
+            {
+                "code": "200000",
+                "data": FRAME.assign(time=FRAME["time"] // 1000, turnover=QUOTE)[
+                    ["time", "open", "close", "high", "low", "volume", "turnover"]
+                ]
+                .astype(str)
+                .to_numpy()
+                .tolist(),
+            },
+        ),
+        ("columns.json", FRAME.to_dict("list")),
+        ("pandas.json", FRAME.to_dict()),
+        ("udf.json", {"s": "ok", **FRAME.set_axis(["t", "o", "h", "l", "c", "v"], axis=1).to_dict("list")}),
         ("okx.json", {"code": "0", "data": FRAME.astype(str).to_dict("records")}),
         (
             "polygon.json",
