@@ -236,11 +236,17 @@ def _named(place: Path, length: int) -> list[Path]:
 
 
 def _load(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    with _opened(path) as file:
+        return file.read(None if columns is None else list(columns))
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[pa.parquet.ParquetFile]:
     import pyarrow.parquet as pa_parquet
 
     try:
         with pa_parquet.ParquetFile(path) as file:
-            return file.read(None if columns is None else list(columns))
+            yield file
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError) as error:
@@ -249,15 +255,14 @@ def _load(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
 
 def spans_in(path: Path) -> list[Span]:
     """The spans that a file says it covers. Raises ValueError for one that cannot be read."""
-    import pyarrow.parquet as pa_parquet
+    with _opened(path) as file:
+        return _spans(path, file.schema_arrow)
 
-    try:
-        with pa_parquet.ParquetFile(path) as file:
-            return _spans(path, file.schema_arrow)
-    except FileNotFoundError:
-        raise
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+
+def count(path: Path) -> int:
+    """How many rows a file has. Raises ValueError for one that cannot be read."""
+    with _opened(path) as file:
+        return int(file.metadata.num_rows)
 
 
 def _spans(path: Path, schema: pa.Schema) -> list[Span]:

@@ -24,6 +24,7 @@ from .layout import Span
 
 _ISSUES = ("venue", "symbol", "kind", "since", "until", "file", "problem")
 _IMPORTED = ("file", "venue", "symbol", "kind", "rows", "kept", "since", "until", "problem")
+_CONTENTS = ("venue", "symbol", "kind", "since", "until", "rows", "files", "bytes")
 _CANDLES = "candles-"
 
 
@@ -120,6 +121,17 @@ class Store:
         """
         return query.ask(sql, [(place.kind, place.path) for place in self.places()])
 
+    def contents(self) -> pd.DataFrame:
+        """What lies there, a row a kind: venue, symbol, kind, since, until, rows, files, bytes. No row is read."""
+        rows = []
+        for place in self.places():
+            files = parquet.files(place.path)
+            spans = layout.merged([span for path in files for span in parquet.spans_in(path)])
+            sizes = sum(map(parquet.count, files)), len(files), sum(path.stat().st_size for path in files)
+            if spans:
+                rows.append((*place[:3], spans[0].since, spans[-1].until, *sizes))
+        return pd.DataFrame(rows, columns=list(_CONTENTS))
+
     # What is there ----------------------------------------------------------------------------------------------------
 
     def coverage(self) -> pd.DataFrame:
@@ -148,7 +160,9 @@ class Store:
             begin, end = _bounds(place, None, None)
             for gap in _known(place, None, begin, end).gaps:
                 count = "rows" if np.isnan(gap.missing) else f"{gap.missing:,.0f} rows"
-                issues.append({**named, "since": gap.since, "until": gap.until, "problem": f"{count} are missing"})
+                issues.append(
+                    {**named, "file": "", "since": gap.since, "until": gap.until, "problem": f"{count} are missing"}
+                )
         frame = pd.DataFrame(issues, columns=list(_ISSUES))
         return frame.astype({"since": "Int64", "until": "Int64"})
 

@@ -242,7 +242,7 @@ def cut_at(step: int, work: Any) -> bool:
     return os.WIFSIGNALED(os.waitpid(process, 0)[1])
 
 
-@pytest.mark.parametrize("stride", [61, pytest.param(1, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("stride", [61, pytest.param(3, marks=pytest.mark.slow)])
 def test_killed_in_a_compaction(tmp_path, stride):
     tape = make(300, hours=60, start=DAY + HOUR, hole=False)
     step, ids = 1, [str(one) for one in tape.id]
