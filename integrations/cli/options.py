@@ -26,6 +26,9 @@ VenueOption = Annotated[str, typer.Option(help="Whose the trades are, where the 
 ConventionOption = Annotated[
     str | None, typer.Option(help="Of the sides of trades: venue (its own words) or taker (made so by a tool).")
 ]
+StoreOption = Annotated[
+    Path | None, typer.Option("--store", help="The store's folder. Default: that of this user's data.")
+]
 
 
 def read_params(path: Path | None) -> Params:

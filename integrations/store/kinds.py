@@ -39,7 +39,8 @@ Columns = Mapping[str, Any]  # name -> array, list or Arrow array, of one length
 
 
 def key_of(kind: str) -> tuple[str, ...]:
-    """The columns that tell rows of a kind apart."""
+    """The columns that tell rows of a kind apart; ``candles-1m`` is of the kind ``candles``."""
+    kind = kind.partition("-")[0]
     return {"trades": ("time", "id"), "liquidations": ("time", "price", "size", "side")}.get(kind, ("time",))
 
 
