@@ -22,6 +22,7 @@ CANDLE_NAMES: dict[str, tuple[str, ...]] = {
         "taker_buy_base_volume",
         "taker_buy_base_asset_volume",
         "taker_base_vol",
+        *("takerbuyvolume", "takerbuybasevolume", "takerbuybaseassetvolume"),
     ),
     "open_interest": ("open_interest", "openinterest", "oi", "sum_open_interest", "sumopeninterest"),
     "funding_rate": ("funding_rate", "fundingrate", "funding", "last_funding_rate", "lastfundingrate"),
