@@ -109,6 +109,14 @@ def test_observed_liquidations_in_a_file_are_those_of_bars(folder):
     assert report(folder, "known.csv")["zones"] != report(folder, "whole.csv")["zones"]
 
 
+def test_a_thin_feed_is_told(folder, tmp_path):
+    frame = pd.read_csv(folder / "whole.csv").assign(long_usd=0.0, short_usd=0.0)
+    frame.loc[[5, 9, 70], "long_usd"] = 1e5
+    frame.to_csv(tmp_path / "thin.csv", index=False)
+    out = said_here("zones", "thin.csv", "--no-backtest", "--chart", "c.json", cwd=tmp_path).stdout
+    assert "A thin feed of liquidations: 3 of 400 observed bars hold any, where flow is measured against 96 bars" in out
+
+
 def test_gaps_are_told(folder):
     assert "\n100 missing hours in 3 gaps.\n" in zones(folder, "gaps.csv").stdout
     assert "missing" not in zones(folder, "whole.csv").stdout
