@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
 
 def risk(
-    file: Annotated[Path, typer.Argument(help="Candles of an hour or less, or trades: CSV, parquet or feather.")],
+    file: Annotated[
+        Path, typer.Argument(help="Candles of an hour or less, or trades: CSV, JSON, parquet, feather or HDF.")
+    ],
     observed: Annotated[
         Path | None, typer.Option(help="Liquidated USD: columns time, long_usd, short_usd; the same kinds of file.")
     ] = None,
@@ -41,7 +44,7 @@ def risk(
     """
     from ..market.candles import bars_from_frame
     from ..tables.observed import read_feed
-    from ..tables.risk import liquidation_at_risk
+    from ..tables.risk import liquidation_at_risk, risk_memory
 
     check_target("--chart", chart, ".html")
     settings = read_params(params)
@@ -57,6 +60,11 @@ def risk(
         with naming(str(observed)):
             read_feed(seen)
     frame = liquidation_at_risk(candles, seen, horizon, None, settings, feed, market)
+    if isnan(frame.attrs["close"]):
+        need = risk_memory(settings, seen)
+        raise ValueError(
+            f"{file}: holds too few hours: a curve needs {need:,} full ones{' and the feed' * (seen is not None)}"
+        )
     out = console_for()
     _print_risk(out, frame, file.name)
     _write_picture(out, frame, chart or Path(f"liquidator-risk-{file.stem}.html"), file.name)

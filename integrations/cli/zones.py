@@ -53,8 +53,8 @@ def zones(
         str,
         typer.Argument(
             metavar="FILE",
-            help="Candles or trades: CSV or JSON (also .gz, .zip), parquet or feather; with --exchange a symbol such "
-            "as BTC-USDT.",
+            help="Candles or trades: CSV or JSON (also .gz, .zip), parquet, feather or HDF; with --exchange a symbol "
+            "such as BTC-USDT.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object, and no chart.")] = False,

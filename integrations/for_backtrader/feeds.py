@@ -113,7 +113,7 @@ class CandleFeed(_BarFeed):
 
     Params:
 
-      - ``dataname``: a path of a CSV, parquet or feather file, a DataFrame, or anything else that
+      - ``dataname``: a path of a CSV, JSON, parquet, feather or HDF file, a DataFrame, or anything else that
         ``liquidator_integrations.frames.bars_from_frame`` takes; or a (n,) ``liquidator_core.BAR`` array, oldest first
       - ``stamp`` (default: ``"open"``): the time that a bar carries, that of its open or of its ``"close"``.
         backtrader takes it for the close, when it resamples, and when it puts feeds of several timeframes in step:

@@ -27,7 +27,7 @@ def read_bars(
 ) -> np.ndarray:
     """The bars of a file of candles, or those that its trades make: (n,) BAR, checked.
 
-    path               CSV, TSV or JSON (also .gz, .zip), parquet or feather: ``files.read_candles_or_trades``
+    path               CSV, TSV or JSON (also .gz, .zip), parquet, feather or HDF: ``files.read_candles_or_trades``
     params             ``tape_ms`` is the length of bars made from trades, ``large_*`` what a large trade is
     bar                their length instead, 1m to 1d; for trades alone
     venue, convention  of trades whose file does not say it: as for ``Liquidator.ingest_trades``

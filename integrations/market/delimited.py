@@ -90,7 +90,7 @@ def _below(texts: list[str], starts: list[int], at: int, delimiter: str, names: 
     while at < len(texts) and texts[at].strip():
         cells = _cells(texts[at], delimiter)
         words = "".join(map(cell_shape, cells))
-        if set(words) != {"?"} or len(cells) < 2 or not cells[0]:
+        if set(words) != {"?"} or len(cells) < 2 or not any(cells):
             break
         if not any(cells[1:]):
             names = [cells[0], *names[1:]]

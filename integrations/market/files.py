@@ -185,7 +185,21 @@ def _read_parquet(path: Path) -> pa.Table:
     import pyarrow.parquet as pa_parquet  # not above: it loads the clients of four file systems in the cloud
 
     with pa_parquet.ParquetFile(path) as file:
-        return file.read()
+        return _one_level(file.read())
+
+
+_PAIR = re.compile(r"\('([^']*)', '([^']*)'\)")
+
+
+def _one_level(table: pa.Table) -> pa.Table:
+    """yfinance's table of one symbol, whose names pandas writes as pairs, with the prices' names alone."""
+    pairs = [_PAIR.fullmatch(name) for name in table.column_names]
+    for level, other in ((1, 2), (2, 1)):
+        fields = {normal_name(pair[level]) for pair in pairs if pair}
+        if {*_OHLC} <= fields and len({pair[other] for pair in pairs if pair}) == 1:
+            names = [pair[level] if pair else name for pair, name in zip(pairs, table.column_names, strict=True)]
+            return table.rename_columns(names)
+    return table
 
 
 def _content(head: bytes) -> str:

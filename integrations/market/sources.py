@@ -114,8 +114,10 @@ def joined_by_columns(identity: Identity, data: Any) -> Identity:
     rows = data if names is None and isinstance(data, (list, tuple)) else ()
     if rows and all(isinstance(row, Mapping) for row in rows):
         names = dict.fromkeys(name for row in rows for name in row)
-    for name in names if names is not None else ():
-        if normal_name(name) in MARKET_NAMES:
+    names = list(names if names is not None else ())
+    is_kline = {"o", "h", "l", "c"} <= {*names} and not isinstance(data, Mapping)
+    for name in names:
+        if normal_name(name) in MARKET_NAMES or (name == "s" and is_kline):
             values = [row.get(name) for row in rows] if rows else data[name]
             identity = joined(identity, str(name), _coded(pa.array([text_of(value) for value in values])))
     return identity

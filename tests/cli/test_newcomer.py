@@ -81,8 +81,40 @@ def test_what_was_used_is_printed(folder):
     assert "Read: prices, volume.\n" in zones(folder, "whole.csv").stdout
 
 
+@pytest.mark.parametrize(
+    ("name", "field"),
+    [
+        ("sum_open_interest", "open_interest"),
+        ("openInterest", "open_interest"),
+        ("lastFundingRate", "funding_rate"),
+        ("Taker buy base asset volume", "taker_buy"),
+        ("takerBuyVolume", "taker_buy"),
+        ("longUsd", "liq_long_usd"),
+        ("short_usd", "liq_short_usd"),
+    ],
+)
+def test_no_spelling_of_a_column_is_ignored(name, field, folder, tmp_path):
+    pd.read_csv(folder / "whole.csv").assign(**{name: 1e-4}).to_csv(tmp_path / "a.csv", index=False)
+    said = said_here("zones", "a.csv", "--no-backtest", "--json", cwd=tmp_path)
+    assert json.loads(said.stdout)["known"] == [field]
+
+
+def test_one_bar_is_a_bar(folder):
+    out = zones(folder, "whole.csv", "--last", "1").stdout
+    assert "whole.csv: 1 bar, 2019-10-17T15:00:00Z to" in out
+    assert "\n1 bar is too few to be warm" in out
+
+
 def test_observed_liquidations_in_a_file_are_those_of_bars(folder):
     assert report(folder, "known.csv")["zones"] != report(folder, "whole.csv")["zones"]
+
+
+def test_a_thin_feed_is_told(folder, tmp_path):
+    frame = pd.read_csv(folder / "whole.csv").assign(long_usd=0.0, short_usd=0.0)
+    frame.loc[[5, 9, 70], "long_usd"] = 1e5
+    frame.to_csv(tmp_path / "thin.csv", index=False)
+    out = said_here("zones", "thin.csv", "--no-backtest", "--chart", "c.json", cwd=tmp_path).stdout
+    assert "A thin feed of liquidations: 3 of 400 observed bars hold any, where flow is measured against 96 bars" in out
 
 
 def test_gaps_are_told(folder):
@@ -224,6 +256,8 @@ def test_trades_that_close_no_bar_say_that_it_is_open(count, tmp_path):
         (["risk", "whole.csv", "--chart", "c.png"], "--chart c.png: not a .html file"),
         (["risk", "whole.csv", "--market", "spot", "--observed", "wrong.csv"], "wrong.csv: row 0"),
         (["fit", "whole.csv", "wrong.csv"], "wrong.csv: row 0"),
+        (["risk", "whole.csv"], "whole.csv: holds too few hours: a curve needs 648 full ones"),
+        (["zones", "whole.csv", "--params", "q.json"], "--params q.json: cannot be read: No such file or directory"),
         (["pine", "--last", "9"], "--last 9 is for the FILE of a --snapshot"),
     ],
 )

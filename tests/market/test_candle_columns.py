@@ -266,6 +266,26 @@ def test_a_quoted_comma_in_a_name(tmp_path):
     assert bars["close"].tolist() == [11.0, 12.0, 13.0]
 
 
+@pytest.mark.parametrize("levels", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_one_symbol_of_yfinance(suffix, levels, tmp_path):
+    frame = FRAME.set_index(pd.DatetimeIndex(pd.to_datetime(FRAME["time"], unit="ms", utc=True), name="Datetime"))
+    frame = frame.drop(columns="time").rename(columns=str.title)
+    frame.columns = pd.MultiIndex.from_product([frame.columns, ["BTC-USD"]]).reorder_levels(list(levels))
+    assert bars_from_frame(frame).tobytes() == bars_from_frame(FRAME).tobytes()
+    if suffix == "csv" and levels == (1, 0):
+        return  # yfinance writes it with the prices first
+    getattr(frame, f"to_{suffix}")(tmp_path / f"a.{suffix}")
+    assert read_bars(tmp_path / f"a.{suffix}").tobytes() == bars_from_frame(FRAME).tobytes()
+
+
+def test_several_symbols_of_yfinance_in_parquet_are_refused(tmp_path):
+    frame = pd.concat({"A": FRAME, "B": FRAME}, axis=1)
+    frame.to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"neither candles .* found columns \"\('A', 'time'\)\", "):
+        read_bars(tmp_path / "a.parquet")
+
+
 def test_several_symbols_of_yfinance_are_refused(tmp_path):
     path = tmp_path / "two.csv"
     path.write_text(
