@@ -57,6 +57,7 @@ LIBRARIES = {
     "talib": {"strategies/for_freqtrade"},
     "plotly": {"integrations/charts/html.py"},
     "matplotlib": {"integrations/charts/picture.py"},
+    "requests": {"integrations/exchanges/download.py"},
     "ccxt": {"integrations/exchanges/client.py"},
     "tenacity": {"integrations/exchanges/client.py"},
     "duckdb": {"integrations/store/query.py"},

@@ -22,6 +22,7 @@ from ..store import coverage, layout, parquet
 from ..store.kinds import KINDS, empty, finished, key_of
 from ..store.layout import Span, merged, without
 from . import venues
+from .archive import Defect, fill, has_archive
 from .client import Client, run
 from .feed import Feed, Progress
 from .symbols import find_market
@@ -37,6 +38,7 @@ class History:
     coverage   a row a kind and UTC day: venue, symbol, kind, day, expected, got, proof, status
     gaps       a row a gap: venue, symbol, kind, since, until (UTC ms), missing
     venue, symbol   whose it is, as ccxt names them
+    defects    a row for what is wrong with a file of an archive: file, problem, kept: where the original lies, or ""
     """
 
     tables: dict[str, pa.Table]
@@ -44,6 +46,7 @@ class History:
     gaps: pd.DataFrame
     venue: str
     symbol: str
+    defects: pd.DataFrame
 
 
 def fetch(
@@ -56,6 +59,7 @@ def fetch(
     timeframe: str = "1m",
     market: str | None = None,
     store: str | os.PathLike[str] | None = None,
+    archive: bool = False,
     progress: Progress | None = None,
 ) -> History:
     """The history of a market from an exchange, complete or with its gaps named: tables, coverage and gaps.
@@ -68,7 +72,10 @@ def fetch(
     timeframe   of candles, 1m to 1d; a candle that is open at ``until`` is left out
     market      perpetual (linear), inverse or spot; None: what the symbol or the exchange's name says, else the linear
                 perpetual, else spot, and standard error says which
-    store       a folder that keeps what was fetched, and from which it is read the next time; None: nothing is kept
+    store       a folder, or a ``Store``, that keeps what was fetched, and from which it is read the next time; None:
+                nothing is kept
+    archive     take whole days from the exchange's archive where it has one (Binance), every file checked; what is not
+                there, or is wrong there, comes as without it
     progress    is called as progress(what, done, total) while it goes on
 
     Sides are the taker's, sizes base coins. A status of ``unproven`` is not ``complete``: the venue gives no means to
@@ -82,7 +89,7 @@ def fetch(
     ValueError: exchange: found 'binanse', allowed the name of an exchange: did you mean 'binance'...
     """
     client = Client(exchange, inline=True)
-    job = Job(client, symbol, kinds, since, until, timeframe, market, store, progress)
+    job = Job(client, symbol, kinds, since, until, timeframe, market, store, progress, archive=archive)
     return run(job.run, client.instance)
 
 
@@ -96,6 +103,7 @@ async def afetch(
     timeframe: str = "1m",
     market: str | None = None,
     store: str | os.PathLike[str] | None = None,
+    archive: bool = False,
     progress: Progress | None = None,
 ) -> History:
     """``fetch`` for a running loop: a synchronous instance, or one of a name, is asked in a thread.
@@ -106,7 +114,8 @@ async def afetch(
     ValueError: kinds: found 'ticks', allowed candles, trades, funding, open_interest, liquidations
     """
     client = Client(exchange, inline=False)
-    return await Job(client, symbol, kinds, since, until, timeframe, market, store, progress).run()
+    job = Job(client, symbol, kinds, since, until, timeframe, market, store, progress, archive=archive)
+    return await job.run()
 
 
 class Job:
@@ -128,6 +137,7 @@ class Job:
         store: str | os.PathLike[str] | None,
         progress: Progress | None,
         optional: Sequence[str] = (),
+        archive: bool = False,
     ) -> None:
         self.client = client
         self.before: Callable[[Client, Any, int, int], Awaitable[None]] | None = None
@@ -145,6 +155,8 @@ class Job:
         self._root = None if store is None else layout.open_root(Path(store))
         self._progress = progress
         self._optional = optional
+        self._archive = archive
+        self._defects: list[Defect] = []
 
     async def run(self) -> History:
         with self.client.strict():
@@ -172,7 +184,8 @@ class Job:
             )
         named = (self.client.venue, str(market["symbol"]))
         done = {kind: finished(table) for kind, table in tables.items()}
-        return History(done, *coverage.frames(*named, results), *named)
+        defects = pd.DataFrame(self._defects, columns=list(Defect._fields))
+        return History(done, *coverage.frames(*named, results), *named, defects)
 
     async def resolve(self) -> Any:
         """The market that is meant, checked."""
@@ -220,14 +233,27 @@ class Job:
                 parts.append(there.replace_schema_metadata(None))
                 if kind == "trades" and venues.module_of(self.client.venue).CHAINED:
                     spans = coverage.without_holes(there, since, until, spans)
+        if self._archive and has_archive(self.client.venue, market, kind, self.timeframe):
+            for begin, end in without([(since, until)], spans):
+                told = self._tell(kind, 0, until - since)
+                feed = Feed(self.client, market, kind, begin, end, self.timeframe, place, told)
+                try:
+                    self._defects += await fill(feed, place)
+                finally:
+                    feed.keep()
+                parts += feed.tables
+                spans = spans + feed.spans
+            if kind == "trades":
+                table = parquet.in_order(pa.concat_tables(parts, promote_options="default"), key_of(kind))
+                spans = coverage.without_holes(table, since, until, spans)
         done = sum(span.until - span.since for span in spans)
         if venues.has(self.client.instance, market, kind):
-            fill = getattr(venues.module_of(self.client.venue), kind)
+            ask = getattr(venues.module_of(self.client.venue), kind)
             for begin, end in without([(since, until)], spans):
                 told = self._tell(kind, done, until - since)
                 feed = Feed(self.client, market, kind, begin, end, self.timeframe, place, told)
                 try:
-                    await fill(feed)
+                    await ask(feed)
                 finally:
                     feed.keep()
                 parts += feed.tables

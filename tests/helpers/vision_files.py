@@ -41,7 +41,8 @@ def kline_lines(tape: Tape, since: int = START, unit: int = 1) -> list[str]:
     for time, (opened, high, low, close, volume, buy, count) in tape.candles(since, since + DAY, 60_000, flat=True):
         end = (time + 60_000) * unit - 1
         lines.append(
-            f"{time * unit},{opened},{high},{low},{close},{volume},{end},{volume * close},{count},{buy},{buy * close},0"
+            f"{time * unit},{opened},{high},{low},{close},{volume:.3f},{end},{volume * close:.3f},{count},"
+            f"{buy:.3f},{buy * close:.3f},0"
         )
     return lines
 
