@@ -13,14 +13,16 @@ import numpy as np
 from liquidator_core._atomic import replacing
 
 from ..store import vision
-from ..store.layout import DAY_MS, day_name, days, without
+from ..store.layout import DAY_MS, Span, day_name, days, without
 from .download import download
 from .feed import Feed
+from .placing import READING_MS, shift_of
 from .tables import sized
 
 BINANCE_VISION = "https://data.binance.vision"
 _VENUES = ("binance", "binanceusdm", "binancecoinm")
 _WHATS = {"trades": "aggTrades", "open_interest": "metrics", "funding": "fundingRate"}
+_FOLDERS = {"spot": "spot", "linear": "futures/um", "inverse": "futures/cm"}
 _TIMEFRAMES = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d")
 
 
@@ -91,46 +93,84 @@ def _days(feed: Feed, since: int, until: int) -> Iterator[_Span]:
 
 async def _take(feed: Feed, span: _Span, folder: Path, place: Path | None) -> list[Defect]:
     """Take one file; what is wrong with it."""
-    what = _WHATS.get(feed.kind, feed.timeframe)
-    market = feed.market["id"]
-    name = f"{market}-{what}-{span.name}.zip"
-    where = "klines" if feed.kind == "candles" else what
-    more = f"/{feed.timeframe}" if feed.kind == "candles" else ""
-    kind = "spot" if feed.market["spot"] else "futures/um" if feed.market["linear"] else "futures/cm"
-    address = f"/data/{kind}/{'monthly' if span.is_month else 'daily'}/{where}/{market}{more}/{name}"
-    path = folder / name
-    if not await download(feed.client, _base(feed) + address, path):
+    file = await _fetched(feed, feed.kind, feed.timeframe, span, folder)
+    if file is None:
         return []
-    check = path.with_name(f"{name}.CHECKSUM")
-    has_check = await download(feed.client, f"{_base(feed)}{address}.CHECKSUM", check)
-    type_ = "spot" if feed.market["spot"] else "linear" if feed.market["linear"] else "inverse"
-    full = f"candles-{feed.timeframe}" if feed.kind == "candles" else feed.kind
-    read = vision.read_archive(path, vision.Named(market, type_, full, span.since, span.until), type_ == "inverse")
-    problems = [problem for problem in (read.problem, "" if has_check else "has no CHECKSUM") if problem]
-    if read.columns is not None:
-        columns = read.columns
-        if feed.kind == "trades":
-            columns = {**columns, **sized(feed.market, columns["size"], columns["price"])}
+    columns, spans, problem = file.read
+    problems = [problem, "" if file.has_check else "has no CHECKSUM"]
+    if columns is not None and feed.kind == "trades":
+        columns = {**columns, **sized(feed.market, columns["size"], columns["price"])}
+    if columns is not None and feed.kind == "open_interest" and (shift := await _shift(feed, columns, span, folder)):
+        columns = {**columns, "time": columns["time"] + shift}
+        spans = [Span(since + shift, until + shift, proof) for since, until, proof in spans]
+        problems.append(f"its readings are of {shift / 60_000:+g} min from their stamps: placed there")
+    if columns is not None:
         feed.take(columns)
-        for since, until, proof in read.spans:
+        for since, until, proof in spans:
             feed.cover(since, until, proof)
-    kept = _keep(path, check, place) if problems else ""
-    for done in (path, check):
-        done.unlink(missing_ok=True)
-    return [Defect(address.removeprefix("/"), "; ".join(problems), kept)] if problems else []
+    told = "; ".join(filter(None, problems))
+    kept = _keep(file.path, place) if told else ""
+    _forget(file.path)
+    return [Defect(file.address, told, kept)] if told else []
+
+
+async def _shift(feed: Feed, columns: dict[str, Any], span: _Span, folder: Path) -> int:
+    """By how many ms readings of open interest were known later than stamped, told by the candles of their day."""
+    file = await _fetched(feed, "candles", "5m", span, folder)
+    if file is None:
+        return 0
+    _forget(file.path)
+    candles = file.read.columns
+    if candles is None:
+        return 0
+    coins, usd, known = columns["open_interest"], columns["usd"], candles["time"] + READING_MS
+    return shift_of(columns["time"], coins, usd, known, candles["close"])
+
+
+class _File(NamedTuple):
+    path: Path
+    address: str
+    has_check: bool
+    read: vision.Archive
+
+
+async def _fetched(feed: Feed, kind: str, timeframe: str, span: _Span, folder: Path) -> _File | None:
+    """A file of the archive, read; None if it is not there."""
+    what = _WHATS.get(kind, timeframe)
+    market = feed.market["id"]
+    type_ = "spot" if feed.market["spot"] else "linear" if feed.market["linear"] else "inverse"
+    parts = ["data", _FOLDERS[type_], "monthly" if span.is_month else "daily"]
+    parts += ["klines", market, timeframe] if kind == "candles" else [what, market]
+    path = folder / f"{market}-{what}-{span.name}.zip"
+    address = "/".join([*parts, path.name])
+    if not await download(feed.client, f"{_base(feed)}/{address}", path):
+        return None
+    has_check = await download(feed.client, f"{_base(feed)}/{address}.CHECKSUM", _check_of(path))
+    full = f"candles-{timeframe}" if kind == "candles" else kind
+    said = vision.Named(market, type_, full, span.since, span.until)
+    return _File(path, address, has_check, vision.read_archive(path, said, type_ == "inverse"))
+
+
+def _check_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}.CHECKSUM")
+
+
+def _forget(path: Path) -> None:
+    for one in (path, _check_of(path)):
+        one.unlink(missing_ok=True)
 
 
 def _base(feed: Feed) -> str:
     return str(feed.client.instance.urls.get("archive", BINANCE_VISION)).rstrip("/")
 
 
-def _keep(path: Path, check: Path, place: Path | None) -> str:
+def _keep(path: Path, place: Path | None) -> str:
     """Put a file and its CHECKSUM beside what repairs it: where."""
     if place is None:
         return ""
     bad = place / "bad"
     bad.mkdir(parents=True, exist_ok=True)
-    for one in (path, check):
+    for one in (path, _check_of(path)):
         if one.exists():
             with one.open("rb") as source, replacing(bad / one.name) as file:
                 shutil.copyfileobj(source, file)

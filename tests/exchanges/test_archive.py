@@ -18,6 +18,7 @@ from vision_files import (
     agg_file,
     checksum,
     kline_lines,
+    metric_lines,
     zipped,
 )
 
@@ -173,6 +174,33 @@ def test_funding_comes_by_month(served):
     put(served, f"{UM}/monthly/fundingRate/BTCUSDT/{stem}", zipped(stem, rates, HEAD["fundingRate"]))
     table = get(served, "funding").tables["funding"]
     assert table["funding_rate"].to_pylist() == [float(f"0.000{n}") for n in range(1, 9)]
+
+
+@pytest.mark.parametrize(("stamped", "said"), [(0, []), (1, ["+5 min"]), (2, ["+10 min"])])
+def test_open_interest_that_is_stamped_early_is_placed(served, stamped, said):
+    day = START + DAY
+    lines = kline_lines(served.tape, day, step=5 * 60_000)
+    close = {int(line.split(",")[0]) + 300_000: float(line.split(",")[4]) for line in lines}
+    times = [time for time in sorted(close) if time + stamped * 300_000 in close]
+    metrics = metric_lines(times, [close[time + stamped * 300_000] for time in times])
+    put(served, f"{UM}/daily/klines/BTCUSDT/5m/BTCUSDT-5m-2025-06-03", zipped("BTCUSDT-5m-2025-06-03", lines, None))
+    stem = "BTCUSDT-metrics-2025-06-03"
+    put(served, f"{UM}/daily/metrics/BTCUSDT/{stem}", zipped(stem, metrics, HEAD["metrics"]))
+    history = get(served, "open_interest", since=day, until=day + DAY)
+    table = history.tables["open_interest"]
+    seen = dict(
+        zip(
+            table["time"].to_pylist(),
+            (table["usd"].to_numpy() / table["open_interest"].to_numpy()).tolist(),
+            strict=True,
+        )
+    )
+    placed = [abs(price / close[time] - 1) < 1e-9 for time, price in seen.items() if time in close and time != day]
+    assert sum(placed) > 280  # but for what REST has, which knows another price
+    told = [problem for problem in history.defects["problem"] if "from their stamps" in problem]
+    assert [one.split("its readings are of ")[1] for one in told] == [
+        f"{one} from their stamps: placed there" for one in said
+    ]
 
 
 def test_a_server_that_stumbles_is_asked_again(served):
