@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import time
@@ -26,7 +27,9 @@ from .archive import Defect, fill, has_archive
 from .client import Client, run
 from .feed import Feed, Progress
 from .symbols import find_market
+from .vendors import VENDORS, observed
 
+_HOUR = 3_600_000
 _LONGEST = TIMEFRAMES[:12]  # of candles: up to a day, so that all begin at a multiple of their length
 
 
@@ -56,7 +59,7 @@ def fetch(
     *,
     since: Any,
     until: Any = None,
-    timeframe: str = "1m",
+    timeframe: str | None = None,
     market: str | None = None,
     store: str | os.PathLike[str] | None = None,
     archive: bool = False,
@@ -66,10 +69,12 @@ def fetch(
 
     symbol      as people write it: BTC, BTCUSDT, BTC-USD, XBT/USD, BTC-PERP, or ccxt's or the venue's own
     exchange    a name (ccxt's, or as others write it: okex, gate-io, binance-delivery), or a ccxt instance,
-                synchronous or asynchronous; requests go where its ``urls`` say
+                synchronous or asynchronous; requests go where its ``urls`` say. Or a vendor of observed liquidations,
+                ``coinalyze`` or ``coinglass``, with your key in the environment (docs/exchanges.md)
     kinds       of candles, trades, funding, open_interest, liquidations
     since, until   ms, a datetime or ISO text; since <= time < until; ``until`` is now if it is None
-    timeframe   of candles, 1m to 1d; a candle that is open at ``until`` is left out
+    timeframe   of candles, 1m to 1d, 1m if None; a candle that is open at ``until`` is left out. Of a vendor's sums, 1h
+                if None
     market      perpetual (linear), inverse or spot; None: what the symbol or the exchange's name says, else the linear
                 perpetual, else spot, and standard error says which
     store       a folder, or a ``Store``, that keeps what was fetched, and from which it is read the next time; None:
@@ -88,6 +93,8 @@ def fetch(
     Traceback (most recent call last):
     ValueError: exchange: found 'binanse', allowed the name of an exchange: did you mean 'binance'...
     """
+    if (vendor := _vendor(exchange, market, archive)) is not None:
+        return _observed(symbol, vendor, kinds, since, until, timeframe, store, progress)
     client = Client(exchange, inline=True)
     job = Job(client, symbol, kinds, since, until, timeframe, market, store, progress, archive=archive)
     return run(job.run, client.instance)
@@ -100,7 +107,7 @@ async def afetch(
     *,
     since: Any,
     until: Any = None,
-    timeframe: str = "1m",
+    timeframe: str | None = None,
     market: str | None = None,
     store: str | os.PathLike[str] | None = None,
     archive: bool = False,
@@ -113,9 +120,48 @@ async def afetch(
     Traceback (most recent call last):
     ValueError: kinds: found 'ticks', allowed candles, trades, funding, open_interest, liquidations
     """
+    if (vendor := _vendor(exchange, market, archive)) is not None:
+        return await asyncio.to_thread(_observed, symbol, vendor, kinds, since, until, timeframe, store, progress)
     client = Client(exchange, inline=False)
     job = Job(client, symbol, kinds, since, until, timeframe, market, store, progress, archive=archive)
     return await job.run()
+
+
+def _vendor(exchange: Any, market: str | None, archive: bool) -> str | None:
+    """The vendor that an exchange's name is; None if it is none."""
+    name = exchange.strip().lower() if isinstance(exchange, str) else ""
+    if name not in VENDORS:
+        return None
+    if market is not None or archive:
+        raise ValueError(f"market and archive are for exchanges: {name} has liquidations of all perpetuals of a coin")
+    return name
+
+
+def _observed(
+    symbol: str,
+    vendor: str,
+    kinds: Sequence[str],
+    since: Any,
+    until: Any,
+    timeframe: str | None,
+    store: str | os.PathLike[str] | None,
+    progress: Progress | None,
+    venue: str | None = None,
+) -> History:
+    """``fetch`` from a vendor; ``venue``: the liquidations of one alone."""
+    begin, end = _span(since, until)
+    title, table, result = observed(symbol, vendor, _kinds(kinds), begin, end, timeframe, store, progress, venue)
+    known = coverage.frames(vendor, title, {"liquidations": result})
+    return History({"liquidations": finished(table)}, *known, vendor, title, _defects([]))
+
+
+def fetch_observed(symbol: str, vendor: str, hours: int, venue: str) -> pd.DataFrame:
+    """The last hours of what a vendor saw liquidated on a venue, as ``liquidation_at_risk`` takes it."""
+    if vendor not in VENDORS:
+        raise ValueError(f"observed: found {vendor!r}, allowed a file, {', '.join(VENDORS)}")
+    end = now_ms()
+    history = _observed(symbol, vendor, ("liquidations",), end - hours * _HOUR, end, "1h", None, None, venue)
+    return history.tables["liquidations"].to_pandas()
 
 
 class Job:
@@ -132,7 +178,7 @@ class Job:
         kinds: Sequence[str],
         since: Any,
         until: Any,
-        timeframe: str,
+        timeframe: str | None,
         market: str | None,
         store: str | os.PathLike[str] | None,
         progress: Progress | None,
@@ -142,11 +188,8 @@ class Job:
         self.client = client
         self.before: Callable[[Client, Any, int, int], Awaitable[None]] | None = None
         self.kinds = _kinds(kinds)
-        self.until = now_ms() if until is None else _ms("until", until)
-        self.since = _ms("since", since)
-        if self.since >= self.until:
-            what = "it lies in the future" if until is None else "since must be before until"
-            raise ValueError(f"since: found {moment(self.since)}, allowed a time before {moment(self.until)}: {what}")
+        self.since, self.until = _span(since, until)
+        timeframe = timeframe or "1m"
         if timeframe not in _LONGEST:
             raise ValueError(f"timeframe: found {timeframe!r}, allowed {', '.join(_LONGEST)}")
         self.timeframe = timeframe
@@ -184,8 +227,7 @@ class Job:
             )
         named = (self.client.venue, str(market["symbol"]))
         done = {kind: finished(table) for kind, table in tables.items()}
-        defects = pd.DataFrame(self._defects, columns=list(Defect._fields))
-        return History(done, *coverage.frames(*named, results), *named, defects)
+        return History(done, *coverage.frames(*named, results), *named, _defects(self._defects))
 
     async def resolve(self) -> Any:
         """The market that is meant, checked."""
@@ -282,6 +324,19 @@ def _kinds(kinds: Sequence[str]) -> tuple[str, ...]:
     if not wanted:
         raise ValueError(f"kinds: found none, allowed {', '.join(KINDS)}")
     return tuple(dict.fromkeys(wanted))
+
+
+def _span(since: Any, until: Any) -> tuple[int, int]:
+    end = now_ms() if until is None else _ms("until", until)
+    begin = _ms("since", since)
+    if begin >= end:
+        what = "it lies in the future" if until is None else "since must be before until"
+        raise ValueError(f"since: found {moment(begin)}, allowed a time before {moment(end)}: {what}")
+    return begin, end
+
+
+def _defects(rows: list[Defect]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=list(Defect._fields))
 
 
 def now_ms() -> int:
