@@ -26,6 +26,9 @@ def fetch(
     market: Annotated[
         str | None, typer.Option(help="perpetual, inverse or spot. Default: what SYMBOL says, else perpetual.")
     ] = None,
+    archive: Annotated[
+        bool, typer.Option("--archive", help="Take whole days from the exchange's archive, where it has one (Binance).")
+    ] = False,
     store: StoreOption = None,
 ) -> None:
     """Fetch the history of markets into a store, and print what came, what proves it and what is missing.
@@ -54,6 +57,7 @@ def fetch(
                 timeframe=timeframe,
                 market=market,
                 store=kept,
+                archive=archive,
                 progress=None if bar is None else tell,
             )
         _print_history(out, history)
@@ -75,4 +79,7 @@ def _print_history(out: Console, history: History) -> None:
     for gap in history.gaps.itertuples():
         many = "rows" if gap.missing != gap.missing else f"{gap.missing:,.0f} rows"
         out.print(f"{gap.kind}: {many} missing from {moment(gap.since)} to {moment(gap.until)}", soft_wrap=True)
+    for defect in history.defects.itertuples():
+        where = f"; the original is {defect.kept}" if defect.kept else ""
+        out.print(f"{defect.file}: {defect.problem}{where}", soft_wrap=True)
     out.print()

@@ -71,7 +71,12 @@ def read(path: Path, kind: str | None, venue: str | None, symbol: str | None) ->
     if (named := vision.named(path)) is not None:
         with naming(str(path)):
             market = _symbol(symbol or named.symbol, named.market)
-        done = vision.read_archive(path, named, inverse=market.partition(":")[2] == market.partition("/")[0])
+        inverse = market.partition(":")[2] == market.partition("/")[0]
+        if inverse and named.kind == "trades":
+            raise ValueError(
+                f"{path}: counts contracts, and nothing says how large one is: fetch them with archive=True"
+            )
+        done = vision.read_archive(path, named, inverse)
         if done.columns is None:
             raise ValueError(f"{path}: {done.problem}")
         rows = table_of(named.kind.partition("-")[0], done.columns, "binance", market)

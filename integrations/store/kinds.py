@@ -31,6 +31,9 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
     "liquidations": {"time": pa.int64(), "price": _NUMBERS, "size": _NUMBERS, "side": pa.string(), "usd": _NUMBERS},
 }
 KINDS = tuple(COLUMNS)
+#: Of vendors, who tell liquidations as sums an interval.
+SUMS = "liquidated"
+COLUMNS[SUMS] = {"time": pa.int64(), "long_usd": _NUMBERS, "short_usd": _NUMBERS}
 _NAME = pa.dictionary(pa.int32(), pa.string())
 _FIRST_MS, _LAST_MS = 10**11, 10**14  # 1973 to 5138: what is no time in ms lies outside
 

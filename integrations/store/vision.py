@@ -6,6 +6,7 @@ import hashlib
 import io
 import re
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,7 +78,7 @@ def named(path: Path) -> Named | None:
 def read_archive(path: Path, said: Named, inverse: bool) -> Archive:
     """The rows of a zip or csv, all checked; where ``path``.CHECKSUM lies beside it the bytes, too.
 
-    inverse   of a coin-margined market, whose klines count contracts beside coins
+    inverse   of a coin-margined market, whose klines count contracts beside coins; its trades count contracts
 
     Nothing is taken of a file whose checksum, archive, times, units or values are wrong; of one with a hole or repeats
     the rest is. Cost: that of reading it; a member is never unpacked beyond what its kind can hold.
@@ -111,7 +112,7 @@ def _text(path: Path) -> bytes:
             if size > _LARGEST or size > max(_ALWAYS, _MOST_PACKED * max(1, members[0].compress_size)):
                 raise _Untrusted(f"unpacks to {size:,} bytes from {members[0].compress_size:,}: a bomb")
             return archive.read(members[0])
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
         if isinstance(error, _Untrusted):
             raise
         raise _Untrusted(f"is no whole archive: {first_line(error)}") from None
@@ -193,10 +194,6 @@ Read = tuple[dict[str, Any], list[Span], str]
 
 
 def _trades(table: pa.Table, time: np.ndarray, said: Named, inverse: bool) -> Read:
-    if inverse:
-        raise _Untrusted(
-            "trades of coin-margined markets count contracts, whose size it does not say: fetch them by REST"
-        )
     price, size = _positive(table, "price", "quantity")
     ids = table["id"].to_numpy()
     maker = pc.utf8_lower(table["maker"])

@@ -36,20 +36,24 @@ def agg_lines(tape: Tape, unit: int = 1) -> list[str]:
     ]
 
 
-def kline_lines(tape: Tape, since: int = START, unit: int = 1) -> list[str]:
+def kline_lines(tape: Tape, since: int = START, unit: int = 1, step: int = 60_000) -> list[str]:
     lines = []
-    for time, (opened, high, low, close, volume, buy, count) in tape.candles(since, since + DAY, 60_000, flat=True):
-        end = (time + 60_000) * unit - 1
+    for time, (opened, high, low, close, volume, buy, count) in tape.candles(since, since + DAY, step, flat=True):
+        end = (time + step) * unit - 1
         lines.append(
-            f"{time * unit},{opened},{high},{low},{close},{volume},{end},{volume * close},{count},{buy},{buy * close},0"
+            f"{time * unit},{opened},{high},{low},{close},{volume:.3f},{end},{volume * close:.3f},{count},"
+            f"{buy:.3f},{buy * close:.3f},0"
         )
     return lines
 
 
-def metric_lines(since: int = START) -> list[str]:
-    times = np.datetime_as_string(np.array(since + np.arange(1, 289) * 300_000, "M8[ms]"), unit="s").tolist()
+def metric_lines(times: list[int] | None = None, prices: list[float] | None = None) -> list[str]:
+    times = [START + n * 300_000 for n in range(1, 289)] if times is None else times
+    prices = [60_000.0] * len(times) if prices is None else prices
+    texts = np.datetime_as_string(np.array(times, "M8[ms]"), unit="s").tolist()
+    rows = enumerate(zip(texts, prices, strict=True))
     return [
-        f"{text.replace('T', ' ')},BTCUSDT,{80_000 + n},{(80_000 + n) * 60_000},1,1,1,1" for n, text in enumerate(times)
+        f"{text.replace('T', ' ')},BTCUSDT,{80_000 + n},{(80_000 + n) * price},1,1,1,1" for n, (text, price) in rows
     ]
 
 
