@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from .liquidator import Liquidator
     from .market.bars import read_bars
     from .market.sample import sample_bars
+    from .model.columns import hold_columns
     from .tables.indicators import compute_atr, compute_vwap
     from .tables.risk import liquidation_at_risk, risk_columns, risk_memory
     from .targets import audit
@@ -19,6 +20,7 @@ __all__ = [
     "audit",
     "compute_atr",
     "compute_vwap",
+    "hold_columns",
     "liquidation_at_risk",
     "read_bars",
     "risk_columns",
@@ -31,6 +33,7 @@ _PLACES = {
     "audit": "targets",
     "compute_atr": "tables.indicators",
     "compute_vwap": "tables.indicators",
+    "hold_columns": "model.columns",
     "liquidation_at_risk": "tables.risk",
     "read_bars": "market.bars",
     "risk_columns": "tables.risk",

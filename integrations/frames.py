@@ -12,6 +12,7 @@ from .market.candles import (
     warn_of_idle_switches,
 )
 from .market.messages import naming
+from .model.columns import hold_columns
 from .tables.alignment import alignment_columns
 from .tables.checked import bars_with_marks, marks_params
 from .tables.indicators import compute_atr, compute_vwap
@@ -41,6 +42,7 @@ __all__ = [
     "compute_atr",
     "compute_vwap",
     "grid_frame",
+    "hold_columns",
     "levels_frame",
     "levels_to_frame",
     "marks_frame",
