@@ -33,6 +33,7 @@ PACKAGES = (
     "liquidator_integrations.exchanges",
     "liquidator_integrations.frames",
     "liquidator_integrations.liquidator",
+    "liquidator_integrations.model",
     "liquidator_integrations.store",
     "liquidator_strategies.for_backtrader",
 )

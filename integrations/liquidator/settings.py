@@ -21,7 +21,7 @@ from ..market.candles import OnBad
 #: What ``save`` keeps of the arguments; the rest went into ``params``.
 SETTINGS = (
     *("coin", "pct_merge", "window_minutes", "mode", "cutoff_hours", "bar", "timeframe", "timeframes"),
-    *("lateness_ms", "on_bad"),
+    *("lateness_ms", "on_bad", "ml_enabled"),
 )
 _QUALITIES = dict(zip(QUALITY_LABELS, (-math.inf, *QUALITY_EDGES), strict=True))
 

@@ -525,16 +525,7 @@ def test_bad_calls(call, error, says):
 @pytest.mark.parametrize(
     ("call", "what"),
     [
-        (lambda: Liquidator("BTC", ml_enabled=True), "hold and break probabilities"),
-        (lambda: Liquidator("BTC", enable_ml=True), "hold and break probabilities"),
         (lambda: Liquidator(mode="streaming").start_stream(exchange="hyperliquid"), "streaming from an exchange"),
-        *(
-            (lambda name=name: getattr(Liquidator(), name)("x"), "hold and break probabilities")
-            for name in (
-                *("enable_ml_predictions", "train_ml_predictor", "compute_zones_with_prediction", "load_ml_model"),
-                *("record_zone_outcome", "update_zone_touches", "get_ml_metrics", "save_ml_model"),
-            )
-        ),
     ],
 )  # fmt: skip
 def test_what_is_not_there_yet_says_so_and_what_to_do(call, what):
