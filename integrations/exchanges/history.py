@@ -277,8 +277,8 @@ class Job:
                     spans = coverage.without_holes(there, since, until, spans)
         if self._archive and has_archive(self.client.venue, market, kind, self.timeframe):
             for begin, end in without([(since, until)], spans):
-                told = self._tell(kind, 0, until - since)
-                feed = Feed(self.client, market, kind, begin, end, self.timeframe, place, told)
+                on_covered = self._on_covered(kind, 0, until - since)
+                feed = Feed(self.client, market, kind, begin, end, self.timeframe, place, on_covered)
                 try:
                     self._defects += await fill(feed, place)
                 finally:
