@@ -109,7 +109,7 @@ def joined_by_columns(identity: Identity, data: Any) -> Identity:
     Raises ValueError as ``joined``.
     """
     names = getattr(data, "column_names", None)
-    if isinstance(data, Mapping) or isinstance(getattr(data, "columns", None), Iterable):
+    if names is None and (isinstance(data, Mapping) or isinstance(getattr(data, "columns", None), Iterable)):
         names = data if isinstance(data, Mapping) else data.columns
     rows = data if names is None and isinstance(data, (list, tuple)) else ()
     if rows and all(isinstance(row, Mapping) for row in rows):

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from liquidator_integrations import Liquidator, read_bars
@@ -171,6 +173,16 @@ def test_an_open_candle_is_no_bar(name, words, road, tmp_path):
     else:
         bars = bars_from_frame(frame if road == "frame" else frame.to_dict("records"))
     assert bars[["time", "volume"]].tolist() == [(START, 3.0)]
+
+
+@pytest.mark.parametrize("form", [pd.DataFrame, pl.DataFrame, pa.table, dict])
+def test_a_table_of_another_coin_is_refused(form):
+    columns = FRAME.assign(symbol="BTC/USDT").to_dict("list")
+    made = Liquidator("BTC", bar="1m")
+    made.update_candles(form(columns))
+    assert len(made.bars()) == ROWS
+    with pytest.raises(ValueError, match="symbol: found 'BTC/USDT', allowed 'ETH': one Liquidator a coin"):
+        Liquidator("ETH", bar="1m").update_candles(form(columns))
 
 
 def test_candles_that_are_all_open():
