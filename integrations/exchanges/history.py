@@ -269,10 +269,10 @@ class Job:
         if self._root is not None:
             name = f"candles-{self.timeframe}" if kind == "candles" else kind
             place = layout.folder(self._root, self.client.venue, str(market["symbol"]), name)
-            spans, there = parquet.read(place, since, until)
+            spans, there = parquet.read(place, since, until, key_of(kind))
             if there is not None:
-                there = parquet.in_order(there.drop_columns([parquet.WRITTEN]), key_of(kind))
-                parts.append(there.replace_schema_metadata(None))
+                there = there.drop_columns([parquet.WRITTEN])
+                parts.append(there)
                 if kind == "trades" and venues.module_of(self.client.venue).CHAINED:
                     spans = coverage.without_holes(there, since, until, spans)
         if self._archive and has_archive(self.client.venue, market, kind, self.timeframe):

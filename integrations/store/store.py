@@ -279,10 +279,8 @@ class Store:
 
     def _rows(self, place: Place, since: Any, until: Any) -> pa.Table:
         begin, end = _bounds(place, since, until)
-        _, table = parquet.read(place.path, begin, end)
-        if table is None:
-            return finished(empty(place.kind.partition("-")[0]))
-        return finished(parquet.in_order(table, key_of(place.kind)))
+        _, table = parquet.read(place.path, begin, end, key_of(place.kind))
+        return finished(empty(place.kind.partition("-")[0]) if table is None else table)
 
     def _examined(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         parts = []
@@ -340,9 +338,8 @@ def _known(place: Place, table: pa.Table | None, since: int, until: int) -> cove
     kind, _, timeframe = place.kind.partition("-")
     proofs = {span.proof for span in spans}
     if table is None:
-        _, table = parquet.read(place.path, since, until, key_of(kind))
+        _, table = parquet.read(place.path, since, until, key_of(kind), key_of(kind))
         assert table is not None
-        table = parquet.in_order(table, key_of(kind))
     chained = kind == "trades" and "ids" in proofs and pc.all(pc.utf8_is_decimal(table["id"])).as_py() is True
     step = timeframe_ms(timeframe) if kind == "candles" and "count" in proofs else 0
     since, until = spans[0].since, spans[-1].until
