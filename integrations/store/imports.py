@@ -72,7 +72,7 @@ def read(path: Path, kind: str | None, venue: str | None, symbol: str | None) ->
         with naming(str(path)):
             market = _symbol(symbol or named.symbol, named.market)
         inverse = market.partition(":")[2] == market.partition("/")[0]
-        if inverse and named.kind == "trades":
+        if inverse and named.kind.startswith("trades"):
             raise ValueError(
                 f"{path}: counts contracts, and nothing says how large one is: fetch them with archive=True"
             )

@@ -79,7 +79,8 @@ class Store:
     def read(self, kind: str, symbol: str, venue: str | None = None, since: Any = None, until: Any = None) -> pa.Table:
         """The rows of a kind, in order of time and each once: a table as of ``exchanges.fetch``.
 
-        kind   trades, candles-1m (or candles, where one timeframe is there), funding, open_interest, liquidations
+        kind   trades, candles-1m, funding, open_interest, liquidations; candles alone, where one timeframe is there;
+               trades-single are Binance's that are not aggregated, trades alone where there are no others
 
         ``time`` is the venue's, ``written`` when a row was kept first, and ``received`` when it came, where that was
         seen: ms. Cost: that of reading the files of the span.
@@ -98,7 +99,8 @@ class Store:
         there = {place.kind: place for place in self._market(symbol, venue)}
         shorter = [kind.removeprefix(_CANDLES) for kind in there if kind.startswith(_CANDLES)]
         fits = [name for name in shorter if step % timeframe_ms(name) == 0]
-        source = there.get(_CANDLES + max(fits, key=timeframe_ms) if fits else "trades")
+        traded = "trades" if "trades" in there else "trades-single"
+        source = there.get(_CANDLES + max(fits, key=timeframe_ms) if fits else traded)
         if source is None:
             raise ValueError(
                 f"timeframe: found {timeframe!r}, and {symbol} has {', '.join(there)}: allowed what a kept timeframe "
@@ -269,7 +271,9 @@ class Store:
 
     def _place(self, kind: str, symbol: str, venue: str | None) -> Place:
         places = self._market(symbol, venue)
-        found = [place for place in places if place.kind == kind or (kind, place.kind[:8]) == ("candles", _CANDLES)]
+        found = [place for place in places if place.kind == kind] or [
+            place for place in places if place.kind.partition("-")[0] == kind
+        ]
         if len(found) != 1:
             there = ", ".join(place.kind for place in places)
             hint = f"allowed {there}: what is kept of {places[0].symbol}"

@@ -26,9 +26,10 @@ NAMES = {timeframe_ms(name): name for name in BAR_LENGTHS}
 
 _NAME = re.compile(r"(?P<symbol>[A-Z0-9_]+)-(?P<what>[A-Za-z0-9]+)-(?P<span>\d{4}-\d\d(-\d\d)?)\.(zip|csv)")
 _FOLDERS = {"um": "linear", "cm": "inverse", "spot": "spot"}
-_KINDS = {"aggTrades": "trades", "metrics": "open_interest", "fundingRate": "funding"}
+_KINDS = {"aggTrades": "trades", "trades": "trades-single", "metrics": "open_interest", "fundingRate": "funding"}
 _COLUMNS = {
     "trades": ("id", "price", "quantity", "first", "last", "time", "maker", "best"),
+    "trades-single": ("id", "price", "quantity", "quote", "time", "maker", "best"),
     "candles": KLINE_COLUMNS,
     "open_interest": ("create_time", "symbol", "sum_open_interest", "sum_open_interest_value"),
     "funding": ("time", "hours", "funding_rate"),
@@ -44,7 +45,7 @@ class Named(NamedTuple):
 
     symbol: str
     market: str  # linear, inverse, spot or "": unsaid
-    kind: str  # trades, candles-1m, open_interest, funding
+    kind: str  # trades (aggregated), trades-single, candles-1m, open_interest, funding
     since: int
     until: int
 
@@ -69,8 +70,7 @@ def named(path: Path) -> Named | None:
     what = found["what"]
     kind = f"candles-{what}" if what in BAR_LENGTHS else _KINDS.get(what)
     if kind is None:
-        of = "trades are kept as aggTrades, which the exchange's REST has, too" if what == "trades" else "not kept"
-        raise ValueError(f"{path}: found {what}: {of}; allowed klines, {', '.join(_KINDS)}")
+        raise ValueError(f"{path}: found {what}, allowed klines, {', '.join(_KINDS)}")
     market = next((_FOLDERS[part] for part in reversed(path.parts) if part in _FOLDERS), "")
     return Named(found["symbol"], market, kind, begin_of(found["span"]), end_of(found["span"]))
 
@@ -84,7 +84,7 @@ def read_archive(path: Path, said: Named, inverse: bool) -> Archive:
     the rest is. Cost: that of reading it; a member is never unpacked beyond what its kind can hold.
     """
     try:
-        table = _parse(_text(path), said.kind.partition("-")[0])
+        table = _parse(_text(path), said.kind if said.kind in _COLUMNS else said.kind.partition("-")[0])
         time = _times(table, said)
         columns, spans, problem = _READERS[said.kind.partition("-")[0]](table, time, said, inverse)
     except _Untrusted as error:
@@ -131,7 +131,7 @@ def _parse(text: bytes, kind: str) -> pa.Table:
     whole = {"id", "time", "open_time", "close_time"}
     types = strings | dict.fromkeys(numbers, pa.float64()) | dict.fromkeys(whole, pa.int64())
     wanted = [name for name in names if name in types]
-    missing = {"trades": 7, "candles": 11, "open_interest": 4, "funding": 3}[kind]
+    missing = {"trades": 7, "trades-single": 6, "candles": 11, "open_interest": 4, "funding": 3}[kind]
     if len(head) < missing:
         raise _Untrusted(f"has {len(head)} columns, allowed {missing} or more")
     convert = pa_csv.ConvertOptions(column_types=types, include_columns=wanted)

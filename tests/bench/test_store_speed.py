@@ -1,4 +1,4 @@
-"""What a store saves, as ratios within one run: ``pytest tests/bench --benchmark-only``. Nothing here fails for time."""
+"""What a store saves, as ratios within one run: ``pytest tests/bench --benchmark-only``. Slowness fails nothing."""
 
 from __future__ import annotations
 
