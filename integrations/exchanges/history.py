@@ -285,7 +285,7 @@ class Job:
                     feed.keep()
                 parts += feed.tables
                 spans = spans + feed.spans
-            if kind == "trades":
+            if kind == "trades" and venues.module_of(self.client.venue).CHAINED:
                 table = parquet.in_order(pa.concat_tables(parts, promote_options="default"), key_of(kind))
                 spans = coverage.without_holes(table, since, until, spans)
         done = sum(span.until - span.since for span in spans)
