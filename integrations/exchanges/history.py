@@ -79,8 +79,8 @@ def fetch(
                 perpetual, else spot, and standard error says which
     store       a folder, or a ``Store``, that keeps what was fetched, and from which it is read the next time; None:
                 nothing is kept
-    archive     take whole days from the exchange's archive where it has one (Binance), every file checked; what is not
-                there, or is wrong there, comes as without it
+    archive     take whole days from the exchange's archive where it has one (Binance; trades of Bybit and OKX), every
+                file checked; what is not there, or is wrong there, comes as without it
     progress    is called as progress(what, done, total) while it goes on
 
     Sides are the taker's, sizes base coins. A status of ``unproven`` is not ``complete``: the venue gives no means to

@@ -226,7 +226,8 @@ class Store:
         if kind.startswith(_CANDLES):
             table = self.candles(symbol, kind.removeprefix(_CANDLES), venue, since, until)
         else:
-            table = self.read(kind, symbol, venue, since, until)
+            place = self._place(kind, symbol, venue)
+            kind, table = place.kind, self._rows(place, since, until)
         if len(table) == 0:
             raise ValueError(f"{symbol}: no {kind} between these times")
         return exports.WRITERS[to](table, kind, Path(path))

@@ -450,6 +450,7 @@ def test_freqtrade_reads_what_is_written_for_it(traded, tmp_path):
         "binance/futures/BTC_USDT_USDT-trades.feather",
         "binance/futures/BTC_USDT_USDT-1h-funding_rate.feather",
     ]
+    assert store.export("candles", "BTC", data) == written[0]
     handler = get_datahandler(data / "binance", "feather")
     frame = handler.ohlcv_load(SYMBOL, "1m", CandleType.FUTURES)
     assert frame["close"].tolist() == table["close"].to_pylist()
