@@ -12,6 +12,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +27,7 @@ _SPANS = b"liquidator.spans"
 _LAYOUT = b"liquidator.layout"
 _LOCK_SECONDS = 120
 _ATTEMPTS = 5
+_GROUP = 131_072  # rows; of a month only those groups are read that a span touches
 
 
 def read(
@@ -55,7 +57,7 @@ def _read(
     spans: list[Span] = []
     tables = []
     for path in files(place, since, until):
-        table = _load(path, columns)
+        table = _load(path, columns, since, until)
         spans += _spans(path, table.schema)
         first, last = np.searchsorted(table["time"].to_numpy(), [since, until])
         tables.append(table.slice(first, last - first).replace_schema_metadata(None))
@@ -167,9 +169,10 @@ def write(path: Path, table: pa.Table) -> None:
 
     rising = [name for name in ("time", WRITTEN, "received") if name in table.column_names]
     others = [name for name in table.column_names if name not in (*rising, "id")]  # a dictionary of ids is as long
-    packed = dict.fromkeys(rising, "DELTA_BINARY_PACKED")
+    how: dict[str, Any] = {"compression": "zstd", "row_group_size": _GROUP, "use_dictionary": others}
+    how["column_encoding"] = dict.fromkeys(rising, "DELTA_BINARY_PACKED")
     with replacing(path) as file:
-        pa_parquet.write_table(table, file, compression="zstd", use_dictionary=others, column_encoding=packed)
+        pa_parquet.write_table(table, file, **how)
 
 
 def in_order(table: pa.Table, key: Sequence[str]) -> pa.Table:
@@ -251,9 +254,21 @@ def _named(place: Path, length: int) -> list[Path]:
     return sorted(path for path in place.glob("*.parquet") if len(path.stem) == length)
 
 
-def _load(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+def _load(path: Path, columns: Sequence[str] | None = None, since: int = 0, until: int = 2**62) -> pa.Table:
+    """The rows of a file, all of those of a span among them."""
     with _opened(path) as file:
-        return file.read(None if columns is None else list(columns))
+        return file.read_row_groups(_groups(file, since, until), None if columns is None else list(columns))
+
+
+def _groups(file: pa.parquet.ParquetFile, since: int, until: int) -> list[int]:
+    """The row groups that may hold rows of a span, by what the file says of their times."""
+    place = file.schema_arrow.get_field_index("time")
+    found = []
+    for group in range(file.metadata.num_row_groups):
+        said = file.metadata.row_group(group).column(place).statistics
+        if said is None or not said.has_min_max or (said.max >= since and said.min < until):
+            found.append(group)
+    return found
 
 
 @contextlib.contextmanager

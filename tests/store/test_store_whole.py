@@ -206,6 +206,20 @@ def test_compacted_twice_it_is_the_same(traded):
     assert len(store.check()) == 0
 
 
+def test_of_a_month_only_what_a_span_touches_is_read(traded, monkeypatch):
+    store, tape = traded
+    monkeypatch.setattr(parquet, "_GROUP", 500)
+    (month,) = store.compact()
+    with pq.ParquetFile(month) as file:
+        assert file.metadata.num_row_groups == 8
+        read = parquet._groups(file, int(tape.time[1200]), int(tape.time[1300]))
+    assert read == [2]
+    part = store.read("trades", "BTC", since=int(tape.time[1200]), until=int(tape.time[1300]))
+    assert part["id"].to_pylist() == [
+        str(one) for one in tape.id[(tape.time >= tape.time[1200]) & (tape.time < tape.time[1300])]
+    ]
+
+
 def test_only_whole_days_become_months(store):
     table = candle_table(DAY - 12 * HOUR, 3 * 1440)
     kept(store, "candles-1m", table, "count", DAY - 12 * HOUR, DAY + 60 * HOUR)
@@ -283,16 +297,19 @@ def test_two_that_write_and_compact_while_one_reads(tmp_path):
     for first in (0, 2):
         process = os.fork()
         if process == 0:
+            code = 1
             try:
                 _add_hours(str(tmp_path / "s"), first, first)
+                code = 0
             finally:
-                os._exit(0)
+                os._exit(code)
         processes.append(process)
     store, seen = Store(tmp_path / "s"), set()
     while processes:
-        done, _ = os.waitpid(-1, os.WNOHANG)
+        done, status = os.waitpid(-1, os.WNOHANG)
         if done in processes:
             processes.remove(done)
+            assert status == 0
         if list(store.places()):
             ids = store.read("trades", "BTC")["id"].to_pylist()
             assert len(ids) == len(set(ids))
