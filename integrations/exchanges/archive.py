@@ -28,6 +28,8 @@ ARCHIVES |= {"bybit": "https://public.bybit.com", "okx": "https://static.okx.com
 _BEGINS_MS = {"okx": -8 * 3_600_000}  # of a day, from that of UTC
 _WHATS = {"trades": "aggTrades", "open_interest": "metrics", "funding": "fundingRate"}
 _FOLDERS = {"spot": "spot", "linear": "futures/um", "inverse": "futures/cm"}
+_LARGEST_FILE = 1 << 32  # bytes
+_LARGEST_MONTH = 1 << 26  # of trades in one file: more of them than this are read by the day, to spare memory
 _TIMEFRAMES = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d")
 
 
@@ -145,7 +147,8 @@ class _File(NamedTuple):
 async def _fetched(feed: Feed, kind: str, timeframe: str, span: _Span, folder: Path) -> _File | None:
     """A file of the archive, read; None if it is not there."""
     path, address = _place(feed, kind, timeframe, span, folder)
-    if not await download(feed.client, f"{_base(feed)}/{address}", path):
+    most = _LARGEST_MONTH if kind == "trades" and span.is_month else _LARGEST_FILE
+    if not await download(feed.client, f"{_base(feed)}/{address}", path, most):
         return None
     market, venue, spot = feed.market["id"], feed.client.venue, bool(feed.market["spot"])
     if venue == "bybit":
@@ -176,6 +179,8 @@ def _place(feed: Feed, kind: str, timeframe: str, span: _Span, folder: Path) -> 
         name = f"{market}-{what}-{span.name}.zip"
         parts = ["data", _FOLDERS[_type(feed)], "monthly" if span.is_month else "daily"]
         parts += ["klines", market, timeframe] if kind == "candles" else [what, market]
+    if Path(name).name != name:
+        raise ValueError(f"symbol: {venue} calls a market {market!r}, which can be no file's name")
     return folder / name, "/".join([*parts, name])
 
 
