@@ -405,6 +405,15 @@ def test_candles_with_a_hole(store, tmp_path):
     assert (gap.since, gap.until) == (DAY + 99 * MINUTE, DAY + 110 * MINUTE)
 
 
+def test_candles_of_a_venue_that_leaves_some_out_lack_nothing_for_certain(store, tmp_path):
+    table = candle_table(DAY, 300)
+    holed = pa.concat_tables([table.slice(0, 100), table.slice(110)]).drop_columns(["venue", "symbol"])
+    pq.write_table(holed, tmp_path / "mine.parquet")
+    store.import_(tmp_path / "mine.parquet", venue="kraken", symbol="BTC/USD")
+    assert len(store.check()) == 0
+    assert store.coverage()["status"].tolist() == ["unproven"]
+
+
 def test_a_folder_with_what_cannot_be_kept(store, tmp_path):
     folder_ = tmp_path / "in" / "binance"
     folder_.mkdir(parents=True)
