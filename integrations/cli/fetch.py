@@ -27,7 +27,10 @@ def fetch(
         str | None, typer.Option(help="perpetual, inverse or spot. Default: what SYMBOL says, else perpetual.")
     ] = None,
     archive: Annotated[
-        bool, typer.Option("--archive", help="Take whole days from the exchange's archive, where it has one (Binance).")
+        bool,
+        typer.Option(
+            "--archive", help="Take whole days from the exchange's archive, where it has one (Binance, Bybit, OKX)."
+        ),
     ] = False,
     store: StoreOption = None,
 ) -> None:

@@ -68,7 +68,9 @@ def import_(
 
     What is covered already is not kept again. Exits with 1 if something is wrong with a file.
     """
-    kept = _open(store)
+    from ..store import Store
+
+    kept = Store(store)
     out = console_for()
     with progress_bar() as bar:
         done = kept.import_(path, kind, venue, symbol, progress=bar)
@@ -109,6 +111,11 @@ def compact(store: StoreOption = None) -> None:
 
 
 def _open(path: Path | None) -> Store:
+    """A store that is there: a name that is misspelt must not pass for one that lacks nothing."""
     from ..store import Store
 
+    if path is not None and not path.exists():
+        raise ValueError(
+            f"--store {path}: there is no such folder; liquidator fetch and liquidator store import make one"
+        )
     return Store(path)

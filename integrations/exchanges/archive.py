@@ -1,4 +1,7 @@
-"""Whole days and months from Binance Vision: every file checked, what is wrong named, the original kept beside it."""
+"""Whole days and months from exchanges' archives: every file checked, what is wrong named, the original kept.
+
+Binance Vision has most kinds, Bybit's and OKX's archives trades by day, OKX's of UTC+8.
+"""
 
 from __future__ import annotations
 
@@ -12,17 +15,21 @@ import numpy as np
 
 from liquidator_core._atomic import replacing
 
-from ..store import vision
+from ..store import dailies, vision
 from ..store.layout import DAY_MS, Span, day_name, days, without
 from .download import download
 from .feed import Feed
 from .placing import READING_MS, shift_of
 from .tables import sized
 
-BINANCE_VISION = "https://data.binance.vision"
-_VENUES = ("binance", "binanceusdm", "binancecoinm")
+_VISION = ("binance", "binanceusdm", "binancecoinm")
+ARCHIVES = dict.fromkeys(_VISION, "https://data.binance.vision")
+ARCHIVES |= {"bybit": "https://public.bybit.com", "okx": "https://static.okx.com/cdn/okex/traderecords"}
+_BEGINS_MS = {"okx": -8 * 3_600_000}  # of a day, from that of UTC
 _WHATS = {"trades": "aggTrades", "open_interest": "metrics", "funding": "fundingRate"}
 _FOLDERS = {"spot": "spot", "linear": "futures/um", "inverse": "futures/cm"}
+_LARGEST_FILE = 1 << 32  # bytes
+_LARGEST_MONTH = 1 << 26  # of trades in one file: more of them than this are read by the day, to spare memory
 _TIMEFRAMES = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h", "1d")
 
 
@@ -48,7 +55,9 @@ class _Span(NamedTuple):
 
 def has_archive(venue: str, market: Mapping[str, Any], kind: str, timeframe: str) -> bool:
     """Whether the venue's archive holds a kind of a market."""
-    if venue not in _VENUES or (kind == "candles" and timeframe not in _TIMEFRAMES):
+    if venue not in _VISION:
+        return venue in ARCHIVES and kind == "trades"
+    if kind == "candles" and timeframe not in _TIMEFRAMES:
         return False
     if kind == "open_interest":
         return bool(market.get("linear"))
@@ -74,7 +83,7 @@ async def fill(feed: Feed, place: Path | None) -> list[Defect]:
 
 def _months(feed: Feed) -> Iterator[_Span]:
     """The whole months of a feed's span; of rates, which come by month alone, every month that it touches."""
-    if feed.kind == "open_interest":
+    if feed.kind == "open_interest" or feed.client.venue not in _VISION:
         return
     month = np.datetime64(int(feed.since), "ms").astype("M8[M]")
     while (begin := int(month.astype("M8[ms]").astype(np.int64))) < feed.until:
@@ -87,8 +96,9 @@ def _months(feed: Feed) -> Iterator[_Span]:
 def _days(feed: Feed, since: int, until: int) -> Iterator[_Span]:
     if feed.kind == "funding":
         return
-    for begin in sorted({begin // DAY_MS * DAY_MS for begin, _ in days(since, until)}):
-        yield _Span(day_name(begin), begin, begin + DAY_MS)
+    shift = _BEGINS_MS.get(feed.client.venue, 0)
+    for begin in sorted({begin // DAY_MS * DAY_MS for begin, _ in days(since - shift, until - shift)}):
+        yield _Span(day_name(begin), begin + shift, begin + shift + DAY_MS)
 
 
 async def _take(feed: Feed, span: _Span, folder: Path, place: Path | None) -> list[Defect]:
@@ -136,19 +146,42 @@ class _File(NamedTuple):
 
 async def _fetched(feed: Feed, kind: str, timeframe: str, span: _Span, folder: Path) -> _File | None:
     """A file of the archive, read; None if it is not there."""
-    what = _WHATS.get(kind, timeframe)
-    market = feed.market["id"]
-    type_ = "spot" if feed.market["spot"] else "linear" if feed.market["linear"] else "inverse"
-    parts = ["data", _FOLDERS[type_], "monthly" if span.is_month else "daily"]
-    parts += ["klines", market, timeframe] if kind == "candles" else [what, market]
-    path = folder / f"{market}-{what}-{span.name}.zip"
-    address = "/".join([*parts, path.name])
-    if not await download(feed.client, f"{_base(feed)}/{address}", path):
+    path, address = _place(feed, kind, timeframe, span, folder)
+    most = _LARGEST_MONTH if kind == "trades" and span.is_month else _LARGEST_FILE
+    if not await download(feed.client, f"{_base(feed)}/{address}", path, most):
         return None
+    market, venue, spot = feed.market["id"], feed.client.venue, bool(feed.market["spot"])
+    if venue == "bybit":
+        return _File(path, address, True, dailies.read_bybit(path, market, span.since, span.until, spot))
+    if venue == "okx":
+        return _File(path, address, True, dailies.read_okx(path, span.since, span.until))
     has_check = await download(feed.client, f"{_base(feed)}/{address}.CHECKSUM", _check_of(path))
     full = f"candles-{timeframe}" if kind == "candles" else kind
-    said = vision.Named(market, type_, full, span.since, span.until)
-    return _File(path, address, has_check, vision.read_archive(path, said, type_ == "inverse"))
+    said = vision.Named(market, _type(feed), full, span.since, span.until)
+    return _File(path, address, has_check, vision.read_archive(path, said, _type(feed) == "inverse"))
+
+
+def _type(feed: Feed) -> str:
+    return "spot" if feed.market["spot"] else "linear" if feed.market["linear"] else "inverse"
+
+
+def _place(feed: Feed, kind: str, timeframe: str, span: _Span, folder: Path) -> tuple[Path, str]:
+    """(where a file goes, its address in the archive)."""
+    market, venue = feed.market["id"], feed.client.venue
+    if venue == "bybit":
+        name = f"{market}{'_' if feed.market['spot'] else ''}{span.name}.csv.gz"
+        parts = ["spot" if feed.market["spot"] else "trading", market]
+    elif venue == "okx":
+        name = f"{market}-trades-{span.name}.zip"
+        parts = ["trades", "daily", span.name.replace("-", "")]
+    else:
+        what = _WHATS.get(kind, timeframe)
+        name = f"{market}-{what}-{span.name}.zip"
+        parts = ["data", _FOLDERS[_type(feed)], "monthly" if span.is_month else "daily"]
+        parts += ["klines", market, timeframe] if kind == "candles" else [what, market]
+    if Path(name).name != name:
+        raise ValueError(f"symbol: {venue} calls a market {market!r}, which can be no file's name")
+    return folder / name, "/".join([*parts, name])
 
 
 def _check_of(path: Path) -> Path:
@@ -161,7 +194,7 @@ def _forget(path: Path) -> None:
 
 
 def _base(feed: Feed) -> str:
-    return str(feed.client.instance.urls.get("archive", BINANCE_VISION)).rstrip("/")
+    return str(feed.client.instance.urls.get("archive", ARCHIVES[feed.client.venue])).rstrip("/")
 
 
 def _keep(path: Path, place: Path | None) -> str:

@@ -16,8 +16,8 @@ _CHUNK = 1 << 20
 _LARGEST = 1 << 34  # bytes
 
 
-async def download(client: Client, url: str, path: Path) -> bool:
-    """Write what lies at an address to a file; whether there is anything.
+async def download(client: Client, url: str, path: Path, most: int = _LARGEST) -> bool:
+    """Write what lies at an address to a file; whether there is anything, of no more bytes than ``most``.
 
     What asking again may cure is asked again. Raises ConnectionError for a server that does not answer, refuses, or
     sends more than any file of market data holds.
@@ -32,18 +32,18 @@ async def download(client: Client, url: str, path: Path) -> bool:
         reraise=True,
     )
     try:
-        return await again(_once, client, url, path)
+        return await again(_once, client, url, path, most)
     except Fault as fault:
         raise ConnectionError(f"{url}: {fault}") from None
 
 
-async def _once(client: Client, url: str, path: Path) -> bool:
+async def _once(client: Client, url: str, path: Path, most: int) -> bool:
     if client.is_inline:
-        return _get(client.instance, url, path)
-    return await asyncio.to_thread(_get, client.instance, url, path)
+        return _get(client.instance, url, path, most)
+    return await asyncio.to_thread(_get, client.instance, url, path, most)
 
 
-def _get(instance: Any, url: str, path: Path) -> bool:
+def _get(instance: Any, url: str, path: Path, most: int) -> bool:
     import requests
 
     proxies = {scheme: proxy for scheme in ("http", "https") if (proxy := getattr(instance, f"{scheme}Proxy", None))}
@@ -55,6 +55,8 @@ def _get(instance: Any, url: str, path: Path) -> bool:
                 raise Fault(f"HTTP {answer.status_code}")
             if answer.status_code != 200:
                 raise ConnectionError(f"{url}: refuses (HTTP {answer.status_code})")
+            if int(answer.headers.get("Content-Length", 0)) > most:
+                return False
             size = 0
             with path.open("wb") as file:
                 for chunk in answer.iter_content(_CHUNK):

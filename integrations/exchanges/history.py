@@ -79,15 +79,15 @@ def fetch(
                 perpetual, else spot, and standard error says which
     store       a folder, or a ``Store``, that keeps what was fetched, and from which it is read the next time; None:
                 nothing is kept
-    archive     take whole days from the exchange's archive where it has one (Binance), every file checked; what is not
-                there, or is wrong there, comes as without it
+    archive     take whole days from the exchange's archive where it has one (Binance; trades of Bybit and OKX), every
+                file checked; what is not there, or is wrong there, comes as without it
     progress    is called as progress(what, done, total) while it goes on
 
     Sides are the taker's, sizes base coins. A status of ``unproven`` is not ``complete``: the venue gives no means to
     tell. Raises ValueError or TypeError for what is not allowed and for an exchange that answers nonsense,
-    ConnectionError for one that does not answer or forbids, OSError for a store that cannot be written to, RuntimeError
-    for an asynchronous instance within a running loop. What was fetched before an error is kept in the store. Cost: a
-    request a page.
+    ConnectionError for one that does not answer or forbids, PermissionError for a vendor that refuses the key, OSError
+    for a store that cannot be written to, RuntimeError for an asynchronous instance within a running loop. What was
+    fetched before an error is kept in the store. Cost: a request a page.
 
     >>> fetch("BTC", "binanse", since=0)
     Traceback (most recent call last):
@@ -266,43 +266,56 @@ class Job:
         place = None
         spans: list[Span] = []
         parts = [empty(kind)]
+        chained = kind == "trades" and venues.module_of(self.client.venue).CHAINED
         if self._root is not None:
             name = f"candles-{self.timeframe}" if kind == "candles" else kind
             place = layout.folder(self._root, self.client.venue, str(market["symbol"]), name)
-            spans, there = parquet.read(place, since, until)
+            spans, there = parquet.read(place, since, until, key_of(kind))
             if there is not None:
-                there = parquet.in_order(there.drop_columns([parquet.WRITTEN]), key_of(kind))
-                parts.append(there.replace_schema_metadata(None))
-                if kind == "trades" and venues.module_of(self.client.venue).CHAINED:
+                there = there.drop_columns([parquet.WRITTEN])
+                parts.append(there)
+                if chained:
                     spans = coverage.without_holes(there, since, until, spans)
         if self._archive and has_archive(self.client.venue, market, kind, self.timeframe):
-            for begin, end in without([(since, until)], spans):
-                on_covered = self._on_covered(kind, 0, until - since)
-                feed = Feed(self.client, market, kind, begin, end, self.timeframe, place, on_covered)
-                try:
-                    self._defects += await fill(feed, place)
-                finally:
-                    feed.keep()
-                parts += feed.tables
-                spans = spans + feed.spans
-            if kind == "trades":
+
+            async def take(feed: Feed) -> None:
+                self._defects += await fill(feed, place)
+
+            tables, spans = await self._filled(take, market, kind, (since, until), spans, place)
+            parts += tables
+            if chained:
                 table = parquet.in_order(pa.concat_tables(parts, promote_options="default"), key_of(kind))
                 spans = coverage.without_holes(table, since, until, spans)
-        done = sum(span.until - span.since for span in spans)
         if venues.has(self.client.instance, market, kind):
             ask = getattr(venues.module_of(self.client.venue), kind)
-            for begin, end in without([(since, until)], spans):
-                on_covered = self._on_covered(kind, done, until - since)
-                feed = Feed(self.client, market, kind, begin, end, self.timeframe, place, on_covered)
-                try:
-                    await ask(feed)
-                finally:
-                    feed.keep()
-                parts += feed.tables
-                spans = spans + feed.spans
-                done += end - begin
+            tables, spans = await self._filled(ask, market, kind, (since, until), spans, place)
+            parts += tables
         table = pa.concat_tables(parts, promote_options="default")
         return parquet.in_order(table, key_of(kind)), merged(spans)
+
+    async def _filled(
+        self,
+        ask: Callable[[Feed], Awaitable[None]],
+        market: Any,
+        kind: str,
+        span: tuple[int, int],
+        spans: list[Span],
+        place: Path | None,
+    ) -> tuple[list[pa.Table], list[Span]]:
+        """(what ``ask`` gives for the parts of a span that are not covered, the spans that are then)."""
+        tables: list[pa.Table] = []
+        done = sum(one.until - one.since for one in spans)
+        for begin, end in without([span], spans):
+            on_covered = self._on_covered(kind, done, span[1] - span[0])
+            feed = Feed(self.client, market, kind, begin, end, self.timeframe, place, on_covered)
+            try:
+                await ask(feed)
+            finally:
+                feed.keep()
+            tables += feed.tables
+            spans = spans + feed.spans
+            done += end - begin
+        return tables, spans
 
     def _on_covered(self, kind: str, done: int, total: int) -> Callable[[int, int], object]:
         """What reports progress: the ms of the span that are covered, of how many."""

@@ -59,10 +59,10 @@ def observed(
     title = whose if venue is None else f"{whose} on {venue}"
     kind = f"{SUMS}-{timeframe}"
     place = None if store is None else layout.folder(layout.open_root(Path(store)), name, title, kind)
-    spans, there = ([], None) if place is None else parquet.read(place, since, until)
+    spans, there = ([], None) if place is None else parquet.read(place, since, until, key_of(SUMS))
     parts = [empty(SUMS)]
     if there is not None:
-        parts.append(there.drop_columns([parquet.WRITTEN]).replace_schema_metadata(None))
+        parts.append(there.drop_columns([parquet.WRITTEN]))
     missing = without([(since, until)], spans)
     if missing:
         vendor = module.client()

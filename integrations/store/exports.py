@@ -34,7 +34,12 @@ def to_freqtrade(table: pa.Table, kind: str, folder: Path) -> Path:
     elif name == "trades":
         size, price = table["size"], table["price"]
         columns = {"timestamp": table["time"], "id": table["id"], "type": pa.nulls(len(table), pa.string())}
-        columns |= {"side": table["side"], "price": price, "amount": size, "cost": pc.multiply(price, size)}
+        columns |= {
+            "side": table["side"].cast(pa.string()),
+            "price": price,
+            "amount": size,
+            "cost": pc.multiply(price, size),
+        }
         stem = f"{stem}-trades"
     elif name == "funding":
         columns = {"date": table["time"].cast(_UTC), "funding_rate": table["funding_rate"]}

@@ -35,6 +35,8 @@ _TARDIS_KINDS = {"trades": "trades", "liquidations": "liquidations", "derivative
 _TARDIS_TYPES = dict.fromkeys(("binance", "okex", "coinbase", "kraken", "bitstamp", "gemini", "huobi"), "spot")
 _TARDIS_TYPES |= dict.fromkeys(("bybit", "bitmex", "deribit", "phemex"), "derivative")
 _RECEIVED = ("local_timestamp", "localtimestamp", "receipt_timestamp")
+#: Venues that leave candles without trades out, so that one that is missing tells nothing.
+_SPARSE = ("bitfinex", "bitstamp", "coinbase", "gemini", "kraken")
 
 
 class Found(NamedTuple):
@@ -72,7 +74,7 @@ def read(path: Path, kind: str | None, venue: str | None, symbol: str | None) ->
         with naming(str(path)):
             market = _symbol(symbol or named.symbol, named.market)
         inverse = market.partition(":")[2] == market.partition("/")[0]
-        if inverse and named.kind == "trades":
+        if inverse and named.kind.startswith("trades"):
             raise ValueError(
                 f"{path}: counts contracts, and nothing says how large one is: fetch them with archive=True"
             )
@@ -211,7 +213,10 @@ def _candles(table: pa.Table, kind: str, venue: str) -> Read:
     if (time % step != 0).any():
         row = int((time % step != 0).argmax())
         raise ValueError(f"row {row}: found a candle of {int(time[row])} ms, allowed multiples of {step}")
-    return {name: bars[name].copy() for name in COLUMNS["candles"]}, vision.runs(time, step), kind
+    spans = vision.runs(time, step)
+    if venue_of(venue).name in _SPARSE:
+        spans = [Span(spans[0].since, spans[-1].until, "none")]
+    return {name: bars[name].copy() for name in COLUMNS["candles"]}, spans, kind
 
 
 def _funding(table: pa.Table, kind: str, venue: str) -> Read:

@@ -19,22 +19,22 @@ from liquidator_core.tape import bars_from_trades
 NORMALISED = {b"liquidator": b"normalised"}
 
 _NUMBERS = pa.float64()
+_NAME = pa.dictionary(pa.int32(), pa.string())
 #: The columns of each kind; ``venue`` and ``symbol`` follow, and ``usd`` before them where the venue tells it.
 COLUMNS: dict[str, dict[str, pa.DataType]] = {
     "candles": {
         "time": pa.int64(),
         **dict.fromkeys(("open", "high", "low", "close", "volume", "taker_buy"), _NUMBERS),
     },
-    "trades": {"time": pa.int64(), "price": _NUMBERS, "size": _NUMBERS, "side": pa.string(), "id": pa.string()},
+    "trades": {"time": pa.int64(), "price": _NUMBERS, "size": _NUMBERS, "side": _NAME, "id": pa.string()},
     "funding": {"time": pa.int64(), "funding_rate": _NUMBERS},
     "open_interest": {"time": pa.int64(), "open_interest": _NUMBERS},
-    "liquidations": {"time": pa.int64(), "price": _NUMBERS, "size": _NUMBERS, "side": pa.string(), "usd": _NUMBERS},
+    "liquidations": {"time": pa.int64(), "price": _NUMBERS, "size": _NUMBERS, "side": _NAME, "usd": _NUMBERS},
 }
 KINDS = tuple(COLUMNS)
 #: Of vendors, who tell liquidations as sums an interval.
 SUMS = "liquidated"
 COLUMNS[SUMS] = {"time": pa.int64(), "long_usd": _NUMBERS, "short_usd": _NUMBERS}
-_NAME = pa.dictionary(pa.int32(), pa.string())
 _FIRST_MS, _LAST_MS = 10**11, 10**14  # 1973 to 5138: what is no time in ms lies outside
 
 Page = dict[str, Any]

@@ -7,10 +7,12 @@ what is written twice is there once.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,42 +27,55 @@ _SPANS = b"liquidator.spans"
 _LAYOUT = b"liquidator.layout"
 _LOCK_SECONDS = 120
 _ATTEMPTS = 5
+_GROUP = 131_072  # rows; of a month only those groups are read that a span touches
 
 
 def read(
-    place: Path, since: int, until: int, columns: Sequence[str] | None = None
+    place: Path, since: int, until: int, key: Sequence[str] = (), columns: Sequence[str] | None = None
 ) -> tuple[list[Span], pa.Table | None]:
     """What a folder of one kind holds of a span of time: (the spans covered, its rows in order of time or None).
 
     place    from ``layout.folder``; it need not exist
-    columns  those that are wanted, ``time`` among them; None: all
+    key      the columns that tell rows apart: each comes once. Without them a row may come twice, where a compaction
+             was cut short or rows were added to a month
+    columns  those that are wanted, ``time`` among them; None: all, and ``written``
 
-    Rows have their columns and ``written``. A row may come twice where a compaction was cut short or rows were added to
-    a month: ``in_order`` leaves the first. Raises ValueError for a file that cannot be read.
+    Raises ValueError for a file that cannot be read.
     """
     for attempt in range(_ATTEMPTS):
         try:
-            return _read(place, since, until, columns)
+            return _read(place, since, until, key, columns)
         except FileNotFoundError:  # compacted since it was listed
             if attempt == _ATTEMPTS - 1:
                 raise
     raise AssertionError("the last attempt returns or raises")
 
 
-def _read(place: Path, since: int, until: int, columns: Sequence[str] | None) -> tuple[list[Span], pa.Table | None]:
+def _read(
+    place: Path, since: int, until: int, key: Sequence[str], columns: Sequence[str] | None
+) -> tuple[list[Span], pa.Table | None]:
     spans: list[Span] = []
     tables = []
     for path in files(place, since, until):
-        table = _load(path, columns)
+        table = _load(path, columns, since, until)
         spans += _spans(path, table.schema)
-        time = table["time"].to_numpy()
-        if len(time) and (time[0] < since or time[-1] >= until):
-            first, last = np.searchsorted(time, [since, until])
-            table = table.slice(first, last - first)
-        tables.append(table)
-    tables.sort(key=lambda table: table["time"][0].as_py() if len(table) else since)
+        first, last = np.searchsorted(table["time"].to_numpy(), [since, until])
+        tables.append(table.slice(first, last - first).replace_schema_metadata(None))
     covered = layout.merged(layout.within(spans, since, until))
-    return covered, pa.concat_tables(tables, promote_options="default") if tables else None
+    if not tables:
+        return covered, None
+    filled = sorted((table for table in tables if len(table)), key=_first)
+    rows = pa.concat_tables(filled or tables[:1], promote_options="default")
+    overlap = any(_last(one) >= _first(two) for one, two in itertools.pairwise(filled))
+    return covered, in_order(rows, key) if key and overlap else rows  # each file is in order itself
+
+
+def _first(table: pa.Table) -> int:
+    return int(table["time"][0].as_py())
+
+
+def _last(table: pa.Table) -> int:
+    return int(table["time"][-1].as_py())
 
 
 def add(place: Path, table: pa.Table, spans: Sequence[Span], key: Sequence[str], written: int | None = None) -> int:
@@ -152,8 +167,12 @@ def write(path: Path, table: pa.Table) -> None:
     """A parquet file, whole or not at all."""
     import pyarrow.parquet as pa_parquet
 
+    rising = [name for name in ("time", WRITTEN, "received") if name in table.column_names]
+    others = [name for name in table.column_names if name not in (*rising, "id")]  # a dictionary of ids is as long
+    how: dict[str, Any] = {"compression": "zstd", "row_group_size": _GROUP, "use_dictionary": others}
+    how["column_encoding"] = dict.fromkeys(rising, "DELTA_BINARY_PACKED")
     with replacing(path) as file:
-        pa_parquet.write_table(table, file, compression="zstd")
+        pa_parquet.write_table(table, file, **how)
 
 
 def in_order(table: pa.Table, key: Sequence[str]) -> pa.Table:
@@ -235,9 +254,21 @@ def _named(place: Path, length: int) -> list[Path]:
     return sorted(path for path in place.glob("*.parquet") if len(path.stem) == length)
 
 
-def _load(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+def _load(path: Path, columns: Sequence[str] | None = None, since: int = 0, until: int = 2**62) -> pa.Table:
+    """The rows of a file, all of those of a span among them."""
     with _opened(path) as file:
-        return file.read(None if columns is None else list(columns))
+        return file.read_row_groups(_groups(file, since, until), None if columns is None else list(columns))
+
+
+def _groups(file: pa.parquet.ParquetFile, since: int, until: int) -> list[int]:
+    """The row groups that may hold rows of a span, by what the file says of their times."""
+    place = file.schema_arrow.get_field_index("time")
+    found = []
+    for group in range(file.metadata.num_row_groups):
+        said = file.metadata.row_group(group).column(place).statistics
+        if said is None or not said.has_min_max or (said.max >= since and said.min < until):
+            found.append(group)
+    return found
 
 
 @contextlib.contextmanager

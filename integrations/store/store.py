@@ -79,7 +79,8 @@ class Store:
     def read(self, kind: str, symbol: str, venue: str | None = None, since: Any = None, until: Any = None) -> pa.Table:
         """The rows of a kind, in order of time and each once: a table as of ``exchanges.fetch``.
 
-        kind   trades, candles-1m (or candles, where one timeframe is there), funding, open_interest, liquidations
+        kind   trades, candles-1m, funding, open_interest, liquidations; candles alone, where one timeframe is there;
+               trades-single are Binance's that are not aggregated, trades alone where there are no others
 
         ``time`` is the venue's, ``written`` when a row was kept first, and ``received`` when it came, where that was
         seen: ms. Cost: that of reading the files of the span.
@@ -98,7 +99,8 @@ class Store:
         there = {place.kind: place for place in self._market(symbol, venue)}
         shorter = [kind.removeprefix(_CANDLES) for kind in there if kind.startswith(_CANDLES)]
         fits = [name for name in shorter if step % timeframe_ms(name) == 0]
-        source = there.get(_CANDLES + max(fits, key=timeframe_ms) if fits else "trades")
+        traded = "trades" if "trades" in there else "trades-single"
+        source = there.get(_CANDLES + max(fits, key=timeframe_ms) if fits else traded)
         if source is None:
             raise ValueError(
                 f"timeframe: found {timeframe!r}, and {symbol} has {', '.join(there)}: allowed what a kept timeframe "
@@ -224,7 +226,8 @@ class Store:
         if kind.startswith(_CANDLES):
             table = self.candles(symbol, kind.removeprefix(_CANDLES), venue, since, until)
         else:
-            table = self.read(kind, symbol, venue, since, until)
+            place = self._place(kind, symbol, venue)
+            kind, table = place.kind, self._rows(place, since, until)
         if len(table) == 0:
             raise ValueError(f"{symbol}: no {kind} between these times")
         return exports.WRITERS[to](table, kind, Path(path))
@@ -269,7 +272,9 @@ class Store:
 
     def _place(self, kind: str, symbol: str, venue: str | None) -> Place:
         places = self._market(symbol, venue)
-        found = [place for place in places if place.kind == kind or (kind, place.kind[:8]) == ("candles", _CANDLES)]
+        found = [place for place in places if place.kind == kind] or [
+            place for place in places if place.kind.partition("-")[0] == kind
+        ]
         if len(found) != 1:
             there = ", ".join(place.kind for place in places)
             hint = f"allowed {there}: what is kept of {places[0].symbol}"
@@ -279,10 +284,8 @@ class Store:
 
     def _rows(self, place: Place, since: Any, until: Any) -> pa.Table:
         begin, end = _bounds(place, since, until)
-        _, table = parquet.read(place.path, begin, end)
-        if table is None:
-            return finished(empty(place.kind.partition("-")[0]))
-        return finished(parquet.in_order(table, key_of(place.kind)))
+        _, table = parquet.read(place.path, begin, end, key_of(place.kind))
+        return finished(empty(place.kind.partition("-")[0]) if table is None else table)
 
     def _examined(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         parts = []
@@ -340,9 +343,8 @@ def _known(place: Place, table: pa.Table | None, since: int, until: int) -> cove
     kind, _, timeframe = place.kind.partition("-")
     proofs = {span.proof for span in spans}
     if table is None:
-        _, table = parquet.read(place.path, since, until, key_of(kind))
+        _, table = parquet.read(place.path, since, until, key_of(kind), key_of(kind))
         assert table is not None
-        table = parquet.in_order(table, key_of(kind))
     chained = kind == "trades" and "ids" in proofs and pc.all(pc.utf8_is_decimal(table["id"])).as_py() is True
     step = timeframe_ms(timeframe) if kind == "candles" and "count" in proofs else 0
     since, until = spans[0].since, spans[-1].until

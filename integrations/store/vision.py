@@ -26,9 +26,10 @@ NAMES = {timeframe_ms(name): name for name in BAR_LENGTHS}
 
 _NAME = re.compile(r"(?P<symbol>[A-Z0-9_]+)-(?P<what>[A-Za-z0-9]+)-(?P<span>\d{4}-\d\d(-\d\d)?)\.(zip|csv)")
 _FOLDERS = {"um": "linear", "cm": "inverse", "spot": "spot"}
-_KINDS = {"aggTrades": "trades", "metrics": "open_interest", "fundingRate": "funding"}
+_KINDS = {"aggTrades": "trades", "trades": "trades-single", "metrics": "open_interest", "fundingRate": "funding"}
 _COLUMNS = {
     "trades": ("id", "price", "quantity", "first", "last", "time", "maker", "best"),
+    "trades-single": ("id", "price", "quantity", "quote", "time", "maker", "best"),
     "candles": KLINE_COLUMNS,
     "open_interest": ("create_time", "symbol", "sum_open_interest", "sum_open_interest_value"),
     "funding": ("time", "hours", "funding_rate"),
@@ -44,7 +45,7 @@ class Named(NamedTuple):
 
     symbol: str
     market: str  # linear, inverse, spot or "": unsaid
-    kind: str  # trades, candles-1m, open_interest, funding
+    kind: str  # trades (aggregated), trades-single, candles-1m, open_interest, funding
     since: int
     until: int
 
@@ -57,7 +58,7 @@ class Archive(NamedTuple):
     problem: str  # what is wrong with it
 
 
-class _Untrusted(ValueError):  # noqa: N818
+class Untrusted(ValueError):  # noqa: N818
     """Nothing of a file can be trusted."""
 
 
@@ -69,8 +70,7 @@ def named(path: Path) -> Named | None:
     what = found["what"]
     kind = f"candles-{what}" if what in BAR_LENGTHS else _KINDS.get(what)
     if kind is None:
-        of = "trades are kept as aggTrades, which the exchange's REST has, too" if what == "trades" else "not kept"
-        raise ValueError(f"{path}: found {what}: {of}; allowed klines, {', '.join(_KINDS)}")
+        raise ValueError(f"{path}: found {what}, allowed klines, {', '.join(_KINDS)}")
     market = next((_FOLDERS[part] for part in reversed(path.parts) if part in _FOLDERS), "")
     return Named(found["symbol"], market, kind, begin_of(found["span"]), end_of(found["span"]))
 
@@ -84,10 +84,10 @@ def read_archive(path: Path, said: Named, inverse: bool) -> Archive:
     the rest is. Cost: that of reading it; a member is never unpacked beyond what its kind can hold.
     """
     try:
-        table = _parse(_text(path), said.kind.partition("-")[0])
+        table = _parse(_text(path), said.kind if said.kind in _COLUMNS else said.kind.partition("-")[0])
         time = _times(table, said)
         columns, spans, problem = _READERS[said.kind.partition("-")[0]](table, time, said, inverse)
-    except _Untrusted as error:
+    except Untrusted as error:
         return Archive(None, [], str(error))
     return Archive(columns, spans, problem)
 
@@ -98,30 +98,36 @@ def _text(path: Path) -> bytes:
     if check.exists():
         wanted = check.read_text(encoding="utf-8", errors="replace").split()[:1]
         if wanted != [hashlib.sha256(data).hexdigest()]:
-            raise _Untrusted("its SHA-256 is not that of its CHECKSUM")
-    if path.suffix == ".csv":
-        return data
+            raise Untrusted("its SHA-256 is not that of its CHECKSUM")
+    return data if path.suffix == ".csv" else unzipped(data, f"{path.stem}.csv")
+
+
+def unzipped(data: bytes, name: str) -> bytes:
+    """The one member of a zip, of this name. Raises Untrusted for any other archive, and for a bomb."""
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             members = archive.infolist()
-            wanted_name = f"{path.stem}.csv"
-            if [member.filename for member in members] != [wanted_name]:
+            if [member.filename for member in members] != [name]:
                 held = ", ".join(repr(member.filename) for member in members[:3]) or "nothing"
-                raise _Untrusted(f"holds {held}, allowed {wanted_name} alone")
-            size = members[0].file_size
-            if size > _LARGEST or size > max(_ALWAYS, _MOST_PACKED * max(1, members[0].compress_size)):
-                raise _Untrusted(f"unpacks to {size:,} bytes from {members[0].compress_size:,}: a bomb")
+                raise Untrusted(f"holds {held}, allowed {name} alone")
+            check_size(members[0].file_size, members[0].compress_size)
             return archive.read(members[0])
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
-        if isinstance(error, _Untrusted):
+        if isinstance(error, Untrusted):
             raise
-        raise _Untrusted(f"is no whole archive: {first_line(error)}") from None
+        raise Untrusted(f"is no whole archive: {first_line(error)}") from None
+
+
+def check_size(size: int, packed: int) -> None:
+    """Raise Untrusted for so many bytes from so few, which no market data are."""
+    if size > _LARGEST or size > max(_ALWAYS, _MOST_PACKED * max(1, packed)):
+        raise Untrusted(f"unpacks to {size:,} bytes from {packed:,}: a bomb")
 
 
 def _parse(text: bytes, kind: str) -> pa.Table:
     head = text[:4096].split(b"\n", 1)[0].strip().split(b",")
     if not text.strip():
-        raise _Untrusted("holds no rows")
+        raise Untrusted("holds no rows")
     names = [*_COLUMNS[kind], *(f"more{place}" for place in range(len(head)))][: len(head)]
     has_header = not re.match(rb'"?\d', head[0])
     options = pa_csv.ReadOptions(column_names=names, skip_rows=int(has_header))
@@ -131,18 +137,18 @@ def _parse(text: bytes, kind: str) -> pa.Table:
     whole = {"id", "time", "open_time", "close_time"}
     types = strings | dict.fromkeys(numbers, pa.float64()) | dict.fromkeys(whole, pa.int64())
     wanted = [name for name in names if name in types]
-    missing = {"trades": 7, "candles": 11, "open_interest": 4, "funding": 3}[kind]
+    missing = {"trades": 7, "trades-single": 6, "candles": 11, "open_interest": 4, "funding": 3}[kind]
     if len(head) < missing:
-        raise _Untrusted(f"has {len(head)} columns, allowed {missing} or more")
+        raise Untrusted(f"has {len(head)} columns, allowed {missing} or more")
     convert = pa_csv.ConvertOptions(column_types=types, include_columns=wanted)
     try:
         table = pa_csv.read_csv(pa.BufferReader(text), options, convert_options=convert)
     except pa.ArrowException as error:
-        raise _Untrusted(f"cannot be read: {first_line(error)}") from None
+        raise Untrusted(f"cannot be read: {first_line(error)}") from None
     if table.num_rows == 0:
-        raise _Untrusted("holds no rows")
+        raise Untrusted("holds no rows")
     if empty := next((name for name in wanted if table[name].null_count), None):
-        raise _Untrusted(f"row {table[empty].is_null().index(True).as_py()}: no {empty}")
+        raise Untrusted(f"row {table[empty].is_null().index(True).as_py()}: no {empty}")
     return table
 
 
@@ -154,7 +160,7 @@ def _times(table: pa.Table, said: Named) -> np.ndarray:
         try:
             time = table[name].cast(pa.timestamp("ms")).cast(pa.int64()).to_numpy()
         except pa.ArrowException as error:
-            raise _Untrusted(f"cannot be read: {first_line(error)}") from None
+            raise Untrusted(f"cannot be read: {first_line(error)}") from None
     else:
         raw = table[name].to_numpy()
         time = raw // 1000 if said.market in ("spot", "") and raw[0] >= 10**14 and said.since >= _MICROSECONDS else raw
@@ -162,31 +168,31 @@ def _times(table: pa.Table, said: Named) -> np.ndarray:
     wrong = np.flatnonzero((time < said.since) | (time >= end))
     if len(wrong):
         unit = "ms" if said.market not in ("spot", "") or said.since < _MICROSECONDS else "us"
-        raise _Untrusted(
+        raise Untrusted(
             f"row {int(wrong[0])}: found a time of {int(time[wrong[0]])}, allowed {moment(said.since)} to "
             f"{moment(said.until)} in {unit} ({len(wrong):,} rows are wrong)"
         )
     return time
 
 
-def _check(ok: np.ndarray, what: str, allowed: str) -> None:
+def check_rows(ok: np.ndarray, what: str, allowed: str) -> None:
     if not ok.all():
-        raise _Untrusted(
+        raise Untrusted(
             f"row {int(ok.argmin())}: {what} is none, allowed {allowed} ({int((~ok).sum()):,} rows are wrong)"
         )
 
 
-def _positive(table: pa.Table, *names: str) -> list[np.ndarray]:
+def positive(table: pa.Table, *names: str) -> list[np.ndarray]:
     columns = [table[name].to_numpy() for name in names]
     for name, values in zip(names, columns, strict=True):
-        _check((values > 0.0) & (values < np.inf), name, "a finite number above 0")
+        check_rows((values > 0.0) & (values < np.inf), name, "a finite number above 0")
     return columns
 
 
 def _amounts(table: pa.Table, *names: str) -> list[np.ndarray]:
     columns = [table[name].to_numpy() for name in names]
     for name, values in zip(names, columns, strict=True):
-        _check((values >= 0.0) & (values < np.inf), name, "a finite number not below 0")
+        check_rows((values >= 0.0) & (values < np.inf), name, "a finite number not below 0")
     return columns
 
 
@@ -194,11 +200,11 @@ Read = tuple[dict[str, Any], list[Span], str]
 
 
 def _trades(table: pa.Table, time: np.ndarray, said: Named, inverse: bool) -> Read:
-    price, size = _positive(table, "price", "quantity")
+    price, size = positive(table, "price", "quantity")
     ids = table["id"].to_numpy()
     maker = pc.utf8_lower(table["maker"])
     known = pc.is_in(maker, pa.array(["true", "false", "1", "0"])).to_numpy()
-    _check(known, "is_buyer_maker", "true or false")
+    check_rows(known, "is_buyer_maker", "true or false")
     sold = pc.is_in(maker, pa.array(["true", "1"])).to_numpy()
     order = np.argsort(ids, kind="stable")
     problems = [] if (np.diff(order) > 0).all() else ["its ids are not in order"]
@@ -207,12 +213,12 @@ def _trades(table: pa.Table, time: np.ndarray, said: Named, inverse: bool) -> Re
     if again.any():
         same = all((values[order[1:]] == values[order[:-1]])[again[order[1:]]].all() for values in (time, price, size))
         if not same:
-            raise _Untrusted(f"{int(again.sum()):,} ids repeat with another trade, the first {int(ids[again][0])}")
+            raise Untrusted(f"{int(again.sum()):,} ids repeat with another trade, the first {int(ids[again][0])}")
         problems.append(f"{int(again.sum()):,} ids repeat")
     rows = order[~again[order]]
     ids, time = ids[rows], time[rows]
     if (np.diff(time) < 0).any():
-        raise _Untrusted(f"row {int((np.diff(time) < 0).argmax()) + 1}: time goes back while ids go on")
+        raise Untrusted(f"row {int((np.diff(time) < 0).argmax()) + 1}: time goes back while ids go on")
     jumps = np.flatnonzero(np.diff(ids) != 1)
     if len(jumps):
         missing = int((np.diff(ids)[jumps] - 1).sum())
@@ -227,12 +233,14 @@ def _trades(table: pa.Table, time: np.ndarray, said: Named, inverse: bool) -> Re
 
 def _candles(table: pa.Table, time: np.ndarray, said: Named, inverse: bool) -> Read:
     step = step_of(said.kind)
-    _check(time % step == 0, "open_time", f"a multiple of {step} ms")
-    opened, high, low, close = _positive(table, "open", "high", "low", "close")
-    _check((low <= np.minimum(opened, close)) & (high >= np.maximum(opened, close)), "high or low", "around the others")
+    check_rows(time % step == 0, "open_time", f"a multiple of {step} ms")
+    opened, high, low, close = positive(table, "open", "high", "low", "close")
+    check_rows(
+        (low <= np.minimum(opened, close)) & (high >= np.maximum(opened, close)), "high or low", "around the others"
+    )
     names = ("quote_volume", "taker_buy_quote_volume") if inverse else ("volume", "taker_buy_volume")
     volume, taker_buy = _amounts(table, *names)
-    _check(taker_buy <= volume * (1.0 + 1e-9), "taker_buy_volume", "at most the volume")
+    check_rows(taker_buy <= volume * (1.0 + 1e-9), "taker_buy_volume", "at most the volume")
     problems = []
     time, rows = np.unique(time, return_index=True)
     if len(rows) < len(opened):
@@ -261,7 +269,7 @@ def _open_interest(table: pa.Table, time: np.ndarray, said: Named, inverse: bool
 
 def _funding(table: pa.Table, time: np.ndarray, said: Named, inverse: bool) -> Read:
     rate = table["funding_rate"].to_numpy()
-    _check(np.abs(rate) < 1.0, "last_funding_rate", "a share between -1 and 1")
+    check_rows(np.abs(rate) < 1.0, "last_funding_rate", "a share between -1 and 1")
     time, rows = np.unique(time, return_index=True)
     problem = f"{len(rate) - len(rows):,} rates repeat" if len(rows) < len(rate) else ""
     return {"time": time, "funding_rate": rate[rows]}, [Span(said.since, said.until, "none")], problem

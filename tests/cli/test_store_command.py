@@ -83,6 +83,7 @@ def test_files_in_and_out(fetched, tmp_path):
 
 
 def test_an_empty_store_says_how_to_fill_it(tmp_path):
+    Store(tmp_path / "new")
     assert "holds nothing yet" in said_here("store", "ls", "--store", "new", cwd=tmp_path).stdout
     assert said_here("store", "check", "--store", "new", cwd=tmp_path).code == 0
 
@@ -92,7 +93,8 @@ def test_an_empty_store_says_how_to_fill_it(tmp_path):
     [
         (("store", "ls", "--store", "."), "not a store: the folder is not empty"),
         (("store", "import", "nowhere", "--store", "new"), "there is no such file or folder"),
-        (("store", "export", "trades", "BTC", "x", "--store", "new"), "there is nothing"),
+        (("store", "check", "--store", "misspelt"), "--store misspelt: there is no such folder"),
+        (("store", "export", "trades", "BTC", "x", "--store", "empty"), "there is nothing"),
         (
             ("fetch", "BTC", "--exchange", "binanse", "--since", "2025-06-02", "--store", "new"),
             "did you mean 'binance'",
@@ -102,6 +104,7 @@ def test_an_empty_store_says_how_to_fill_it(tmp_path):
 )
 def test_what_is_not_allowed_is_one_line_and_exits_2(tmp_path, words, said):
     (tmp_path / "notes.txt").write_text("mine")
+    Store(tmp_path / "empty")
     done = said_here(*words, cwd=tmp_path)
     assert done.code == 2
     assert said in done.stderr

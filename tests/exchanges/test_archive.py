@@ -22,7 +22,7 @@ from vision_files import (
     zipped,
 )
 
-from liquidator_integrations.exchanges import client, download, fetch
+from liquidator_integrations.exchanges import archive, client, download, fetch
 from liquidator_integrations.store import Store
 from liquidator_integrations.store.layout import day_name
 
@@ -64,16 +64,16 @@ def put_days(server: Loopback, defect: Defect | None = None, which: int = 1) -> 
         put(server, f"{AGG}-{day_name(since)}", *agg_file(wrong, part(server.tape, since, since + DAY), stem))
 
 
-def get(server: Loopback, kinds: Any = ("trades",), archive: bool = True, **more: Any) -> Any:
+def get(server: Loopback, kinds: Any = ("trades",), from_archive: bool = True, **more: Any) -> Any:
     span = {"since": START, "until": START + DAYS * DAY, **more}
-    return fetch("BTC", server.instance("binance"), kinds, archive=archive, **span)
+    return fetch("BTC", server.instance("binance"), kinds, archive=from_archive, **span)
 
 
 def test_days_of_an_archive_are_those_of_rest(served):
     put_days(served)
     history = get(served)
     rest = [path for path, *_ in served.log if "aggTrades" in path and "archive" not in path]
-    assert history.tables["trades"].equals(get(served, archive=False).tables["trades"])
+    assert history.tables["trades"].equals(get(served, from_archive=False).tables["trades"])
     assert set(history.coverage["status"]) <= {"complete", "unproven"}
     assert len(history.gaps) == len(history.defects) == 0
     assert rest == []
@@ -166,6 +166,17 @@ def test_a_month_in_one_file_and_where_it_is_bad_by_days():
         assert history.tables["trades"]["id"].to_pylist() == [str(one) for one in tape.id]
         assert "is no whole archive" in history.defects["problem"][0]
         assert not [path for path, *_ in server.log if "aggTrades" in path and "archive" not in path]
+
+
+def test_a_month_of_too_many_trades_comes_by_days(served, monkeypatch):
+    monkeypatch.setattr(archive, "_LARGEST_MONTH", 1000)
+    stem = "BTCUSDT-aggTrades-2025-06"
+    put(served, f"{UM}/monthly/aggTrades/BTCUSDT/{stem}", *agg_file(None, served.tape, stem))
+    put_days(served)
+    history = get(served, since=START - DAY, until=START + 29 * DAY)
+    assert len(history.tables["trades"]) == len(served.tape)
+    asked = [path for path, *_ in served.log if path.endswith(".zip")]
+    assert len([path for path in asked if "daily" in path]) == 30
 
 
 def test_funding_comes_by_month(served):

@@ -206,6 +206,20 @@ def test_compacted_twice_it_is_the_same(traded):
     assert len(store.check()) == 0
 
 
+def test_of_a_month_only_what_a_span_touches_is_read(traded, monkeypatch):
+    store, tape = traded
+    monkeypatch.setattr(parquet, "_GROUP", 500)
+    (month,) = store.compact()
+    with pq.ParquetFile(month) as file:
+        assert file.metadata.num_row_groups == 8
+        read = parquet._groups(file, int(tape.time[1200]), int(tape.time[1300]))
+    assert read == [2]
+    part = store.read("trades", "BTC", since=int(tape.time[1200]), until=int(tape.time[1300]))
+    assert part["id"].to_pylist() == [
+        str(one) for one in tape.id[(tape.time >= tape.time[1200]) & (tape.time < tape.time[1300])]
+    ]
+
+
 def test_only_whole_days_become_months(store):
     table = candle_table(DAY - 12 * HOUR, 3 * 1440)
     kept(store, "candles-1m", table, "count", DAY - 12 * HOUR, DAY + 60 * HOUR)
@@ -283,16 +297,19 @@ def test_two_that_write_and_compact_while_one_reads(tmp_path):
     for first in (0, 2):
         process = os.fork()
         if process == 0:
+            code = 1
             try:
                 _add_hours(str(tmp_path / "s"), first, first)
+                code = 0
             finally:
-                os._exit(0)
+                os._exit(code)
         processes.append(process)
     store, seen = Store(tmp_path / "s"), set()
     while processes:
-        done, _ = os.waitpid(-1, os.WNOHANG)
+        done, status = os.waitpid(-1, os.WNOHANG)
         if done in processes:
             processes.remove(done)
+            assert status == 0
         if list(store.places()):
             ids = store.read("trades", "BTC")["id"].to_pylist()
             assert len(ids) == len(set(ids))
@@ -388,6 +405,15 @@ def test_candles_with_a_hole(store, tmp_path):
     assert (gap.since, gap.until) == (DAY + 99 * MINUTE, DAY + 110 * MINUTE)
 
 
+def test_candles_of_a_venue_that_leaves_some_out_lack_nothing_for_certain(store, tmp_path):
+    table = candle_table(DAY, 300)
+    holed = pa.concat_tables([table.slice(0, 100), table.slice(110)]).drop_columns(["venue", "symbol"])
+    pq.write_table(holed, tmp_path / "mine.parquet")
+    store.import_(tmp_path / "mine.parquet", venue="kraken", symbol="BTC/USD")
+    assert len(store.check()) == 0
+    assert store.coverage()["status"].tolist() == ["unproven"]
+
+
 def test_a_folder_with_what_cannot_be_kept(store, tmp_path):
     folder_ = tmp_path / "in" / "binance"
     folder_.mkdir(parents=True)
@@ -450,6 +476,7 @@ def test_freqtrade_reads_what_is_written_for_it(traded, tmp_path):
         "binance/futures/BTC_USDT_USDT-trades.feather",
         "binance/futures/BTC_USDT_USDT-1h-funding_rate.feather",
     ]
+    assert store.export("candles", "BTC", data) == written[0]
     handler = get_datahandler(data / "binance", "feather")
     frame = handler.ohlcv_load(SYMBOL, "1m", CandleType.FUTURES)
     assert frame["close"].tolist() == table["close"].to_pylist()

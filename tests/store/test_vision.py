@@ -129,5 +129,23 @@ def test_a_file_without_its_folder_does_not_say_its_market(tmp_path):
     with pytest.raises(ValueError, match=r"say symbol='BTC/USDT' \(spot\) or 'BTC/USDT:USDT' \(perpetual\)"):
         store.import_(path)
     assert store.import_(path, symbol="BTC/USDT:USDT")["kept"].tolist() == [3000]
-    with pytest.raises(ValueError, match="trades are kept as aggTrades"):
-        store.import_(write(tmp_path, "BTCUSDT-trades-2025-06-02.zip", b"x"))
+    with pytest.raises(ValueError, match="found bookTicker, allowed klines, aggTrades, trades, metrics, fundingRate"):
+        store.import_(write(tmp_path, "BTCUSDT-bookTicker-2025-06-02.zip", b"x"))
+
+
+@pytest.mark.parametrize("head", ["id,price,qty,quote_qty,time,is_buyer_maker,is_best_match", None])
+def test_single_trades_are_a_kind_of_their_own(tmp_path, head):
+    tape, stem = day_of(), "BTCUSDT-trades-2025-06-02"
+    rows = zip(tape.id.tolist(), tape.price.tolist(), tape.size.tolist(), tape.time.tolist(), tape.sell, strict=True)
+    lines = [
+        f"{one},{price},{size},{price * size},{time}000,{bool(sell)},True" for one, price, size, time, sell in rows
+    ]
+    write(tmp_path / "data/spot/daily/trades/BTCUSDT", f"{stem}.zip", zipped(stem, lines[:400] + lines[420:], head))
+    store = Store(tmp_path / "store")
+    assert store.import_(tmp_path / "data")["problem"].tolist() == ["20 trades are missing, the first after id 1000400"]
+    assert len(store.read("trades-single", "BTC")) == len(store.read("trades", "BTC")) == 2980
+    assert store.gaps()["missing"].tolist() == [20.0]
+    write(tmp_path / FOLDER, NAME, *agg_file())
+    store.import_(tmp_path / FOLDER / NAME, symbol="BTC/USDT")
+    assert [place.kind for place in store.places()] == ["trades", "trades-single"]
+    assert len(store.read("trades", "BTC")) == 3000
