@@ -1,4 +1,4 @@
-"""The command line: ``liquidator demo``, ``zones FILE``, ``risk FILE``, ``fit``, ``pine`` and ``audit``."""
+"""The command line: ``liquidator demo``, ``zones FILE``, ``risk FILE``, ``train``, ``fit``, ``pine`` and ``audit``."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from .audit import audit
 from .fit import fit
 from .pine import pine
 from .risk import risk
+from .train import train
 from .zones import demo, zones
 
 app = typer.Typer(
@@ -30,6 +31,7 @@ _SHORT: dict[Callable[..., None], str] = {
     demo: "The sample: zones, levels, a backtest, a chart.",
     zones: "The same for a file or a market of your own.",
     risk: "USD liquidated if price goes somewhere.",
+    train: "Does anything tell whether zones hold?",
     fit: "Learn the leverage mix from liquidations.",
     pine: "A Pine v6 script for TradingView.",
     audit: "Does an indicator look ahead or repaint?",

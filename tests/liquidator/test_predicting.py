@@ -7,14 +7,13 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from planted_model import MARKET, saying
 
 from liquidator_core import Params
 from liquidator_integrations import Liquidator, hold_columns
-from liquidator_integrations.evidence.simulator import simulate
 from liquidator_integrations.model import HoldModel
 
 COLUMNS = ["hold_probability", "break_probability", "prediction", "geometric_rate"]
-MARKET = simulate(14_000, 0.8, seed=5).bars
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +26,7 @@ def trained() -> Liquidator:
 
 def using(liquidator: Liquidator) -> HoldModel:
     """Its model, as one that does not abstain."""
-    model = liquidator.hold_model
-    metrics = model.metrics | {"abstains": False, "skill_low": 0.01, "reason": ""}
-    return HoldModel(model.trees, model.calibration, model.params, model.timeframe, metrics, model.span)
+    return saying(liquidator.hold_model, abstains=False)
 
 
 def filled(model: HoldModel | None = None, bars=MARKET, **settings) -> Liquidator:
