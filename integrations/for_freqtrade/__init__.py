@@ -20,7 +20,7 @@ from .feeds import (
     read_feed,
     read_forced_orders,
 )
-from .freqai import add_features, add_targets
+from .freqai import add_features, add_targets, add_touch_features
 from .hold import add_hold, expected_to_hold
 from .hyperopt import parameter, params_of
 from .plots import plot_annotations, plot_config
@@ -43,6 +43,7 @@ __all__ = [
     "add_order_flow",
     "add_risk",
     "add_targets",
+    "add_touch_features",
     "add_zones",
     "entry_price",
     "expected_to_hold",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import numpy as np
@@ -165,6 +166,15 @@ def test_without_lightgbm_it_abstains(monkeypatch):
     assert (made.compute_zones()["prediction"] == "ABSTAIN").all()
     with pytest.raises(ImportError, match="liquidator-core"):
         made.train_ml_predictor()
+
+
+def test_lightgbm_is_imported_at_train_and_load_alone():
+    code = (
+        "import sys; from liquidator_integrations import Liquidator, hold_columns, sample_bars; "
+        "Liquidator('BTC', ml_enabled=True).compute_zones(); hold_columns(sample_bars()[:600]); "
+        "assert 'lightgbm' not in sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_saved_liquidator_knows_that_it_was_enabled(tmp_path):
