@@ -17,6 +17,7 @@ from .fetch import fetch
 from .fit import fit
 from .pine import pine
 from .risk import risk
+from .train import train
 from .zones import demo, zones
 
 app = typer.Typer(
@@ -32,6 +33,7 @@ _SHORT: dict[Callable[..., None], str] = {
     demo: "The sample: zones, levels, a backtest, a chart.",
     zones: "The same for a file or a market of your own.",
     risk: "USD liquidated if price goes somewhere.",
+    train: "Does anything tell whether zones hold?",
     fit: "Learn the leverage mix from liquidations.",
     pine: "A Pine v6 script for TradingView.",
     fetch: "History of an exchange into a store.",

@@ -62,7 +62,7 @@ def train(bars: np.ndarray, params: Params, timeframe: str, attempts: int = 1, t
     >>> train(bars, Params(), "1h")
     Traceback (most recent call last):
         ...
-    ValueError: training: found 123 touches that held or broke in 1,500 bars, needs at least 400: some 4,900.0 bars
+    ValueError: training: found 123 touches that held or broke in 1,500 bars, needs at least 400: some 4,900 bars
     """
     lightgbm_or_explain()
     if tell is not None:
@@ -72,7 +72,7 @@ def train(bars: np.ndarray, params: Params, timeframe: str, attempts: int = 1, t
     bands = bands_of(bars, params, timeframe_ms(timeframe))
     count = len(bands.real)
     if count < LEAST_TOUCHES:
-        needed = f": some {round(len(bars) * LEAST_TOUCHES / count, -2):,} bars" if count else ""
+        needed = f": some {round(len(bars) * LEAST_TOUCHES / count, -2):,.0f} bars" if count else ""
         raise ValueError(
             f"training: found {count} touches that held or broke in {len(bars):,} bars, needs at least "
             f"{LEAST_TOUCHES}{needed}"
@@ -92,8 +92,8 @@ def train_on(
     attempts   how often these data were trained on, this time included: the interval is one of 1 - 5 % / attempts
 
     Trees learn from the first 60 % of the touches, weighted by uniqueness, what moves the odds of the barrier
-    distances. The next 20 % calibrate them. The last 20 % are looked at once. Touches whose outcome was not known 1 %
-    of the span before the next part begins are purged.
+    distances. The next 20 % calibrate them, unweighted. The last 20 % are looked at once. Touches whose outcome was not
+    known 1 % of the span before the next part begins are purged.
 
     ``metrics``: of the last slice ``touches``, ``skill`` (1 - the Brier score / that of the best rival) with
     ``skill_low`` and ``skill_high`` from resampled days, ``slope`` and ``intercept`` with intervals, ``brier`` of the
@@ -158,22 +158,26 @@ def _columns(geometric: np.ndarray, score: np.ndarray | None = None) -> np.ndarr
 
 
 def _fit(slices: _Slices) -> _Fit:
-    lightgbm = lightgbm_or_explain()
-    some = slices.train
-    base = _columns(some.geometric)
-    taught = logistic(base, some.held, some.weight)
-    odds = base @ taught
-    data = lightgbm.Dataset(some.features, some.held, weight=some.weight, init_score=odds, feature_name=list(NAMES))
-    trees = lightgbm.train({**SETTINGS, "min_data_in_leaf": max(20, len(some) // 40)}, data, ROUNDS)
-    before = logistic(_columns(some.before), some.held, some.weight)
-    score = np.asarray(trees.predict(slices.calibrate.features, raw_score=True))
-    return _Fit(
-        trees,
-        *(
-            logistic(_columns(rate, score), slices.calibrate.held, slices.calibrate.weight, PULL, np.r_[near, 1.0])
-            for rate, near in ((slices.calibrate.geometric, taught), (slices.calibrate.before, before))
-        ),
+    """Trees of the first slice, which weigh touches by uniqueness, and calibrations of the second, which do not:
+    touches that run together hold less often, and each of them is to be told its odds.
+    """
+    some, later = slices.train, slices.calibrate
+    touch, before = (logistic(_columns(rate), some.held) for rate in (some.geometric, some.before))
+    data = lightgbm_or_explain().Dataset(
+        some.features,
+        some.held,
+        weight=some.weight,
+        init_score=_columns(some.geometric) @ touch,
+        feature_name=list(NAMES),
     )
+    settings = {**SETTINGS, "min_data_in_leaf": max(20, len(some) // 40)}
+    trees = lightgbm_or_explain().train(settings, data, ROUNDS)
+    score = np.asarray(trees.predict(later.features, raw_score=True))
+    calibrations = (
+        logistic(_columns(rate, score), later.held, ridge=PULL, near=np.r_[taught, 1.0])
+        for rate, taught in ((later.geometric, touch), (later.before, before))
+    )
+    return _Fit(trees, *calibrations)
 
 
 def _rivals(mirrored: _Slices, elsewhere: _Slices, last: Touches) -> dict[str, np.ndarray]:
@@ -188,10 +192,8 @@ def _rivals(mirrored: _Slices, elsewhere: _Slices, last: Touches) -> dict[str, n
 
 def _calibrated(slices: _Slices, rate: np.ndarray) -> np.ndarray:
     """Geometric rates as the touches before the last slice calibrate them."""
-    geometric, held, weight = (
-        np.concatenate([getattr(some, name) for some in slices[:2]]) for name in ("geometric", "held", "weight")
-    )
-    return from_log_odds(_columns(rate) @ logistic(_columns(geometric), held, weight))
+    geometric, held = (np.concatenate([getattr(some, name) for some in slices[:2]]) for name in ("geometric", "held"))
+    return from_log_odds(_columns(rate) @ logistic(_columns(geometric), held))
 
 
 def untrained_metrics(reason: str) -> dict[str, Any]:

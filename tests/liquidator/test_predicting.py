@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
+from planted_model import MARKET, saying
 
 from liquidator_core import Params
 from liquidator_integrations import Liquidator, hold_columns
-from liquidator_integrations.evidence.simulator import simulate
 from liquidator_integrations.model import HoldModel
 
 COLUMNS = ["hold_probability", "break_probability", "prediction", "geometric_rate"]
-MARKET = simulate(14_000, 0.8, seed=5).bars
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +27,7 @@ def trained() -> Liquidator:
 
 def using(liquidator: Liquidator) -> HoldModel:
     """Its model, as one that does not abstain."""
-    model = liquidator.hold_model
-    metrics = model.metrics | {"abstains": False, "skill_low": 0.01, "reason": ""}
-    return HoldModel(model.trees, model.calibration, model.params, model.timeframe, metrics, model.span)
+    return saying(liquidator.hold_model, abstains=False)
 
 
 def filled(model: HoldModel | None = None, bars=MARKET, **settings) -> Liquidator:
@@ -168,6 +166,15 @@ def test_without_lightgbm_it_abstains(monkeypatch):
     assert (made.compute_zones()["prediction"] == "ABSTAIN").all()
     with pytest.raises(ImportError, match="liquidator-core"):
         made.train_ml_predictor()
+
+
+def test_lightgbm_is_imported_at_train_and_load_alone():
+    code = (
+        "import sys; from liquidator_integrations import Liquidator, hold_columns, sample_bars; "
+        "Liquidator('BTC', ml_enabled=True).compute_zones(); hold_columns(sample_bars()[:600]); "
+        "assert 'lightgbm' not in sys.modules"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_a_saved_liquidator_knows_that_it_was_enabled(tmp_path):

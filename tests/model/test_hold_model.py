@@ -7,35 +7,20 @@ import json
 
 import numpy as np
 import pandas as pd
+import planted_model
 import pytest
 from freqtrade_setup import candle_frame
+from planted_model import LATER, saying
 
 from liquidator_core import Params
 from liquidator_integrations import hold_columns
-from liquidator_integrations.evidence.simulator import simulate
-from liquidator_integrations.model import HoldModel, train
+from liquidator_integrations.model import HoldModel
 from liquidator_integrations.model.features import NAMES
 
-MARKET = simulate(14_000, 0.8, seed=5)
-LATER = simulate(3_000, 0.8, seed=6).bars
-
 
 @pytest.fixture(scope="module")
-def model() -> HoldModel:
-    return train(MARKET.bars, Params(), "1h")
-
-
-@pytest.fixture(scope="module")
-def used(model) -> HoldModel:
-    """One that does not abstain."""
-    return HoldModel(
-        model.trees,
-        model.calibration,
-        model.params,
-        "1h",
-        model.metrics | {"abstains": False, "skill_low": 0.1},
-        model.span,
-    )
+def used() -> HoldModel:
+    return planted_model.used()
 
 
 @pytest.fixture
@@ -129,9 +114,7 @@ def test_columns_without_a_model_are_the_geometric_rate():
 
 
 def test_an_abstaining_model_says_what_none_says(used):
-    silent = HoldModel(
-        used.trees, used.calibration, used.params, "1h", used.metrics | {"abstains": True, "skill_low": -0.1}, used.span
-    )
+    silent = saying(used, abstains=True)
     pd.testing.assert_frame_equal(hold_columns(LATER, silent), hold_columns(LATER))
 
 
