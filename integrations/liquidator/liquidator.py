@@ -32,7 +32,9 @@ from .history import History
 from .incoming import Incoming
 from .instant import aligned_zones_frame, context_at, ledger_grid, zones_frame
 from .plotting import plot_zones
+from .sealed import write_sealed
 from .settings import SETTINGS, Settings, above, finite, least_quality, not_yet, one_of
+from .streaming import Streamed, guarded
 from .timeframes import Timeframes
 
 if TYPE_CHECKING:
@@ -45,7 +47,8 @@ Zone = dict[str, Any]  # a row of ``zone_schema.COLUMNS``
 PRICE = NAMES["price"]
 
 
-class Liquidator(Incoming):
+@guarded
+class Liquidator(Streamed, Incoming):
     """Liquidation zones and levels of one coin from its public data.
 
     coin                its name: all that names another coin or market of one is refused; None: the first market's,
@@ -400,10 +403,6 @@ class Liquidator(Incoming):
 
     # Later -----------------------------------------------------------------------------------------------------------
 
-    def start_stream(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Not in this version."""
-        not_yet("streaming from an exchange", "connect with ccxt.pro and pass what arrives to push(trade, venue=...)")
-
     def _no_machine_learning(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Not in this version."""
         not_yet("hold and break probabilities", "zones carry quality_score, touches, holds and breaks")
@@ -416,10 +415,13 @@ class Liquidator(Incoming):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything but callbacks to one file, whole or not at all; ``load`` goes on to the same results."""
+        write_sealed(path, *self._saved())
+
+    def _saved(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         settings = {name: getattr(self, name) for name in SETTINGS}
         about = {"settings": settings, "params": self.params.to_dict(), "skipped": self.skipped}
         about |= {"not_trades": self.not_trades, "quote": self._identity.quote}
-        saving.write_file(path, about, self._frames)
+        return saving.file_of(about, self._frames)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Liquidator:

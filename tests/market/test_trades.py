@@ -527,7 +527,6 @@ def test_bad_calls(call, error, says):
     [
         (lambda: Liquidator("BTC", ml_enabled=True), "hold and break probabilities"),
         (lambda: Liquidator("BTC", enable_ml=True), "hold and break probabilities"),
-        (lambda: Liquidator(mode="streaming").start_stream(exchange="hyperliquid"), "streaming from an exchange"),
         *(
             (lambda name=name: getattr(Liquidator(), name)("x"), "hold and break probabilities")
             for name in (
