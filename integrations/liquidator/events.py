@@ -19,7 +19,9 @@ EVENTS = ("zone_formed", "zone_updated", "zone_broken", "zone_touched", "zone_he
 
 
 class Courier(Protocol):
-    """Calls callbacks elsewhere, in order."""
+    """Calls callbacks elsewhere, in order, as long as it is open."""
+
+    is_open: bool
 
     def call(self, callback: Callback, *what: Any) -> None:
         """Have a callback called."""
@@ -53,7 +55,7 @@ class EventCallbacks:
     def announce(self, event: str, *what: Any) -> None:
         """Call the callbacks of an event."""
         for callback in self._callbacks[event]:
-            if self.courier is not None:
+            if self.courier is not None and self.courier.is_open:
                 self.courier.call(self._call, event, callback, *what)
             else:
                 self._call(event, callback, *what)

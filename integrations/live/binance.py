@@ -16,6 +16,7 @@ _A_MESSAGE = 200  # streams
 def links(instance: Any, markets: Sequence[Any], write: Any) -> list[Link]:
     """Futures' trades, liquidations and marks come by ``/market``."""
     made = []
+    ping = write({"method": "LIST_SUBSCRIPTIONS", "id": 0})
     for kind in ("spot", "linear", "inverse"):
         mine = [market for market in markets if kind_of(market) == kind]
         names = [str(market["lowercaseId"]) for market in mine]
@@ -27,7 +28,7 @@ def links(instance: Any, markets: Sequence[Any], write: Any) -> list[Link]:
         ]
         if texts:
             url = instance.get_ws_url(kind, instance.get_future_ws_category("aggTrade"))
-            made.append(Link(url, texts, "", True, {name_of(one): one["symbol"] for one in mine}))
+            made.append(Link(url, texts, ping, True, {name_of(one): one["symbol"] for one in mine}))
     return made
 
 

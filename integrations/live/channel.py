@@ -12,6 +12,7 @@ from .health import Health
 from .said import Row
 
 _REMEMBERED = 20_000  # ids of a market whose ids do not chain
+_FIRST_MS, _DAY_MS = 10**11, 86_400_000  # a trade is not older than 1973, and at most a day ahead
 _ANEW_MS = 60_000  # an id below the last this long after it: the venue numbers anew
 
 
@@ -92,11 +93,12 @@ class Channel:
         self._seen: OrderedDict[Any, None] = OrderedDict()
         self._size = _size_of(market)
 
-    def converted(self, rows: Sequence[Row]) -> list[Row]:
+    def converted(self, rows: Sequence[Row], receipt: int) -> list[Row]:
         """Rows in base coins, those that are no trades counted and left out."""
         good = []
         for row in rows:
-            if not (0.0 < row.price < math.inf and 0.0 < row.amount < math.inf and row.time > 0):
+            right = 0.0 < row.price < math.inf and 0.0 < row.amount < math.inf
+            if not (right and _FIRST_MS <= row.time <= receipt + _DAY_MS):
                 self.counts["dropped"] += 1
                 continue
             good.append(row if self._size is None else row._replace(amount=self._size(row.amount, row.price)))

@@ -18,6 +18,7 @@ class Courier:
     def __init__(self) -> None:
         self.errors = 0
         self.lost = 0
+        self.is_open = True
         self._waiting: queue.Queue[tuple[Callable[..., object], tuple[Any, ...]] | None] = queue.Queue(_MOST)
         self._thread = threading.Thread(target=self._run, name="liquidator-callbacks", daemon=True)
         self._thread.start()
@@ -42,6 +43,7 @@ class Courier:
 
     def close(self, seconds: float) -> None:
         """Have it end after what waits; what takes longer is left to itself."""
+        self.is_open = False
         if self._waiting.full():
             self._waiting.get_nowait()
             self.lost += 1

@@ -166,9 +166,7 @@ class Raw:
         return ""
 
     async def _ping(self, ws: Any) -> None:
-        while True:
-            await asyncio.sleep(self._limits.ping_s)
-            if self._link.ping:
+        with contextlib.suppress(Exception):  # of a connection that ends: who reads it says so
+            while True:
+                await asyncio.sleep(self._limits.ping_s)
                 await ws.send_str(self._link.ping)
-            else:
-                await ws.ping()

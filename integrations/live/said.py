@@ -11,7 +11,7 @@ class Link(NamedTuple):
 
     url         where; of the instance's own ``urls``
     subscribe   texts to send once it stands
-    ping        text that keeps it open; "": the protocol's own
+    ping        text that keeps it open, and that is answered
     trades      whether trades come by it
     markets     the venue's name of each market it is of -> ccxt's
     """

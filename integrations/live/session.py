@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -101,7 +102,7 @@ class Session:
 
     def take(self, channel: Channel, rows: Sequence[Row], receipt: int) -> None:
         """Take trades of a market as its venue counts them."""
-        good = channel.converted(rows)
+        good = channel.converted(rows, receipt)
         if not good:
             return
         channel.health.heard(receipt, good[-1].time, good[-1].price)
@@ -116,17 +117,17 @@ class Session:
             self._changed.set()
         if not new:
             return
-        channel.counts["trades"] += len(new)
         if self._capture is not None:
             self._capture.trades(channel, new)
         if self._holding is None:
             channel.sink.trades(channel.venue, new)
-            return
-        self._queue.append((channel, new))
-        channel.queued += len(new)
-        self.held += len(new)
-        if self.held >= self._limits.most_held:
-            self._changed.set()
+        else:
+            self._queue.append((channel, new))
+            channel.queued += len(new)
+            self.held += len(new)
+            if self.held >= self._limits.most_held:
+                self._changed.set()
+        channel.counts["trades"] += len(new)
 
     def said(self, channel: Channel, said: Said, receipt: int, bankruptcy: bool) -> None:
         """Take what a frame says of a market."""
@@ -134,6 +135,8 @@ class Session:
             self.take(channel, said.rows, receipt)
         elif isinstance(said, Liquidation):
             self._liquidated(channel, said, bankruptcy)
+        elif not 0.0 <= abs(said.value) < math.inf:
+            raise ValueError(f"{said.kind}: found {said.value}, allowed a finite number")
         elif said.kind == "mark":
             channel.mark = said.value
         else:
@@ -143,11 +146,11 @@ class Session:
         """Place a liquidation: one that is told at its bankruptcy price by the mark price, once that is known."""
         price = (channel.mark or channel.health.last_price or said.price) if bankruptcy else said.price
         usd = channel.worth(said.amount, price)
+        channel.sink.liquidation(channel.venue, said.time, price, usd, said.side)
         channel.counts["liquidations"] += 1
         channel.raw_usd[said.side] += usd
         if self._capture is not None:
             self._capture.liquidation(channel, said.time, price, usd / price, said.side, usd)
-        channel.sink.liquidation(channel.venue, said.time, price, usd, said.side)
 
     def _read(self, channel: Channel, said: Reading, receipt: int) -> None:
         """Take a reading, one every ten seconds."""
