@@ -1,4 +1,4 @@
-"""The command line: ``liquidator demo``, ``zones FILE``, ``risk FILE``, ``fit``, ``pine`` and ``audit``."""
+"""The command line: ``liquidator demo``, ``zones FILE``, ``risk FILE``, ``fit``, ``pine``, ``stream`` and others."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from .audit import audit
 from .fit import fit
 from .pine import pine
 from .risk import risk
+from .stream import replay, stream
 from .zones import demo, zones
 
 app = typer.Typer(
@@ -32,6 +33,8 @@ _SHORT: dict[Callable[..., None], str] = {
     risk: "USD liquidated if price goes somewhere.",
     fit: "Learn the leverage mix from liquidations.",
     pine: "A Pine v6 script for TradingView.",
+    stream: "Zones and liquidations of a coin, live.",
+    replay: "A store played through the live path.",
     audit: "Does an indicator look ahead or repaint?",
 }
 for _command, _short in _SHORT.items():

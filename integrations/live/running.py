@@ -33,6 +33,10 @@ class Stream:
     """Public data of markets on its way into engines: made by ``Liquidator.start_stream`` and ``live.stream``.
 
     ``wait`` and ``stop`` raise what ended it. On the caller's loop, ``await`` it after ``stop``.
+
+    >>> Stream({}, [], None, None, None)
+    Traceback (most recent call last):
+    ValueError: exchange: found none, allowed one or more
     """
 
     def __init__(
