@@ -32,6 +32,7 @@ PACKAGES = (
     "liquidator_integrations.for_tradingview",
     "liquidator_integrations.exchanges",
     "liquidator_integrations.frames",
+    "liquidator_integrations.live",
     "liquidator_integrations.liquidator",
     "liquidator_integrations.model",
     "liquidator_integrations.store",

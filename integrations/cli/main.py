@@ -17,6 +17,7 @@ from .fetch import fetch
 from .fit import fit
 from .pine import pine
 from .risk import risk
+from .stream import replay, stream
 from .train import train
 from .zones import demo, zones
 
@@ -37,6 +38,8 @@ _SHORT: dict[Callable[..., None], str] = {
     fit: "Learn the leverage mix from liquidations.",
     pine: "A Pine v6 script for TradingView.",
     fetch: "History of an exchange into a store.",
+    stream: "Zones and liquidations of a coin, live.",
+    replay: "A store played through the live path.",
     audit: "Does an indicator look ahead or repaint?",
 }
 for _command, _short in _SHORT.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,11 +18,24 @@ Callback = Callable[..., object]
 EVENTS = ("zone_formed", "zone_updated", "zone_broken", "zone_touched", "zone_held", "liquidation")
 
 
+class Courier(Protocol):
+    """Calls callbacks elsewhere, in order, as long as it is open."""
+
+    is_open: bool
+
+    def call(self, callback: Callback, *what: Any) -> None:
+        """Have a callback called."""
+
+
 class EventCallbacks:
-    """Callbacks by event, and how far they were called; ``errors`` counts those that raised."""
+    """Callbacks by event, and how far they were called; ``errors`` counts those that raised.
+
+    ``courier`` calls them while a stream runs; None: they are called where they arise.
+    """
 
     def __init__(self, frames: Timeframes, settings: Settings) -> None:
         self.errors = 0
+        self.courier: Courier | None = None
         self._frames = frames
         self._settings = settings
         self._callbacks: dict[str, list[Callback]] = {name: [] for name in EVENTS}
@@ -42,11 +55,22 @@ class EventCallbacks:
     def announce(self, event: str, *what: Any) -> None:
         """Call the callbacks of an event."""
         for callback in self._callbacks[event]:
-            try:
-                callback(*what)
-            except Exception:
-                self.errors += 1
-                _LOG.exception("a callback of on_%s raised", event)
+            if self.courier is not None and self.courier.is_open:
+                self.courier.call(self._call, event, callback, *what)
+            else:
+                self._call(event, callback, *what)
+
+    def _call(self, event: str, callback: Callback, *what: Any) -> None:
+        try:
+            callback(*what)
+        except Exception:
+            self.errors += 1
+            _LOG.exception("a callback of on_%s raised", event)
+
+    def go_on_with(self, frames: Timeframes) -> None:
+        """Announce what comes after the last bar of these from now on."""
+        self._frames = frames
+        self._next = frames.bars(self._settings.timeframe).rows.end
 
     def announce_liquidations(self, some: np.ndarray) -> None:
         """Call the callbacks of observed liquidations, (n,) LIQUIDATION."""

@@ -23,6 +23,7 @@ from ..market.venues import checked_venue
 from .events import EventCallbacks
 from .history import History, pieces
 from .settings import Settings
+from .streaming import Guard
 
 _LOG = logging.getLogger("liquidator")
 
@@ -46,6 +47,7 @@ class Incoming:
         coin = settings.coin
         self._identity = Identity(coin, "" if coin is None else market_of(coin).currency)
         self._reader = _TradeReader()
+        self._guard = Guard()
 
     @property
     def coin(self) -> str | None:
@@ -72,6 +74,7 @@ class Incoming:
         ``on_bad="skip"`` only for what no row is to blame for, such as a missing column. Cost: that of the trades
         given.
         """
+        self._guard.check_feeding("ingest_trades")
         data = reusable(data)
         _refuse_others(data)
         if _is_one_trade(data):
@@ -111,6 +114,7 @@ class Incoming:
         A venue's message is taken as what it tells of: trades in an envelope, liquidations (``ingest_liquidations``),
         closed candles (``update_candles``; one that is open yet is counted in ``not_trades``).
         """
+        self._guard.check_feeding("push")
         try:
             one, venue, self._identity = self._reader.read(trade, venue, convention, self._identity)
         except (ValueError, TypeError) as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -33,7 +33,9 @@ from .incoming import Incoming
 from .instant import aligned_zones_frame, context_at, ledger_grid, zones_frame
 from .plotting import plot_zones
 from .predicting import Predicting
-from .settings import SETTINGS, Settings, above, finite, least_quality, not_yet, one_of
+from .sealed import write_sealed
+from .settings import SETTINGS, Settings, above, finite, least_quality, one_of
+from .streaming import Streamed, guarded
 from .timeframes import Timeframes
 
 if TYPE_CHECKING:
@@ -46,7 +48,8 @@ Zone = dict[str, Any]  # a row of ``zone_schema.COLUMNS``
 PRICE = NAMES["price"]
 
 
-class Liquidator(Predicting, Incoming):
+@guarded
+class Liquidator(Streamed, Predicting, Incoming):
     """Liquidation zones and levels of one coin from its public data.
 
     coin                its name: all that names another coin or market of one is refused; None: the first market's,
@@ -405,20 +408,17 @@ class Liquidator(Predicting, Incoming):
         as_of = f"{zones.attrs['as_of']} UTC" if zones.attrs.get("as_of") is not None else ""
         return to_pine(params, "snapshot", by_core_names(zones), self.levels(), symbol=self.coin or "", as_of=as_of)
 
-    # Later -----------------------------------------------------------------------------------------------------------
-
-    def start_stream(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Not in this version."""
-        not_yet("streaming from an exchange", "connect with ccxt.pro and pass what arrives to push(trade, venue=...)")
-
     # Save and load ---------------------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything but callbacks to one file, whole or not at all; ``load`` goes on to the same results."""
+        write_sealed(path, *self._saved())
+
+    def _saved(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         settings = {name: getattr(self, name) for name in SETTINGS}
         about = {"settings": settings, "params": self.params.to_dict(), "skipped": self.skipped}
         about |= {"not_trades": self.not_trades, "quote": self._identity.quote}
-        saving.write_file(path, about, self._frames)
+        return saving.file_of(about, self._frames)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Liquidator:

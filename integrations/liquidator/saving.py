@@ -24,7 +24,7 @@ from .bars import RUN, Bars
 from .feeds import READING
 from .queue import ORDER
 from .row_buffer import SEEN
-from .sealed import OtherSchemaError, array_of, read_sealed, write_sealed
+from .sealed import OtherSchemaError, array_of, read_sealed
 from .timeframes import Higher, Timeframes
 
 _DTYPES = {
@@ -45,7 +45,7 @@ _MOST = 1 << 62
 
 @contextlib.contextmanager
 def refusing(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Make a ValueError of whatever a file gives rise to that ``write_file`` did not write."""
+    """Make a ValueError of whatever a file gives rise to that is not of ``file_of``."""
     try:
         yield
     except (OSError, OtherSchemaError):
@@ -54,8 +54,8 @@ def refusing(path: str | os.PathLike[str]) -> Iterator[None]:
         raise ValueError(f"{path}: not a file that Liquidator.save wrote, or damaged") from None
 
 
-def write_file(path: str | os.PathLike[str], about: Mapping[str, Any], frames: Timeframes) -> None:
-    """Write what is known of one coin, whole or not at all; ``about`` are JSON values to find beside it."""
+def file_of(about: Mapping[str, Any], frames: Timeframes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """What is known of one coin, for ``write_sealed``; ``about`` are JSON values to find beside it."""
     history = frames.history
     arrays = dict(history.arrays())
     higher = {}
@@ -63,11 +63,11 @@ def write_file(path: str | os.PathLike[str], about: Mapping[str, Any], frames: T
         bars = made.update(history.bars)
         arrays |= {f"higher {name}": bars.rows.rows, f"higher runs {name}": bars.runs.rows}
         higher[name] = [bars.rows.first, bars.let_go]
-    write_sealed(path, {**about, "history": history.numbers(), "higher": higher}, arrays)
+    return {**about, "history": history.numbers(), "higher": higher}, arrays
 
 
 def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """(JSON values, arrays) that ``write_file`` wrote. Errors as for ``read_sealed``."""
+    """(JSON values, arrays) of a file of ``file_of``. Errors as for ``read_sealed``."""
     about, parts = read_sealed(path)
     arrays = {}
     for name, part in parts.items():
@@ -83,7 +83,7 @@ def read_file(path: str | os.PathLike[str]) -> tuple[dict[str, Any], dict[str, n
 def restore(frames: Timeframes, memory: int, about: dict[str, Any], arrays: dict[str, np.ndarray]) -> None:
     """Put what ``read_file`` gave into a new Liquidator's history and timeframes.
 
-    Raises ValueError, KeyError or TypeError for what ``write_file`` does not write.
+    Raises ValueError, KeyError or TypeError for what ``file_of`` does not give.
     """
     history, numbers = frames.history, about["history"]
     for fault in _faults(numbers, arrays, int(history.step)):

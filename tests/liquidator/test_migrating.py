@@ -242,8 +242,8 @@ class TestRoadmap:
     def test_streaming(self):
         L = Liquidator("BTC", mode="streaming")  # noqa: N806
         L.on_zone_formed(print)
-        with pytest.raises(NotImplementedError, match="streaming from an exchange is not in this version"):
-            L.start_stream(exchange="hyperliquid")
+        with pytest.raises(ValueError, match="mode='batch' has no start_stream"):
+            Liquidator("BTC").start_stream(exchange="hyperliquid")
 
     def test_plot(self):
         pytest.importorskip("liquidator_integrations.for_tradingview")

@@ -522,17 +522,6 @@ def test_bad_calls(call, error, says):
         call(Liquidator())
 
 
-@pytest.mark.parametrize(
-    ("call", "what"),
-    [
-        (lambda: Liquidator(mode="streaming").start_stream(exchange="hyperliquid"), "streaming from an exchange"),
-    ],
-)  # fmt: skip
-def test_what_is_not_there_yet_says_so_and_what_to_do(call, what):
-    with pytest.raises(NotImplementedError, match=f"{what} is not in this version of liquidator-core; instead, "):
-        call()
-
-
 def test_candles_that_are_off_the_grid_are_refused():
     candles = pd.DataFrame({"time": [T // 60_000 * 60_000 + 5, T // 60_000 * 60_000 + 60_005], "volume": 1.0})
     for name in ("open", "high", "low", "close"):

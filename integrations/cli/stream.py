@@ -1,0 +1,161 @@
+"""``liquidator stream COIN`` and ``liquidator replay STORE COIN``."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from ..evidence.digits import price_text, usd_text
+from ..tables.signals import signal_columns
+from .options import ParamsOption, read_params
+from .printing import console_for, make_table, print_table
+
+if TYPE_CHECKING:
+    from ..liquidator import Liquidator
+    from ..live import Stream
+
+_ROWS = 8
+_RISK_MOVES = (-0.02, -0.01, 0.01, 0.02)
+_EVENTS = ("zone_formed", "zone_broken", "zone_touched", "zone_held", "liquidation")
+
+BarOption = Annotated[str, typer.Option(help="Bars to fold trades into, 1m to 1d.")]
+
+
+def stream(
+    coin: Annotated[str, typer.Argument(help="Such as BTC, or a market of it: BTC-USDT.")],
+    exchange: Annotated[
+        list[str] | None, typer.Option(help="binance, bybit, okx or hyperliquid; may be repeated. Default: the last.")
+    ] = None,
+    bar: BarOption = "1m",
+    store: Annotated[Path | None, typer.Option(help="A folder that keeps what comes.")] = None,
+    state: Annotated[Path | None, typer.Option(help="A file that keeps the engine over a restart.")] = None,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="A line of JSON an event, for pipes.")] = False,
+    params: ParamsOption = None,
+) -> None:
+    """Zones, levels and liquidations of a coin as they happen, until Ctrl-C."""
+    from ..liquidator import Liquidator
+    from ..market.coins import coin_of
+
+    made = Liquidator(coin_of(coin), mode="streaming", bar=bar, params=read_params(params))
+    print_line = _Lines()
+    told: dict[str, Any] = {}
+    if jsonl:
+        for event in _EVENTS:
+            getattr(made, f"on_{event}")(lambda row, event=event: print_line(event, row))
+        told = {f"on_{name}": lambda row, name=name: print_line(name, row) for name in ("gap", "health")}
+    running = made.start_stream(exchange or ["hyperliquid"], [coin], store, state, **told)
+    try:
+        if jsonl or not sys.stdout.isatty():
+            running.wait()
+        else:
+            _watch(made, running)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        running.stop()
+
+
+def replay(
+    store: Annotated[Path, typer.Argument(help="A folder that a stream or a fetch has kept.")],
+    coin: Annotated[str, typer.Argument(help="Such as BTC.")],
+    bar: BarOption = "1m",
+    begin: Annotated[str | None, typer.Option("--from", help="An ISO time.")] = None,
+    until: Annotated[str | None, typer.Option(help="An ISO time.")] = None,
+    speed: Annotated[float | None, typer.Option(help="Seconds of tape a second. Default: as fast as it goes.")] = None,
+    jsonl: Annotated[bool, typer.Option("--jsonl", help="A line of JSON an event, for pipes.")] = False,
+    params: ParamsOption = None,
+) -> None:
+    """Play what a store holds of a coin through the path of a live stream, and print where its zones are."""
+    from ..liquidator import Liquidator
+    from ..live import replay as play
+
+    made = Liquidator(coin, mode="streaming", bar=bar, params=read_params(params))
+    if jsonl:
+        print_line = _Lines()
+        for event in _EVENTS:
+            getattr(made, f"on_{event}")(lambda row, event=event: print_line(event, row))
+    play(made, store, since=begin, until=until, speed=speed)
+    if not jsonl:
+        out = console_for()
+        for table in _tables(out, made):
+            print_table(out, table)
+
+
+class _Lines:
+    """Prints an event as a line of JSON; callbacks of one stream come one after the other."""
+
+    def __call__(self, event: str, row: Any) -> None:
+        said = {name: _plain(value) for name, value in dict(row).items()}
+        print(json.dumps({"event": event, **said}), flush=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.datetime64):
+        return str(value)
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and value != value else value
+
+
+def _watch(made: Liquidator, running: Stream) -> None:
+    """The view of a terminal, once a second."""
+    out = Console()
+    pause = threading.Event()
+    with Live(console=out, auto_refresh=False, screen=False) as view:
+        while not running.wait(0.0):
+            view.update(Group(_title(made), *_tables(out, made), _health(out, running)), refresh=True)
+            pause.wait(1.0)
+
+
+def _title(made: Liquidator) -> Text:
+    bars = made.bars()
+    if len(bars) == 0:
+        return Text(f"{made.coin}: no bar has closed yet")
+    last = bars[-1]
+    flow = signal_columns(bars[-made.params.memory :], made.params).iloc[-1]
+    forced = " and ".join(f"{usd_text(flow[f'{side}_flow_usd'])} of {side}s" for side in ("long", "short"))
+    known = "too few bars to tell" if np.isnan(flow["long_flow_usd"]) else f"{forced} (USD of the ledger)"
+    when = np.datetime64(int(last["time"]), "ms")
+    return Text(f"{made.coin} {price_text(float(last['close']))}, bar of {when}Z, forced flow: {known}")
+
+
+def _tables(out: Console, made: Liquidator) -> list[Any]:
+    """Zones, levels and, once there is an hour, what is at risk."""
+    zones = make_table(out, "Zones", "kind", "low", "high", "ledger USD", "quality")
+    for _, zone in made.compute_zones().head(_ROWS).iterrows():
+        edges = price_text(zone["entry_low"]), price_text(zone["entry_high"])
+        zones.add_row(str(zone["kind"]), *edges, usd_text(zone["total_usd"]), f"{zone['quality_score']:.0f}")
+    levels = make_table(out, "Levels", "side", "price", "ledger USD")
+    bars = made.bars()
+    known = made.levels()
+    if len(bars) and len(known):
+        near = known.assign(away=(known["price"] - bars["close"][-1]).abs()).nsmallest(_ROWS, "away")
+        for _, level in near.sort_values("price", ascending=False).iterrows():
+            levels.add_row(str(level["side"]), price_text(level["price"]), usd_text(level["usd"]))
+    return [zones, levels, *_risk(out, made)]
+
+
+def _risk(out: Console, made: Liquidator) -> list[Any]:
+    if len(made.bars("1h")) == 0:
+        return []
+    table = make_table(out, "Liquidation at risk, 4h", "if price goes", "to", "liquidated, USD")
+    for row in made.at_risk(moves=_RISK_MOVES).itertuples():
+        table.add_row(f"{row.move:+.0%}", price_text(row.price), usd_text(row.expected_usd))
+    return [table]
+
+
+def _health(out: Console, running: Stream) -> Any:
+    table = make_table(out, "Health", "venue", "state", "trades", "liquidations", "feed", "gaps", "waiting")
+    for row in running.health().itertuples():
+        counts = f"{row.trades:,}", f"{row.liquidations:,}", row.liquidation_feed, f"{row.gaps:,}", f"{row.queue:,}"
+        table.add_row(row.venue, row.state, *counts)
+    return table

@@ -1,0 +1,60 @@
+"""Binance's streams: aggregated trades, whose ids chain and are those of REST; liquidations at most one a second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from .said import Link, Liquidation, Reading, Refused, Row, Said, Trades
+
+LIQUIDATIONS = "sampled"
+BANKRUPTCY = False
+NUMBERED = True
+_A_MESSAGE = 200  # streams
+
+
+def links(instance: Any, markets: Sequence[Any], write: Any) -> list[Link]:
+    """Futures' trades, liquidations and marks come by ``/market``."""
+    made = []
+    ping = write({"method": "LIST_SUBSCRIPTIONS", "id": 0})
+    for kind in ("spot", "linear", "inverse"):
+        mine = [market for market in markets if kind_of(market) == kind]
+        names = [str(market["lowercaseId"]) for market in mine]
+        topics = ["aggTrade"] if kind == "spot" else ["aggTrade", "forceOrder", "markPrice@1s"]
+        streams = [f"{name}@{topic}" for name in names for topic in topics]
+        texts = [
+            write({"method": "SUBSCRIBE", "params": streams[start : start + _A_MESSAGE], "id": start // _A_MESSAGE + 1})
+            for start in range(0, len(streams), _A_MESSAGE)
+        ]
+        if texts:
+            url = instance.get_ws_url(kind, instance.get_future_ws_category("aggTrade"))
+            made.append(Link(url, texts, ping, True, {name_of(one): one["symbol"] for one in mine}))
+    return made
+
+
+def name_of(market: Any) -> str:
+    return str(market["id"])
+
+
+def kind_of(market: Any) -> str:
+    return "spot" if market["spot"] else "linear" if market["linear"] else "inverse"
+
+
+def read(said: Any) -> Iterator[Said]:
+    """What a frame says. Raises KeyError, TypeError or ValueError for nonsense, Refused for a refusal."""
+    kind = said.get("e")
+    if kind == "aggTrade":
+        row = Row(said["T"], float(said["p"]), float(said["q"]), -1 if said["m"] else 1, said["a"])
+        yield Trades(said["s"], [row])
+    elif kind == "markPriceUpdate":
+        yield Reading(said["s"], "mark", said["E"], float(said["p"]))
+        if said.get("r"):
+            yield Reading(said["s"], "funding", said["E"], float(said["r"]))
+    elif kind == "forceOrder":
+        order = said["o"]
+        who = {"SELL": "long", "BUY": "short"}[order["S"]]
+        yield Liquidation(order["s"], order["T"], float(order["ap"]), float(order["q"]), who)
+    elif "error" in said:
+        raise Refused(str(said["error"]))
+    elif "result" not in said:
+        raise ValueError("no event that is known")

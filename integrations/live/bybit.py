@@ -1,0 +1,63 @@
+"""Bybit's streams: every trade, by ids without an order; every liquidation, at its bankruptcy price."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from .binance import kind_of
+from .said import Link, Liquidation, Reading, Refused, Row, Said, Trades
+
+LIQUIDATIONS = "full"
+BANKRUPTCY = True
+NUMBERED = False
+_SIDES = {"Buy": 1, "Sell": -1}
+_POSITIONS = {"Buy": "long", "Sell": "short"}
+_A_MESSAGE = 10  # topics; spot allows no more
+
+
+def links(instance: Any, markets: Sequence[Any], write: Any) -> list[Link]:
+    made = []
+    for kind in ("spot", "linear", "inverse"):
+        mine = [market for market in markets if kind_of(market) == kind]
+        topics = [
+            f"{topic}.{market['id']}"
+            for market in mine
+            for topic in (["publicTrade"] if kind == "spot" else ["publicTrade", "allLiquidation", "tickers"])
+        ]
+        texts = [
+            write({"op": "subscribe", "args": topics[start : start + _A_MESSAGE]})
+            for start in range(0, len(topics), _A_MESSAGE)
+        ]
+        if texts:
+            url = instance.implode_hostname(instance.urls["api"]["ws"]["public"][kind])
+            made.append(Link(url, texts, write({"op": "ping"}), True, {name_of(one): one["symbol"] for one in mine}))
+    return made
+
+
+def name_of(market: Any) -> str:
+    return str(market["id"])
+
+
+def read(said: Any) -> Iterator[Said]:
+    """What a frame says; of trades those that are no block trades. Errors as for ``binance.read``."""
+    topic, _, market = said.get("topic", "").partition(".")
+    if topic == "publicTrade":
+        rows = [
+            Row(one["T"], float(one["p"]), float(one["v"]), _SIDES[one["S"]], one["i"])
+            for one in said["data"]
+            if not one.get("BT")
+        ]
+        yield Trades(market, rows)
+    elif topic == "allLiquidation":
+        for one in said["data"]:
+            yield Liquidation(one["s"], one["T"], float(one["p"]), float(one["v"]), _POSITIONS[one["S"]])
+    elif topic == "tickers":
+        names = (("markPrice", "mark"), ("fundingRate", "funding"), ("openInterest", "open_interest"))
+        for name, kind in names:
+            if said["data"].get(name):
+                yield Reading(market, kind, said["ts"], float(said["data"][name]))
+    elif said.get("success") is False:
+        raise Refused(str(said.get("ret_msg")))
+    elif "op" not in said:
+        raise ValueError("no topic that is known")

@@ -1,0 +1,214 @@
+"""One market of one venue: which of its trades are new, what is missing between them, and how they arrive."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from .health import Health
+from .said import Row
+
+_REMEMBERED = 20_000  # ids of a market whose ids do not chain
+_FIRST_MS, _DAY_MS = 10**11, 86_400_000  # a trade is not older than 1973, and at most a day ahead
+_ANEW_MS = 60_000  # an id below the last this long after it: the venue numbers anew
+
+
+class Mark(NamedTuple):
+    """Where a market's trades were left."""
+
+    time: int
+    id: Any  # None: not known
+
+
+@dataclass(eq=False)
+class Gap:
+    """Trades that may be missing after ``left`` and before ``right``.
+
+    right    None: no trade has come since
+    filled   True, False or "store"; None as long as it is open
+    rows     what was fetched, in time
+    """
+
+    channel: Channel
+    left: Mark
+    opened: int
+    right: Mark | None = None
+    filled: bool | str | None = None
+    rows: list[Row] = field(default_factory=list)
+    overlapped: bool = False  # the venue has sent the trade before it again
+    told: dict[str, Any] | None = None  # its row of ``gaps()``
+
+    @property
+    def is_open(self) -> bool:
+        return self.filled is None
+
+    @property
+    def is_filled(self) -> bool:
+        return self.filled is True
+
+    @property
+    def missing(self) -> float:
+        """How many, where ids tell; else NaN."""
+        if self.channel.chained and self.right is not None and self.left.id is not None and self.right.id is not None:
+            return float(self.right.id - self.left.id - 1) if self.right.id > self.left.id else math.nan
+        return math.nan
+
+    def row(self, until: int) -> dict[str, Any]:
+        """As ``gaps()`` and ``on_gap`` tell it."""
+        channel = self.channel
+        end = until if self.right is None else self.right.time
+        named = {"venue": channel.venue, "symbol": channel.symbol, "kind": "trades"}
+        return {**named, "since": self.left.time, "until": end, "missing": self.missing, "filled": self.filled}
+
+
+class Channel:
+    """A market's trades on their way.
+
+    market    ccxt's
+    chained   whether its ids follow each other, so that a gap shows in them
+    numbered  whether its ids are numbers
+    feed      what of its liquidations is told: full, sampled or none
+    """
+
+    def __init__(self, venue: str, market: Any, sink: Any, chained: bool, numbered: bool, feed: str, now: int) -> None:
+        self.venue = venue
+        self.symbol = str(market["symbol"])
+        self.market = market
+        self.sink = sink
+        self.chained = chained
+        self.numbered = numbered
+        self.liquidation_feed = feed
+        self.health = Health(now)
+        self.state: str | None = None  # as it was last told
+        self.last: Mark | None = None
+        self.gap: Gap | None = None  # the open one, its trades not known yet
+        self.began = now
+        self.mark: float | None = None
+        self.counts = {"trades": 0, "liquidations": 0, "gaps": 0, "dropped": 0}
+        self.raw_usd = {"long": 0.0, "short": 0.0}
+        self.queued = 0
+        self._seen: OrderedDict[Any, None] = OrderedDict()
+        self._size = _size_of(market)
+
+    def converted(self, rows: Sequence[Row], receipt: int) -> list[Row]:
+        """Rows in base coins, those that are no trades counted and left out."""
+        good = []
+        for row in rows:
+            right = 0.0 < row.price < math.inf and 0.0 < row.amount < math.inf
+            if not (right and _FIRST_MS <= row.time <= receipt + _DAY_MS):
+                self.counts["dropped"] += 1
+                continue
+            good.append(row if self._size is None else row._replace(amount=self._size(row.amount, row.price)))
+        return good
+
+    def worth(self, amount: float, price: float) -> float:
+        """USD of an amount as the venue counts it."""
+        return price * (amount if self._size is None else self._size(amount, price))
+
+    def sift(self, rows: list[Row], now: int) -> tuple[list[Row], Gap | None]:
+        """(the rows that are new, a gap that lies before the first of them, if there is one that was not known)."""
+        new = self._not_seen(rows)
+        known = self.gap
+        if known is not None and known.right is None and known.left.id is not None:
+            known.overlapped |= any(row.id == known.left.id for row in rows)
+        if not new:
+            return new, None
+        first, gap = new[0], None
+        if self.gap is not None and self.gap.right is None:
+            self.gap.right = Mark(first.time, first.id)
+            if self.gap.overlapped or self.gap.missing == 0.0:
+                self.gap.filled = True
+        elif self.chained and self.last is not None and self.last.id is not None and first.id != self.last.id + 1:
+            gap = Gap(self, self.last, now, Mark(first.time, first.id))
+        self._remember(new)
+        return new, gap
+
+    def _not_seen(self, rows: list[Row]) -> list[Row]:
+        if not self.chained:
+            if len(rows) == 1:
+                return [] if rows[0].id in self._seen else rows
+            first = {row.id: place for place, row in reversed(list(enumerate(rows)))}
+            return [row for place, row in enumerate(rows) if first[row.id] == place and row.id not in self._seen]
+        last = self.last
+        if last is None or last.id is None:
+            return rows
+        new = []
+        for row in rows:
+            if row.id > last.id or row.time > last.time + _ANEW_MS:
+                new.append(row)
+                last = Mark(row.time, row.id)
+        return new
+
+    def _remember(self, rows: Sequence[Row]) -> None:
+        last = rows[-1]
+        self.last = Mark(last.time, last.id)
+        if self.chained:
+            return
+        for row in rows:
+            self._seen[row.id] = None
+        while len(self._seen) > _REMEMBERED:
+            self._seen.popitem(last=False)
+
+    def resume(self, rows: Sequence[Row]) -> list[Row]:
+        """Those of rows fetched before the stream begins, in order, that are new; the stream goes on from the last."""
+        new = self._not_seen(list(rows))
+        if new:
+            self._remember(new)
+        return new
+
+    def fill(self, gap: Gap) -> list[Row]:
+        """Those of a gap's rows that nobody had, in order; the market goes on from them if nothing came since."""
+        left, right = gap.left, gap.right
+        new = []
+        for row in gap.rows:
+            if self.chained and left.id is not None:
+                inside = row.id > left.id and (right is None or right.id is None or row.id < right.id)
+            else:
+                inside = row.time >= left.time and (right is None or row.time <= right.time)
+            if inside and row.id not in self._seen and (left.id is None or row.id != left.id):
+                new.append(row)
+        if new and right is None:
+            self._remember(new)
+        elif not self.chained:
+            self._seen.update(dict.fromkeys(row.id for row in new))
+        return new
+
+    def narrow(self, gap: Gap) -> list[Row]:
+        """Those of an unfilled gap's rows that reach to its end without a hole; the gap ends before them."""
+        right = gap.right
+        if self.chained or right is None or all(row.id != right.id for row in gap.rows):
+            return []
+        new = self.fill(gap)
+        if new:
+            gap.right = Mark(new[0].time, new[0].id)
+        self.counts["trades"] += len(new)
+        return new
+
+    def lost(self, now: int) -> Gap | None:
+        """The connection broke: a gap from the last trade on; None if one is open already."""
+        if self.gap is not None:
+            return None
+        self.gap = Gap(self, self.last or Mark(self.began, None), now)
+        return self.gap
+
+
+def _size_of(market: Any) -> Any:
+    """What makes base coins of an amount and a price; None where amounts are. The arithmetic of ``tables.sized``."""
+    if not market.get("contract"):
+        return None
+    unit = float(market["contractSize"])
+    if unit == 1.0 and not market.get("inverse"):
+        return None
+    parts = round(1.0 / unit)
+    exact = parts > 1 and 1.0 / parts == unit
+
+    def worth(amount: float, price: float) -> float:
+        return amount / parts if exact else amount * unit
+
+    def coins(amount: float, price: float) -> float:
+        return worth(amount, price) / price
+
+    return coins if market.get("inverse") else worth

@@ -1,0 +1,66 @@
+"""OKX's streams: every trade by its id (``trades-all``); liquidations at their bankruptcy price, one a second."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from .said import Link, Liquidation, Reading, Refused, Row, Said, Trades
+
+LIQUIDATIONS = "sampled"
+BANKRUPTCY = True
+NUMBERED = True
+_SIDES = {"buy": 1, "sell": -1}
+_CLOSED = {"sell": "long", "buy": "short"}
+_READINGS = {
+    "mark-price": ("markPx", "mark"),
+    "funding-rate": ("fundingRate", "funding"),
+    "open-interest": ("oiCcy", "open_interest"),
+}
+
+
+def links(instance: Any, markets: Sequence[Any], write: Any) -> list[Link]:
+    """Trades come by the business address, the rest by the public one."""
+    swaps = [market["id"] for market in markets if market.get("contract")]
+    trades = [{"channel": "trades-all", "instId": market["id"]} for market in markets]
+    names = {name_of(one): one["symbol"] for one in markets}
+    made = [Link(instance.get_url("trades-all", "business"), [_subscribe(trades, write)], "ping", True, names)]
+    if swaps:
+        others = [{"channel": name, "instId": swap} for swap in swaps for name in _READINGS]
+        others.append({"channel": "liquidation-orders", "instType": "SWAP"})
+        url = instance.get_url("mark-price", "public")
+        made.append(Link(url, [_subscribe(others, write)], "ping", False, {swap: names[swap] for swap in swaps}))
+    return made
+
+
+def name_of(market: Any) -> str:
+    return str(market["id"])
+
+
+def _subscribe(channels: list[dict[str, Any]], write: Any) -> str:
+    return str(write({"op": "subscribe", "args": channels}))
+
+
+def read(said: Any) -> Iterator[Said]:
+    """What a frame says. Errors as for ``binance.read``."""
+    if said.get("event") == "error":
+        raise Refused(str(said.get("msg")))
+    if "event" in said:
+        return
+    channel = said["arg"]["channel"]
+    if channel == "trades-all":
+        rows = [
+            Row(int(one["ts"]), float(one["px"]), float(one["sz"]), _SIDES[one["side"]], int(one["tradeId"]))
+            for one in said["data"]
+        ]
+        yield Trades(said["arg"]["instId"], rows)
+    elif channel == "liquidation-orders":
+        for order in said["data"]:
+            for one in order["details"]:
+                price, amount = float(one["bkPx"]), float(one["sz"])
+                yield Liquidation(order["instId"], int(one["ts"]), price, amount, _CLOSED[one["side"]])
+    elif channel in _READINGS:
+        name, kind = _READINGS[channel]
+        for one in said["data"]:
+            if one[name]:
+                yield Reading(one["instId"], kind, int(one["ts"]), float(one[name]))

@@ -1,0 +1,182 @@
+"""A store played back through the path that trades of a live stream take, at any speed."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import unquote
+
+from ..exchanges.venues import MODULES
+from ..market.coins import Identity
+from ..market.times import ms_of
+from ..store import journal, layout
+from ..store.kinds import key_of
+from . import raw
+from .capture import read
+from .channel import Channel
+from .courier import Courier
+from .limits import Limits
+from .repair import rows_of
+from .said import Row
+from .session import Session
+
+_KINDS = ("trades", "liquidations", "funding", "open_interest")
+_AT_ONCE = 1000  # trades that are taken at once
+
+Market = tuple[str, str]  # venue and symbol, as ccxt names them
+
+
+def replay(
+    liquidator: Any,
+    store: str | os.PathLike[str],
+    symbols: Sequence[str] | None = None,
+    since: Any = None,
+    until: Any = None,
+    speed: float | None = None,
+) -> None:
+    """Feed a Liquidator in streaming mode from a store, by the path of a live stream.
+
+    symbols        markets as ccxt names them; None: all of its coin
+    since, until   ms, a datetime or ISO text; since <= time < until; None: all there is
+    speed          event time a second of the clock: 60 plays an hour in a minute; None: as fast as it goes
+
+    The bars are those of a stream that had run, and of a batch over the same trades. Callbacks are called where they
+    arise. Raises ValueError for a store without a trade of this coin and for a speed that is not above 0.
+
+    >>> from liquidator_integrations import Liquidator
+    >>> replay(Liquidator("BTC", mode="streaming"), "no such store")
+    Traceback (most recent call last):
+    ValueError: no such store: no trades of BTC in it
+    """
+    if speed is not None and not speed > 0.0:
+        raise ValueError(f"speed: found {speed!r}, allowed a number above 0, or None")
+    sink = liquidator._stream_sink(None)
+    first, markets = markets_of(store, liquidator.coin, symbols)
+    begin = first if since is None else ms_of(since)
+    play(store, dict.fromkeys(markets, sink), begin, None if until is None else ms_of(until), speed)
+
+
+def markets_of(
+    store: str | os.PathLike[str], coin: str | None, symbols: Sequence[str] | None = None
+) -> tuple[int, list[Market]]:
+    """(the time of the first trade in a store, the markets of a coin that have trades there).
+
+    What a process left that was killed while it captured is put in its place first.
+    """
+    root = Path(store)
+    found, first = [], []
+    for place in sorted(root.glob("*/*/trades")):
+        venue, symbol = unquote(place.parent.parent.name), unquote(place.parent.name)
+        if symbols is not None and symbol not in symbols:
+            continue
+        if symbols is None and not _is_of(symbol, coin):
+            continue
+        for kind in _KINDS:
+            if (place.parent / kind).exists():
+                journal.recover(place.parent / kind, key_of(kind))
+        days = sorted(place.glob("*.parquet"))
+        if days:
+            found.append((venue, symbol))
+            begin = ms_of(days[0].stem if len(days[0].stem) > 7 else f"{days[0].stem}-01")
+            first.append(int(read(place, "trades", begin, begin + 32 * layout.DAY_MS)["time"][0].as_py()))
+    if not found:
+        raise ValueError(f"{store}: no trades of {coin or symbols} in it")
+    return min(first), found
+
+
+def _is_of(symbol: str, coin: str | None) -> bool:
+    try:
+        Identity(coin).joined(symbol)
+    except ValueError:
+        return False
+    return True
+
+
+def play(
+    store: str | os.PathLike[str],
+    sinks: Mapping[Market, Any],
+    since: int,
+    until: int | None,
+    speed: float | None = None,
+) -> None:
+    """Take what a store holds of markets in order of time, each into its sink."""
+    courier = Courier()
+    session = Session({}, None, courier, Limits(), None, None)
+    for (venue, symbol), sink in sinks.items():
+        sink.join(symbol)
+        chained = venue in MODULES and bool(MODULES[venue].CHAINED)
+        module: ModuleType | None = raw.MODULES.get(venue)
+        numbered = module is not None and bool(module.NUMBERED)
+        session.add(Channel(venue, {"symbol": symbol}, sink, chained, numbered, "none", since))
+    began, start = time.monotonic(), None
+    try:
+        for at, channel, kind, what in _in_order(Path(store), session.channels, since, until):
+            if speed is not None:
+                start = at if start is None else start
+                time.sleep(max(0.0, (at - start) / 1000.0 / speed - (time.monotonic() - began)))
+            if kind == "trades":
+                session.take(channel, what, at)
+            elif kind == "liquidations":
+                channel.sink.liquidation(channel.venue, at, what["price"], what["usd"], what["side"])
+            else:
+                session.rated(channel, kind, at, what["funding_rate" if kind == "funding" else kind])
+    finally:
+        courier.close(1.0)
+
+
+def _in_order(
+    root: Path, channels: Sequence[Channel], since: int, until: int | None
+) -> Iterator[tuple[int, Channel, str, Any]]:
+    """(time, market, kind, trades that follow each other or a row), a day after the other."""
+    days = {
+        file.stem
+        for channel in channels
+        for kind in _KINDS
+        for file in layout.folder(root, channel.venue, channel.symbol, kind).glob("*.parquet")
+    }
+    for begin, end in sorted(_bounds(days)):
+        first, last = max(begin, since), end if until is None else min(end, until)
+        if first >= last:
+            continue
+        told: list[tuple[int, Channel, str, Any]] = []
+        for channel in channels:
+            for kind in _KINDS:
+                table = read(layout.folder(root, channel.venue, channel.symbol, kind), kind, first, last)
+                rows = rows_of(table, channel) if kind == "trades" else table.to_pylist()
+                told += [(row.time if isinstance(row, Row) else row["time"], channel, kind, row) for row in rows]
+        told.sort(key=lambda one: one[0])
+        yield from _joined(told)
+
+
+def _bounds(names: set[str]) -> set[tuple[int, int]]:
+    """The days of files of days and of months."""
+    found: set[tuple[int, int]] = set()
+    for name in names:
+        begin = ms_of(name if len(name) > 7 else f"{name}-01")
+        end = begin + layout.DAY_MS
+        while len(name) == 7 and layout.day_name(end)[:7] == name:
+            end += layout.DAY_MS
+        found |= set(layout.days(begin, end))
+    return found
+
+
+def _joined(told: Sequence[tuple[int, Channel, str, Any]]) -> Iterator[tuple[int, Channel, str, Any]]:
+    """Trades of one market that follow each other, taken together."""
+    together: list[Row] = []
+    whose: Channel | None = None
+    for time_ms, channel, kind, row in told:
+        if together and (channel is not whose or kind != "trades" or len(together) >= _AT_ONCE):
+            assert whose is not None
+            yield together[0].time, whose, "trades", together
+            together = []
+        if kind == "trades":
+            together.append(row)
+            whose = channel
+        else:
+            yield time_ms, channel, kind, row
+    if together and whose is not None:
+        yield together[0].time, whose, "trades", together

@@ -1,0 +1,172 @@
+"""Connections to venues whose frames are read here, without ccxt's handlers: aiohttp and orjson."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any, Protocol
+
+from . import binance, bybit, hyperliquid, okx
+from .limits import Limits
+from .said import Link, Refused, Said
+
+_LOG = logging.getLogger("liquidator")
+
+#: ccxt's ids of the venues whose frames are read here.
+MODULES: dict[str, ModuleType] = {
+    "binance": binance,
+    "binanceusdm": binance,
+    "binancecoinm": binance,
+    "bybit": bybit,
+    "okx": okx,
+    "hyperliquid": hyperliquid,
+}
+
+
+class Listener(Protocol):
+    """Whom a connection tells."""
+
+    def said(self, said: Said, receipt: int) -> None:
+        """What a frame says."""
+
+    def nonsense(self, error: Exception) -> None:
+        """A frame that cannot be read."""
+
+    def up(self) -> None:
+        """What was subscribed to comes."""
+
+    def down(self) -> None:
+        """The last connection that stood is gone."""
+
+    def tried(self, attempt: int, why: str) -> None:
+        """An attempt to connect failed."""
+
+
+def links_of(instance: Any, markets: Sequence[Any]) -> list[Link]:
+    """The connections that markets of a venue need."""
+    import orjson
+
+    module = MODULES[instance.id]
+    made: list[Link] = module.links(instance, markets, lambda value: orjson.dumps(value).decode())
+    return made
+
+
+class Raw:
+    """One link kept up: connected again when it breaks, replaced by one that overlaps when it grows old."""
+
+    def __init__(self, http: Any, venue: str, link: Link, listener: Listener, limits: Limits) -> None:
+        self._http = http
+        self._venue = venue
+        self._link = link
+        self._listener = listener
+        self._limits = limits
+        self._read: Callable[[Any], Any] = MODULES[venue].read
+        self._standing: set[asyncio.Task[str]] = set()
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        old: asyncio.Task[str] | None = None
+        try:
+            while True:
+                began = asyncio.Event()
+                reader = await self._connected(began)
+                if old is not None:
+                    await self._retire(old, reader, began)
+                await asyncio.wait({reader}, timeout=self._limits.life_s)
+                old = next(iter(self._standing), None)
+        finally:
+            for task in list(self._standing):
+                task.cancel()
+            await asyncio.gather(*self._standing, return_exceptions=True)
+
+    async def _retire(self, old: asyncio.Task[str], reader: asyncio.Task[str], began: asyncio.Event) -> None:
+        """End a connection once its successor has delivered for a while."""
+        waiting = asyncio.create_task(began.wait())
+        await asyncio.wait({waiting, reader, old}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if not began.is_set() and old.done() and not reader.done():
+            self._listener.down()
+        if began.is_set() and not old.done():
+            await asyncio.wait({reader, old}, timeout=self._limits.overlap_s, return_when=asyncio.FIRST_COMPLETED)
+        if not reader.done():
+            old.cancel()
+
+    async def _connected(self, began: asyncio.Event) -> asyncio.Task[str]:
+        """A connection that stands and has subscribed, being read; asked for until there is one."""
+        import aiohttp
+
+        attempt, wait = 0, self._limits.first_wait
+        closing = aiohttp.ClientWSTimeout(ws_close=1.0)
+        while True:
+            attempt += 1
+            try:
+                async with asyncio.timeout(self._limits.silence_s):
+                    ws = await self._http.ws_connect(self._link.url, max_msg_size=1 << 26, timeout=closing)
+                    for text in self._link.subscribe:
+                        await ws.send_str(text)
+            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+                self._listener.tried(attempt, f"{type(error).__name__}: {error}".rstrip(": "))
+                await asyncio.sleep(wait)
+                wait = min(2 * wait, self._limits.longest_wait)
+                continue
+            task = asyncio.create_task(self._reading(ws, began))
+            self._standing.add(task)
+            task.add_done_callback(self._ended)
+            return task
+
+    def _ended(self, task: asyncio.Task[str]) -> None:
+        self._standing.discard(task)
+        if task.cancelled():
+            return
+        why = repr(task.exception()) if task.exception() else task.result()
+        _LOG.warning("%s: a connection ended: %s", self._venue, why)
+        if not self._standing:
+            self._listener.down()
+
+    async def _reading(self, ws: Any, began: asyncio.Event) -> str:
+        """Why it ended."""
+        pinging = asyncio.create_task(self._ping(ws))
+        try:
+            while True:
+                try:
+                    message = await ws.receive(timeout=self._limits.silence_s)
+                except TimeoutError:
+                    return f"silent for {self._limits.silence_s:g} s"
+                if message.type.name not in ("TEXT", "BINARY"):
+                    return f"{message.type.name.lower()} {message.data or ''} {message.extra or ''}".strip()
+                refusal = self._take(message.data)
+                if refusal:
+                    await asyncio.sleep(self._limits.first_wait)
+                    return refusal
+                if not began.is_set():
+                    began.set()
+                    self._listener.up()
+        finally:
+            pinging.cancel()
+            with contextlib.suppress(Exception):
+                await ws.close()
+
+    def _take(self, frame: Any) -> str:
+        """Read one frame; what cannot be read is counted, and the connection lives."""
+        import orjson
+
+        receipt = self._limits.now()
+        try:
+            if frame == "pong":
+                return ""
+            for said in self._read(orjson.loads(frame)):
+                self._listener.said(said, receipt)
+        except Refused as error:
+            return f"it refuses: {error}"
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            self._listener.nonsense(error)
+        return ""
+
+    async def _ping(self, ws: Any) -> None:
+        with contextlib.suppress(Exception):  # of a connection that ends: who reads it says so
+            while True:
+                await asyncio.sleep(self._limits.ping_s)
+                await ws.send_str(self._link.ping)

@@ -1,0 +1,261 @@
+"""A stream as its user holds it: on a thread and loop of its own, or on the caller's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import threading
+from collections.abc import Callable, Generator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pandas as pd
+
+from ..exchanges.client import is_async, let_go, streaming_instance
+from . import interrupts, limits
+from .capture import Capture
+from .courier import Courier
+from .raw import MODULES
+from .resume import catch_up
+from .session import GAPS, HEALTH, Session, Sink
+from .venue import Venue
+from .workers import Workers
+
+_LOG = logging.getLogger("liquidator")
+_LAST_CALLBACKS_S = 10.0
+
+Told: TypeAlias = Callable[[dict[str, Any]], object]
+
+
+class Stream:
+    """Public data of markets on its way into engines: made by ``Liquidator.start_stream`` and ``live.stream``.
+
+    ``wait`` and ``stop`` raise what ended it. On the caller's loop, ``await`` it after ``stop``.
+
+    >>> Stream({}, [], None, None, None)
+    Traceback (most recent call last):
+    ValueError: exchange: found none, allowed one or more
+    """
+
+    def __init__(
+        self,
+        wanted: Mapping[Sink, Sequence[str]],
+        exchange: Any,
+        store: str | os.PathLike[str] | None,
+        on_gap: Told | None,
+        on_health: Told | None,
+    ) -> None:
+        self._limits = limits.LIMITS
+        self._wanted = wanted
+        self._own: list[Any] = []  # instances that are closed with it
+        self._venues = [self._venue(one) for one in exchanges_of(exchange)]
+        names = [venue.name for venue in self._venues]
+        if len(set(names)) < len(names):
+            raise ValueError(f"exchange: found {', '.join(names)}, allowed each once")
+        self._capture = None if store is None else Capture(Path(store))
+        self._courier = Courier()
+        self._session = Session(
+            {venue.name: venue.instance for venue in self._venues},
+            *(self._capture, self._courier, self._limits, on_gap, on_health),
+        )
+        self._error: BaseException | None = None
+        self._done = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._thread: threading.Thread | None = None
+        self._stopping = False
+
+    def _venue(self, exchange: Any) -> Venue:
+        instance, market_type = exchange, None
+        if isinstance(exchange, str):
+            instance, market_type = streaming_instance(exchange)
+            self._own.append(instance)
+        if not (hasattr(instance, "id") and hasattr(instance, "urls") and is_async(instance)):
+            raise TypeError(f"exchange must be a name or an instance of ccxt.pro, got {type(exchange).__name__}")
+        if instance.id not in MODULES:
+            there = ", ".join(MODULES)
+            raise ValueError(f"exchange: {instance.id} has no stream of trades that is read here, these have: {there}")
+        return Venue(instance, market_type, self._limits)
+
+    # What its user calls ---------------------------------------------------------------------------------------------
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait until it ends, or for so long; whether it has ended. Raises what ended it, if not ``stop``."""
+        if self._is_here():
+            raise RuntimeError("wait would wait for itself here: await the stream")
+        ended = self._done.wait(seconds)
+        if ended and self._error is not None:
+            raise self._error
+        return ended
+
+    def health(self) -> pd.DataFrame:
+        """A row a market: venue, symbol, state, last_trade and last_message (UTC ms), counts, liquidation_feed.
+
+        trades, liquidations  that came; the venue's own totals of liquidated USD are raw_long_usd and raw_short_usd
+        gaps, dropped, queue  how often trades were missing; frames or trades that could not be read; trades that wait
+        """
+        now = self._limits.now()
+        rows = [self._session.health_row(channel, now) for channel in list(self._session.channels)]
+        there = {row["venue"] for row in rows}
+        for venue in self._venues:
+            if venue.name not in there:
+                names = [name for symbols in self._wanted.values() for name in symbols]
+                rows += [_absent(venue.name, name) for name in names]
+        frame = pd.DataFrame(rows, columns=list(HEALTH))
+        return frame.astype({"last_trade": "Int64", "last_message": "Int64"})
+
+    def gaps(self) -> pd.DataFrame:
+        """A row a gap: venue, symbol, kind, since, until (UTC ms), missing, filled (True, False or "store")."""
+        return pd.DataFrame([dict(row) for row in list(self._session.gap_rows)], columns=list(GAPS))
+
+    def stop(self) -> None:
+        """End it: what waits is applied, store and state are written. Raises what went wrong with that.
+
+        In a callback, and on the loop that it runs on, it returns at once.
+        """
+        self.request_stop()
+        if self._thread is None or self._is_here():
+            return
+        self._done.wait()
+        self._thread.join()
+        interrupts.forget(self)
+        if self._error is not None:
+            raise self._error
+
+    def request_stop(self) -> None:
+        """Have it end, without waiting for that."""
+        self._stopping = True
+        loop, task = self._loop, self._task
+        if loop is not None and task is not None and not self._done.is_set():
+            with contextlib.suppress(RuntimeError):  # it ends as this is called
+                loop.call_soon_threadsafe(task.cancel)
+
+    def _is_here(self) -> bool:
+        """Whether this is the thread of its loop or of its callbacks."""
+        if self._courier.is_here:
+            return True
+        try:
+            return asyncio.get_running_loop() is self._loop
+        except RuntimeError:
+            return False
+
+    @property
+    def running(self) -> bool:
+        return not self._done.is_set()
+
+    def __await__(self) -> Generator[Any, None, None]:
+        return self._ended().__await__()
+
+    async def _ended(self) -> None:
+        assert self._task is not None
+        await asyncio.wait({self._task})
+        if self._error is not None:
+            raise self._error
+
+    # Running ---------------------------------------------------------------------------------------------------------
+
+    @property
+    def courier(self) -> Courier:
+        """The thread of its callbacks."""
+        return self._courier
+
+    def flush(self) -> None:
+        """Have all that was captured in the files of the store."""
+        if self._capture is not None:
+            self._capture.fold()
+
+    def start(self) -> Stream:
+        """Run on a thread of its own, which keeps the process alive."""
+        started = threading.Event()
+
+        async def main() -> None:
+            self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
+            self._loop.set_default_executor(Workers())
+            started.set()
+            await self._main()
+
+        self._thread = threading.Thread(target=lambda: asyncio.run(main()), name="liquidator-stream", daemon=False)
+        interrupts.watch(self)
+        self._thread.start()
+        started.wait()
+        return self
+
+    def start_here(self) -> Stream:
+        """Run on the loop that runs."""
+        self._loop = asyncio.get_running_loop()
+        self._task = self._loop.create_task(self._main())
+        return self
+
+    async def _main(self) -> None:
+        try:
+            await self._run()
+        except asyncio.CancelledError:
+            if not self._stopping:  # the loop itself ends
+                raise
+        except Exception as error:
+            self._error = error
+            _LOG.error("the stream has ended: %s", error)
+        finally:
+            self._done.set()
+            self._courier.close(_LAST_CALLBACKS_S)
+            if self._thread is not None:
+                interrupts.forget(self)
+
+    async def _run(self) -> None:
+        import aiohttp
+
+        visited = [] if self._thread is None else [one.instance for one in self._venues]  # on a loop of ours
+        for instance in visited:
+            await let_go(instance)
+        try:
+            async with aiohttp.ClientSession() as http:
+                await self._session.run([self._receive(http)], list(self._wanted))
+        finally:
+            for instance in visited:
+                await let_go(instance)
+            for instance in self._own:
+                with contextlib.suppress(Exception):
+                    await instance.close()
+
+    async def _receive(self, http: Any) -> None:
+        """Find markets, catch up, then receive; a venue that does not answer at first joins when it does."""
+        tasks = {asyncio.create_task(venue.open(self._wanted)): venue for venue in self._venues}
+        try:
+            done, late = await asyncio.wait(tasks, timeout=self._limits.hold_s, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+            there = [tasks[task] for task in done]
+            channels = [channel for venue in there for channel in venue.channels]
+            for channel in channels:
+                self._session.add(channel)
+            await catch_up(channels, self._capture, self._session, self._limits)
+            running = [self._session.start(one) for venue in there for one in venue.sources(http, self._session)]
+            running += [self._session.start(self._join(task, tasks[task], http)) for task in late]
+            await asyncio.gather(*running)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _join(self, opening: asyncio.Task[None], venue: Venue, http: Any) -> None:
+        await opening
+        for channel in venue.channels:
+            self._session.add(channel)
+            if channel.sink.closed:
+                self._session.lost(channel)
+        await asyncio.gather(*(self._session.start(one) for one in venue.sources(http, self._session)))
+
+
+def exchanges_of(exchange: Any) -> list[Any]:
+    """The exchanges that are named by one, or by a list of them."""
+    found = list(exchange) if isinstance(exchange, (list, tuple)) else [exchange]
+    if not found:
+        raise ValueError("exchange: found none, allowed one or more")
+    return found
+
+
+def _absent(venue: str, symbol: str) -> dict[str, Any]:
+    """The row of a market of a venue that has not answered yet."""
+    counts = dict.fromkeys(("trades", "liquidations", "gaps", "dropped", "queue"), 0)
+    return {"venue": venue, "symbol": symbol, "state": "STALE", "liquidation_feed": "none", **counts}

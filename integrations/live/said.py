@@ -1,0 +1,64 @@
+"""What a frame of a venue says, as a venue's module reads it; markets go by the venue's own ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Link(NamedTuple):
+    """A connection to make.
+
+    url         where; of the instance's own ``urls``
+    subscribe   texts to send once it stands
+    ping        text that keeps it open, and that is answered
+    trades      whether trades come by it
+    markets     the venue's name of each market it is of -> ccxt's
+    """
+
+    url: str
+    subscribe: list[str]
+    ping: str
+    trades: bool
+    markets: Mapping[str, str]
+
+
+class Row(NamedTuple):
+    """A public trade."""
+
+    time: int  # ms UTC
+    price: float
+    amount: float  # as the venue counts, contracts or coins
+    side: int  # of the taker, +1 it bought
+    id: Any  # a number, or text
+
+
+class Trades(NamedTuple):
+    market: str
+    rows: list[Row]
+
+
+class Liquidation(NamedTuple):
+    """A forced close. ``price`` is that of bankruptcy where the venue's module says so."""
+
+    market: str
+    time: int
+    price: float
+    amount: float
+    side: str  # who was liquidated: long or short
+
+
+class Reading(NamedTuple):
+    """A value of ``kind``: mark, funding or open_interest (coins)."""
+
+    market: str
+    kind: str
+    time: int | None  # None: the venue does not say, it is that of receipt
+    value: float
+
+
+Said = Trades | Liquidation | Reading
+
+
+class Refused(Exception):  # noqa: N818
+    """The venue refuses what was subscribed to."""

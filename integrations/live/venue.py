@@ -1,0 +1,104 @@
+"""One venue of a stream: its markets found, what was missed fetched, its connections kept up."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..exchanges.client import Client
+from ..exchanges.symbols import find_market
+from ..exchanges.venues import module_of
+from .channel import Channel
+from .limits import Limits
+from .raw import MODULES, Raw, links_of
+from .said import Link, Said
+from .session import Session
+
+_LOG = logging.getLogger("liquidator")
+
+
+class Venue:
+    """A venue and the markets of each coin that are streamed there.
+
+    instance     of ccxt.pro
+    market_type  perpetual, inverse or spot, where the name of the exchange said it
+    """
+
+    def __init__(self, instance: Any, market_type: str | None, limits: Limits) -> None:
+        self.instance = instance
+        self.name: str = instance.id
+        self.channels: list[Channel] = []
+        self.attempts = 0  # at its markets
+        self._type = market_type
+        self._limits = limits
+
+    async def open(self, wanted: Mapping[Any, Sequence[str]]) -> None:
+        """Find the markets, asking until the venue answers.
+
+        wanted   sink -> symbols
+
+        Raises ValueError for a market that it does not have, or that is another coin's.
+        """
+        client = Client(self.instance, inline=False)
+        wait = self._limits.first_wait
+        while True:
+            self.attempts += 1
+            try:
+                with client.strict():
+                    markets = await client.markets()
+                break
+            except (ConnectionError, ValueError) as error:
+                _LOG.warning("%s: attempt %d at its markets failed: %s", self.name, self.attempts, error)
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, self._limits.longest_wait)
+        module, raw = module_of(self.name), MODULES[self.name]
+        for sink, symbols in wanted.items():
+            for symbol in symbols:
+                market, _ = find_market(markets, symbol, self._type)
+                if any(channel.symbol == market["symbol"] for channel in self.channels):
+                    continue
+                sink.join(market["symbol"])
+                feed = raw.LIQUIDATIONS if market.get("contract") else "none"
+                began = sink.closed or self._limits.now()
+                self.channels.append(Channel(self.name, market, sink, module.CHAINED, raw.NUMBERED, feed, began))
+
+    def sources(self, http: Any, session: Session) -> list[Any]:
+        """Coroutines that receive, until they are cancelled."""
+        made = []
+        for link in links_of(self.instance, [channel.market for channel in self.channels]):
+            listener = _Listener(self, link, session)
+            made.append(Raw(http, self.name, link, listener, self._limits).run())
+        return made
+
+
+class _Listener:
+    """What a connection says, brought to the markets that it is of."""
+
+    def __init__(self, venue: Venue, link: Link, session: Session) -> None:
+        raw = MODULES[venue.name]
+        self._session = session
+        self._venue = venue.name
+        self._link = link
+        self._bankruptcy = bool(raw.BANKRUPTCY)
+        channels = {channel.symbol: channel for channel in venue.channels}
+        self._channels = {name: channels[symbol] for name, symbol in link.markets.items()}
+        self._trades = list(self._channels.values()) if link.trades else []
+
+    def said(self, said: Said, receipt: int) -> None:
+        channel = self._channels.get(said.market)
+        if channel is not None:
+            self._session.said(channel, said, receipt, self._bankruptcy)
+
+    def nonsense(self, error: Exception) -> None:
+        self._session.nonsense(self._trades, error)
+
+    def up(self) -> None:
+        self._session.stands(self._trades)
+
+    def down(self) -> None:
+        self._session.broke(self._trades)
+
+    def tried(self, attempt: int, why: str) -> None:
+        _LOG.warning("%s: attempt %d to connect failed: %s", self._venue, attempt, why)

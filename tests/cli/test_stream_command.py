@@ -1,0 +1,79 @@
+"""``liquidator stream`` and ``liquidator replay``."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import Any
+
+import pytest
+from command import said_here
+from live_runs import SHORT, until
+from venue_streams import streaming
+
+from liquidator_integrations import Liquidator
+from liquidator_integrations.exchanges import client
+from liquidator_integrations.live import running
+
+
+@pytest.fixture
+def server(monkeypatch):
+    with streaming(SHORT) as made:
+        monkeypatch.setattr(running, "streaming_instance", lambda name: (made.live(name), None))
+        monkeypatch.setattr(client, "_FIRST_WAIT", 0.005)
+        yield made
+
+
+def stopped_after(monkeypatch: Any, when: Any) -> None:
+    """Have the stream of a command end, as Ctrl-C would end it, when something has happened."""
+    real = Liquidator.start_stream
+
+    def start_stream(self: Any, *arguments: Any, **more: Any) -> Any:
+        made = real(self, *arguments, **more)
+
+        def stop() -> None:
+            when(made)
+            made.request_stop()
+
+        threading.Thread(target=stop, daemon=True).start()
+        return made
+
+    monkeypatch.setattr(Liquidator, "start_stream", start_stream)
+
+
+def tell(server: Any, count: int) -> Any:
+    def when(made: Any) -> None:
+        server.connected("binance")
+        server.send("binance", range(count))
+        order = f'"s":"BTCUSDT","S":"SELL","q":"1","p":"1","ap":"50000","X":"FILLED","T":{SHORT.time[count - 1]}'
+        server.text("binance", f'{{"e":"forceOrder","E":1,"o":{{{order}}}}}')
+        until(lambda: made.health()["liquidations"].sum() == 1)
+
+    return when
+
+
+def test_jsonl_has_a_line_an_event(server, monkeypatch, tmp_path):
+    stopped_after(monkeypatch, tell(server, 500))
+    said = said_here("stream", "BTC", "--exchange", "binance", "--store", "store", "--jsonl", cwd=tmp_path)
+    assert said.code == 0, said.stderr
+    events = [json.loads(line) for line in said.stdout.splitlines()]
+    assert {"event": "liquidation", "price": 50000.0, "usd": 50000.0, "side": "long", "venue": "binance"}.items() <= (
+        next(one for one in events if one["event"] == "liquidation").items()
+    )
+    played = said_here("replay", "store", "BTC", cwd=tmp_path)
+    assert played.code == 0, played.stderr
+    assert "Levels" in played.stdout
+
+
+def test_the_view_of_a_terminal(server, monkeypatch, tmp_path):
+    stopped_after(monkeypatch, tell(server, 500))
+    said = said_here("stream", "BTC-USDT", "--exchange", "binance", cwd=tmp_path, columns=120)
+    assert said.code == 0, said.stderr
+    assert "Health" in said.stdout
+    assert "binance" in said.stdout
+
+
+def test_what_is_wrong_is_a_line(server, tmp_path):
+    assert said_here("replay", "nowhere", "BTC", cwd=tmp_path).stderr == "liquidator: nowhere: no trades of BTC in it\n"
+    said = said_here("stream", "ETH", "--exchange", "kraken", cwd=tmp_path)
+    assert (said.code, said.stderr[:38]) == (2, "liquidator: exchange: kraken has no st")

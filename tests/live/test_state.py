@@ -1,0 +1,226 @@
+"""Stopped, killed, started again: the same zones as if it had never stopped, and nothing half written."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+from live_runs import PATIENCE, SHORT, VENUES, batch, rows, same, until
+from venue_streams import Streams
+
+from liquidator_core import layout
+from liquidator_integrations import Liquidator
+from liquidator_integrations.live import capture as capturing
+from liquidator_integrations.live import replay
+from liquidator_integrations.store import journal
+
+TRADES = "business"
+
+
+def run(server: Streams, venue: str, which: range, **arguments: Any) -> tuple[Liquidator, Any]:
+    """A stream that took these trades and was stopped."""
+    made = Liquidator("BTC", mode="streaming")
+    running = made.start_stream(exchange=server.live(venue), **arguments)
+    server.connected(venue, 1, TRADES if venue == "okx" else "")
+    for some in (which[:1], which[1:]):  # by the second, what was missed before the first is filled
+        before = running.health()["trades"].sum()
+        server.send(venue, some)
+        count = before + len(some)
+        until(lambda count=count: (now := running.health())["trades"].sum() >= count and now["queue"].sum() == 0)
+    running.stop()
+    return made, running
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_a_restart_goes_on_as_if_it_had_never_stopped(server, venue, tmp_path):
+    places = {"store": tmp_path / "store", "state": tmp_path / "state"}
+    run(server, venue, range(700), **places)
+    lost = 5 if venue == "hyperliquid" else 60
+    server.show(700 + lost)
+    made, running = run(server, venue, range(700 + lost, 1000), **places)
+    same(made, rows(SHORT, venue, range(1000)))
+    assert not (running.gaps()["filled"] == False).any()  # noqa: E712
+    again = Liquidator("BTC", mode="streaming")
+    replay(again, tmp_path / "store")
+    same(again, rows(SHORT, venue, range(1000)))
+    assert again.bars().tobytes() == made.bars().tobytes()
+
+
+def test_a_restart_without_a_store_asks_for_what_it_missed(server, tmp_path):
+    run(server, "binance", range(700), state=tmp_path / "state")
+    server.show(1500)
+    made, _ = run(server, "binance", range(1500, 1600), state=tmp_path / "state")
+    same(made, rows(SHORT, "binance", range(1600)))
+
+
+def test_the_same_object_goes_on_where_it_was_stopped(server, tmp_path):
+    made, _ = run(server, "binance", range(700), state=tmp_path / "state")
+    server.show(900)
+    running = made.start_stream(exchange=server.live("binance"), state=tmp_path / "state")
+    server.connected("binance")
+    server.send("binance", range(900, 1000))
+    until(lambda: (running.health()["last_trade"] == SHORT.time[999]).any())
+    until(lambda: running.health()["queue"].sum() == 0)
+    running.stop()
+    same(made, rows(SHORT, "binance", range(1000)))
+
+
+def test_what_a_restart_cannot_have_is_told_first(server, tmp_path):
+    run(server, "hyperliquid", range(300), state=tmp_path / "state")
+    server.show(448)
+    told: list[Any] = []
+    _, running = run(server, "hyperliquid", range(448, 468), state=tmp_path / "state", on_gap=told.append)
+    assert [gap["filled"] for gap in told] == [False]
+    assert running.health()["gaps"].tolist() == [1]
+
+
+def test_a_state_that_does_not_fit_is_refused(server, tmp_path):
+    path = tmp_path / "state"
+    Liquidator("BTC", mode="streaming", bar="5m").save(path)
+    with pytest.raises(ValueError, match="a state of bar='5m', and this Liquidator has bar='1m'"):
+        Liquidator("BTC", mode="streaming").start_stream(exchange=server.live("binance"), state=path)
+    Liquidator("BTC", mode="streaming").save(path)
+    old = b"schema %d" % layout.SCHEMA
+    path.write_bytes(path.read_bytes().replace(old, b"schema %d" % (layout.SCHEMA - 1), 1))
+    with pytest.raises(ValueError, match="this version reads schema"):
+        Liquidator("BTC", mode="streaming").start_stream(exchange=server.live("binance"), state=path)
+
+
+def test_two_streams_cannot_capture_the_same(server, tmp_path):
+    first = Liquidator("BTC", mode="streaming")
+    running = first.start_stream(exchange=server.live("binance"), store=tmp_path / "store")
+    server.connected("binance")
+    second = Liquidator("BTC", mode="streaming")
+    other = second.start_stream(exchange=server.live("binance"), store=tmp_path / "store")
+    with pytest.raises(TimeoutError, match="another stream captures this"):
+        other.wait(PATIENCE)
+    running.stop()
+
+
+# Killed ---------------------------------------------------------------------------------------------------------------
+
+CHILD = """
+    import os, signal, sys
+    sys.path[:0] = [{helpers!r}]
+    import ccxt.pro
+    from dataclasses import replace
+    from venue_server import Loopback
+    from liquidator_core import _atomic
+    from liquidator_integrations import Liquidator
+    from liquidator_integrations.live import limits
+
+    limits.LIMITS = replace(limits.LIMITS, save_s=0.2, flush_s=0.05, quiet_s=0.0, now=lambda: {now})
+    server = Loopback()
+    server.port = {port}
+    real = os.replace
+
+    def killed(source, target):
+        if str(target).endswith({target!r}):
+            os.kill(os.getpid(), signal.SIGKILL)
+        real(source, target)
+
+    L = Liquidator("BTC", mode="streaming")
+    stream = L.start_stream(exchange=server.instance("binance", ccxt.pro), store={store!r}, state={state!r})
+    while stream.health()["trades"].sum() < {kill_at}:
+        stream.wait(0.01)
+    os.replace = killed
+    if {target!r} == ".parquet":
+        stream.flush()
+    stream.wait()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["state", ".parquet"])
+def test_killed_while_a_file_takes_its_place(server, tmp_path, target):
+    places = {"store": str(tmp_path / "store"), "state": str(tmp_path / "state")}
+    run(server, "binance", range(300), **places)
+    about = {"helpers": str(Path(__file__).parent.parent / "helpers"), "port": server.port, "target": target}
+    about |= {**places, "kill_at": 300, "now": int(SHORT.time[-1]) + 5}
+    code = textwrap.dedent(CHILD.format(**about))
+    with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as process:
+        server.connected("binance")
+        server.send("binance", range(300, 700))
+        assert process.wait(60) == -signal.SIGKILL, process.stderr.read()
+    server.show(800)
+    made, _ = run(server, "binance", range(800, 1000), **places)
+    same(made, rows(SHORT, "binance", range(1000)))
+    again = Liquidator("BTC", mode="streaming")
+    replay(again, tmp_path / "store")
+    same(again, rows(SHORT, "binance", range(1000)))
+    for path in (tmp_path / "store").rglob("trades/*.parquet"):
+        assert len(pq.read_table(path)) == 1000  # each once
+
+
+# The store ------------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_killed_process_wrote_is_there_up_to_its_last_whole_batch(tmp_path):
+    from liquidator_integrations.store.kinds import key_of, table_of
+    from liquidator_integrations.store.layout import Span
+
+    def table(first: int) -> Any:
+        time = [1_700_000_000_000 + first + row for row in range(10)]
+        columns = {"time": time, "price": [1.0] * 10, "size": [1.0] * 10, "side": ["buy"] * 10}
+        return table_of("trades", {**columns, "id": [str(one) for one in time]}, "binance", "BTC/USDT:USDT")
+
+    place = tmp_path / "trades"
+    key = key_of("trades")
+    first = journal.Journal(place, key)
+    first.append(table(0), [Span(1_700_000_000_000, 1_700_000_000_005, "ids")])
+    whole = (place / "live.arrows").stat().st_size
+    first.append(table(10), [])
+    with open(place / "live.arrows", "r+b") as file:
+        file.truncate(whole + 100)
+    first._file.close()
+    first._lock.release()
+    journal.Journal(place, key).close()
+    read = capturing.read(place, "trades", 0, 2 * 10**12)
+    assert read["id"].to_pylist() == table(0)["id"].to_pylist()
+    assert not list(place.glob("*.arrows"))
+
+
+def test_a_full_disk_loses_nothing_and_is_told(server, tmp_path, monkeypatch, caplog):
+    real, full = journal.Journal.append, [True]
+
+    def append(self: Any, *arguments: Any) -> None:
+        if full[0]:
+            raise OSError(28, "No space left on device")
+        real(self, *arguments)
+
+    monkeypatch.setattr(journal.Journal, "append", append)
+    made = Liquidator("BTC", mode="streaming")
+    running = made.start_stream(exchange=server.live("binance"), store=tmp_path / "store")
+    server.connected("binance")
+    server.send("binance", range(500))
+    until(lambda: "the store cannot be written to" in caplog.text)
+    full[0] = False
+    until(lambda: running.health()["trades"].sum() == 500)
+    running.stop()
+    again = Liquidator("BTC", mode="streaming")
+    replay(again, tmp_path / "store")
+    assert again.bars().tobytes() == made.bars().tobytes()
+    assert len(made.bars())
+
+
+def test_a_replay_is_the_batch_to_the_byte_for_several_venues(server, tmp_path):
+    for venue in ("binance", "okx"):
+        run(server, venue, range(400), store=tmp_path / "store")
+    made = Liquidator("BTC", mode="streaming")
+    replay(made, tmp_path / "store")
+    want = batch(rows(SHORT, "binance", range(400)) + rows(SHORT, "okx", range(400)))
+    bars = want.bars()
+    assert made.bars().tobytes() == bars[: len(made.bars())].tobytes()
+    one = Liquidator("BTC", mode="streaming")
+    replay(one, tmp_path / "store", symbols=["BTC/USDT:USDT"], until=int(SHORT.time[200]), speed=1e9)
+    assert len(one.bars()) < len(made.bars())
+    with pytest.raises(ValueError, match="speed: found 0, allowed a number above 0"):
+        replay(one, tmp_path / "store", speed=0)
+    with pytest.raises(ValueError, match="no trades of ETH"):
+        replay(Liquidator("ETH", mode="streaming"), tmp_path / "store")

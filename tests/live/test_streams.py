@@ -1,0 +1,426 @@
+"""A stream is the batch of the same trades, whatever happens to its connections."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from live_runs import PATIENCE, SHORT, VENUES, rows, same, until
+from venue_streams import FRAMES, Streams
+
+from liquidator_integrations import Liquidator
+from liquidator_integrations.live import stream
+
+TRADES = "business"  # okx's trades have an address of their own
+
+
+def word(venue: str) -> str:
+    return TRADES if venue == "okx" else ""
+
+
+def started(server: Streams, venue: str, **arguments: Any) -> tuple[Liquidator, Any]:
+    made = Liquidator("BTC", mode="streaming")
+    running = made.start_stream(exchange=server.live(venue), **arguments)
+    server.connected(venue, 1, word(venue))
+    return made, running
+
+
+def took(running: Any, count: int) -> None:
+    """Wait until so many trades came, and none waits."""
+    until(lambda: running.health()["trades"].sum() == count and running.health()["queue"].sum() == 0, "trades")
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_a_stream_is_the_batch_of_its_trades(server, venue):
+    made, running = started(server, venue)
+    server.send(venue, range(800))
+    took(running, 800)
+    running.stop()
+    same(made, rows(SHORT, venue, range(800)))
+    assert running.gaps().empty
+    assert running.health()["state"].tolist() == ["LIVE"]
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_a_disconnect_leaves_no_trace(server, venue):
+    told = []
+    made, running = started(server, venue, on_gap=told.append)
+    server.send(venue, range(400))
+    took(running, 400)
+    lost = 5 if venue == "hyperliquid" else 90  # it shows the newest ten alone
+    server.outage(venue, 400 + lost)
+    server.connected(venue, 1, word(venue))
+    server.send(venue, range(400 + lost, 401 + lost))
+    took(running, 401 + lost)
+    server.send(venue, range(401 + lost, 600))
+    took(running, 600)
+    running.stop()
+    same(made, rows(SHORT, venue, range(600)))
+    assert [gap["filled"] for gap in told] == [True]
+    if venue == "binance":
+        assert running.gaps()[["missing", "filled"]].values.tolist() == [[90.0, True]]
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_a_replay_after_a_reconnect_doubles_nothing(server, venue):
+    made, running = started(server, venue)
+    server.send(venue, range(300))
+    took(running, 300)
+    server.outage(venue, 300)
+    server.connected(venue, 1, word(venue))
+    server.send(venue, range(200, 400))
+    took(running, 400)
+    running.stop()
+    same(made, rows(SHORT, venue, range(400)))
+    assert running.gaps().empty
+
+
+@pytest.mark.parametrize("venue", VENUES)
+def test_malformed_frames_are_counted_and_the_stream_lives(server, venue):
+    made, running = started(server, venue)
+    server.send(venue, range(100))
+    bad = ["{", "[]", "null", '{"e": "aggTrade"}', '{"topic": "publicTrade.BTCUSDT", "data": [{}]}', "\x00"]
+    bad += ['{"channel": "trades", "data": [{"coin": 1}]}', '{"arg": {"channel": "trades-all"}, "data": 1}']
+    server.text(venue, *bad, word=word(venue))
+    server.send(venue, range(100, 105))
+    took(running, 105)
+    server.send(venue, range(105, 200))
+    took(running, 200)
+    running.stop()
+    same(made, rows(SHORT, venue, range(200)))
+    assert running.health()["dropped"].sum() >= 6
+
+
+def test_a_hole_in_the_ids_is_filled_while_the_connection_stands(server):
+    made, running = started(server, "binance")
+    server.send("binance", range(100))
+    server.send("binance", range(150, 300))
+    took(running, 300)
+    running.stop()
+    same(made, rows(SHORT, "binance", range(300)))
+    assert running.gaps()["missing"].tolist() == [50.0]
+
+
+def test_garbage_while_a_gap_is_filled_is_asked_for_again(server):
+    from venue_server import Fault
+
+    made, running = started(server, "binance")
+    server.send("binance", range(100))
+    took(running, 100)
+    server.faults = [Fault("aggTrades", kind, 1) for kind in ("html", "cut", "nonsense", "empty", 502)]
+    server.send("binance", range(150, 300))
+    took(running, 300)
+    running.stop()
+    same(made, rows(SHORT, "binance", range(300)))
+    assert running.gaps()["filled"].tolist() == [True]
+
+
+def test_an_old_connection_is_replaced_by_one_that_overlaps(server, quick):
+    quick(life_s=0.05)
+    made, running = started(server, "binance")
+    for start in range(0, 900, 30):
+        server.connected("binance")
+        server.send("binance", range(start, start + 30))
+        if start % 300 == 0:
+            server.subscriptions("binance", start // 300 + 2)
+    took(running, 900)
+    assert len(server.subscribed) > 3
+    running.stop()
+    same(made, rows(SHORT, "binance", range(900)))
+    assert running.gaps().empty
+
+
+def test_a_silent_socket_is_replaced(server, quick):
+    quick(silence_s=0.2)
+    made, running = started(server, "binance")
+    server.send("binance", range(100))
+    server.subscriptions("binance", 3)
+    server.connected("binance")
+    server.send("binance", range(100, 200))
+    took(running, 200)
+    running.stop()
+    same(made, rows(SHORT, "binance", range(200)))
+
+
+def test_a_burst_with_a_slow_consumer(server):
+    made = Liquidator("BTC", mode="streaming")
+    heard = []
+    made.on_zone_formed(lambda zone: (heard.append(zone), threading.Event().wait(0.01)))
+    running = made.start_stream(exchange=server.live("binance"))
+    server.connected("binance")
+    server.send("binance", range(3000))
+    took(running, 3000)
+    running.stop()
+    same(made, rows(SHORT, "binance"))
+
+
+# Gaps that are not filled ---------------------------------------------------------------------------------------------
+
+
+def test_an_unfilled_gap_is_told_before_the_next_trade_and_mended_from_the_store(server, quick, tmp_path):
+    from venue_server import Fault
+
+    quick(hold_s=0.3)
+    seen: list[tuple[Any, int]] = []
+    made = Liquidator("BTC", mode="streaming")
+
+    def on_gap(gap: dict[str, Any]) -> None:
+        seen.append((gap["filled"], int(made.bars()["time"][-1])))
+
+    running = made.start_stream(exchange=server.live("binance"), store=tmp_path / "store", on_gap=on_gap)
+    server.connected("binance")
+    server.send("binance", range(1000))
+    took(running, 1000)
+    closed = int(made.bars()["time"][-1])
+    server.faults = [Fault("aggTrades", 502, 12, body="<html></html>")]
+    server.send("binance", range(1500, 2000))
+    until(lambda: running.gaps()["filled"].tolist() == ["store"])
+    took(running, 1500)
+    assert seen[0] == (False, closed)
+    assert [filled for filled, _ in seen] == [False, "store"]
+    assert running.health()["state"].tolist() == ["PARTIAL"]
+    assert len(made.bars()) > 0
+    made.rebuild(tmp_path / "store")
+    same(made, rows(SHORT, "binance", range(2000)))
+    server.send("binance", range(2000, 3000))
+    took(running, 2500)
+    running.stop()
+    same(made, rows(SHORT, "binance"))
+
+
+def test_a_queue_that_is_full_ends_the_wait(server, quick):
+    from venue_server import Fault
+
+    quick(most_held=100)
+    told: list[Any] = []
+    _, running = started(server, "binance", on_gap=told.append)
+    server.send("binance", range(100))
+    took(running, 100)
+    server.faults = [Fault("aggTrades", 502, 10_000, body="<html></html>")]
+    server.send("binance", range(150, 500))
+    took(running, 450)
+    running.stop()
+    assert [gap["filled"] for gap in told] == [False]
+    assert told[0]["missing"] == 50.0
+
+
+def test_what_bybit_shows_no_more_is_a_gap_with_its_name(server, quick):
+    quick(hold_s=0.2)
+    _, running = started(server, "bybit")
+    server.send("bybit", range(100))
+    took(running, 100)
+    server.outage("bybit", 1500)  # of which REST shows the last thousand
+    server.connected("bybit")
+    server.send("bybit", range(1500, 1501))
+    took(running, 1100)
+    running.stop()
+    gaps = running.gaps()
+    assert gaps[["since", "until", "filled"]].values.tolist() == [[SHORT.time[99], SHORT.time[501], False]]
+
+
+# Several venues and coins ---------------------------------------------------------------------------------------------
+
+
+def test_trades_of_all_venues_wait_while_one_is_filled(server):
+    made = Liquidator("BTC", mode="streaming")
+    both = [server.live("binance"), server.live("okx")]
+    running = made.start_stream(exchange=both)
+    server.connected("binance")
+    server.connected("okx", 1, TRADES)
+    for row in range(30):
+        for place, venue in enumerate(("binance", "okx")):
+            server.send(venue, range(row, row + 1))
+            took(running, 2 * row + place + 1)
+    server.refuse.add("okx")
+    server.drop("okx")
+    server.show(800)
+    server.text("binance", *(FRAMES["binance"](SHORT, row) for row in range(30, 800)))
+    server.refuse.clear()
+    server.connected("okx", 1, TRADES)
+    server.send("okx", range(800, 801))
+    server.send("binance", range(800, 801))
+    took(running, 1602)
+    running.stop()
+    same(made, rows(SHORT, "binance", range(801)) + rows(SHORT, "okx", range(801)))
+    assert made.counts["late_trades"] == 0
+
+
+def test_many_coins_share_connections(server):
+    coins = {"BTC": Liquidator("BTC", mode="streaming"), "ETH": Liquidator("ETH", mode="streaming")}
+    running = stream(coins, exchange=server.live("binance"))
+    server.connected("binance")
+    eth = [FRAMES["binance"](SHORT, row).replace("BTCUSDT", "ETHUSDT") for row in range(500)]
+    server.send("binance", range(500))
+    server.text("binance", *eth)
+    took(running, 1000)
+    assert len(server.sockets["binance"]) == 1
+    running.stop()
+    same(coins["BTC"], rows(SHORT, "binance", range(500)))
+    assert coins["ETH"].bars().tobytes() == coins["BTC"].bars().tobytes()
+
+
+# How it is run --------------------------------------------------------------------------------------------------------
+
+
+def test_on_the_callers_loop(server):
+    made = Liquidator("BTC", mode="streaming")
+
+    async def main() -> None:
+        instance = server.live("binance")
+        running = await made.astart_stream(exchange=instance)
+        await asyncio.to_thread(server.connected, "binance")
+        await asyncio.to_thread(server.send, "binance", range(500))
+        await asyncio.to_thread(took, running, 500)
+        with pytest.raises(RuntimeError, match="await the stream"):
+            running.wait()
+        made.stop_stream()
+        await running
+        await instance.close()
+
+    asyncio.run(main())
+    same(made, rows(SHORT, "binance", range(500)))
+
+
+def test_while_a_stream_runs_nobody_else_feeds(server):
+    made, running = started(server, "binance")
+    trade = {"time": 1_700_000_000_000, "price": 1.0, "size": 1.0, "side": "buy"}
+    for call in (lambda: made.push(trade), lambda: made.ingest_trades([trade])):
+        with pytest.raises(RuntimeError, match="while a stream feeds this Liquidator"):
+            call()
+    with pytest.raises(RuntimeError, match="a stream feeds this Liquidator already"):
+        made.start_stream(exchange=server.live("binance"))
+    assert not running.wait(0.0)
+    made.stop_stream()
+    assert running.wait()
+    made.push(trade)
+
+
+def test_callbacks_may_call_anything_and_are_called_in_order(server):
+    made = Liquidator("BTC", mode="streaming", bar="1m")
+    heard: list[tuple[str, Any]] = []
+    over = threading.Event()
+
+    def formed(zone: dict[str, Any]) -> None:
+        heard.append((threading.current_thread().name, zone["event_time"]))
+        made.compute_zones()
+        made.levels()
+        if len(heard) == 3:
+            made.stop_stream()
+            over.set()
+        raise ZeroDivisionError
+
+    made.on_zone_formed(formed)
+    running = made.start_stream(exchange=server.live("binance"))
+    server.connected("binance")
+    trades = [json.loads(FRAMES["binance"](SHORT, row)) for row in range(3000)]
+    for row, trade in enumerate(trades):
+        if row % 100 == 0:
+            trade["q"] = "900.0"
+    server.text("binance", *map(json.dumps, trades))
+    if over.wait(PATIENCE):
+        running.wait()
+    times = [when for _, when in heard]
+    assert times == sorted(times)
+    assert {name for name, _ in heard} == {"liquidator-callbacks"}
+    assert made.callback_errors >= 3
+
+
+def test_a_callback_that_blocks_is_reported(server, quick):
+    from venue_server import Fault
+
+    quick(hold_s=0.05, callback_s=0.1)
+    free = threading.Event()
+    _, running = started(server, "binance", on_gap=lambda gap: free.wait(PATIENCE))
+    server.send("binance", range(100))
+    server.faults = [Fault("aggTrades", 502, 10_000, body="<html></html>")]
+    server.send("binance", range(150, 300))
+    took(running, 250)
+    assert running._session.faults == ["on_gap blocks"]
+    free.set()
+    running.stop()
+
+
+@pytest.mark.slow
+def test_the_three_lines_run_until_ctrl_c(server, tmp_path):
+    code = f"""
+        import sys
+        sys.path[:0] = {[str(Path(__file__).parent.parent / "helpers")]!r}
+        import ccxt.pro
+        from venue_server import Loopback
+        from dataclasses import replace
+        from liquidator_integrations import Liquidator
+        from liquidator_integrations.live import limits
+
+        server = Loopback()
+        server.port = {server.port}
+        limits.LIMITS = replace(limits.LIMITS, save_s=0.05, flush_s=0.05)
+        L = Liquidator("BTC", mode="streaming")
+        L.on_zone_formed(print)
+        L.start_stream(exchange=server.instance("binance", ccxt.pro), state={str(tmp_path / "state")!r})
+    """
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stderr=subprocess.PIPE, text=True)
+    server.connected("binance")
+    server.send("binance", range(500))
+    saved = tmp_path / "state"
+    until(saved.exists)
+    before = saved.stat().st_mtime_ns
+    until(lambda: saved.stat().st_mtime_ns > before)
+    assert process.poll() is None
+    process.send_signal(2)
+    with process:
+        assert process.wait(PATIENCE) == 0, process.stderr.read()
+    assert Liquidator.load(tmp_path / "state").coin == "BTC"
+
+
+# What is refused ------------------------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_streamed_is_refused(server):
+    made = Liquidator("BTC", mode="streaming")
+    with pytest.raises(ValueError, match=r"mode='batch' has no start_stream: Liquidator\(mode='streaming'\)"):
+        Liquidator("BTC").start_stream(exchange="binance")
+    with pytest.raises(ValueError, match="these have: binance, "):
+        made.start_stream(exchange=server.live("kraken"))
+    with pytest.raises(ValueError, match="found 'binanse', allowed the name of an exchange"):
+        made.start_stream(exchange="binanse")
+    with pytest.raises(TypeError, match="must be a name or an instance"):
+        made.start_stream(exchange=3)
+    with pytest.raises(ValueError, match="exchange: found none"):
+        made.start_stream(exchange=[])
+    with pytest.raises(ValueError, match="does not know its coin"):
+        Liquidator(mode="streaming").start_stream(exchange=server.live("binance"))
+    with pytest.raises(RuntimeError, match="no stream was started"):
+        made.stream_health()
+    for symbols, what in ((["ETH"], "ETH"), (["NONE-USDT"], "symbol: found 'NONE-USDT'")):
+        running = made.start_stream(exchange=server.live("binance"), symbols=symbols)
+        with pytest.raises(ValueError, match=what):
+            running.wait(PATIENCE)
+
+
+def test_a_venue_that_never_answers_holds_nobody_up(server, quick, caplog):
+    from venue_server import Fault
+
+    quick(hold_s=0.3)
+    server.faults = [Fault("okx", 503, 10_000)]
+    server.refuse.add("bybit")
+    made = Liquidator("BTC", mode="streaming")
+    running = made.start_stream(exchange=[server.live("binance"), server.live("okx"), server.live("bybit")])
+    server.connected("binance")
+    server.send("binance", range(100))
+    took(running, 100)
+    health = running.health().set_index("venue")
+    assert set(health.index) == {"binance", "okx", "bybit"}
+    assert health.loc["okx", "state"] == "STALE"
+    server.faults, server.refuse = [], set()
+    server.connected("okx", 1, TRADES)
+    server.connected("bybit")
+    running.stop()
+    assert "okx: attempt 1 at its markets failed" in caplog.text
+    assert "bybit: attempt 1 to connect failed" in caplog.text
