@@ -218,7 +218,8 @@ def problems(path: Path, kind: str) -> list[str]:
         missing = [name for name in kinds.COLUMNS[kind.partition("-")[0]] if name not in table.column_names]
         if missing:
             return [f"has no column {missing[0]}"]
-        kinds.checked(kind.partition("-")[0], {name: table[name].to_numpy() for name in table.column_names})
+        numbers = {one.name: table[one.name].to_numpy() for one in table.schema if pa.types.is_primitive(one.type)}
+        kinds.checked(kind.partition("-")[0], {name: table[name] for name in table.column_names} | numbers)
     except (ValueError, OSError) as error:
         return [str(error).removeprefix(f"{path}: ")]
     found = []
