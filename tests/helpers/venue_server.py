@@ -53,6 +53,7 @@ class Loopback:
         self.port = 0
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
+        self._sessions: list[Any] = []
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def asked(self, word: str) -> list[dict[str, str]]:
@@ -135,6 +136,8 @@ class Loopback:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
+        for session in self._sessions:  # whose sockets would be told of whenever they are collected
+            session.close()
 
     def instance(self, name: str, module: Any = None, **config: Any) -> Any:
         """A genuine ccxt instance whose every url leads here."""
@@ -143,6 +146,8 @@ class Loopback:
         made = getattr(module or ccxt, name)({"enableRateLimit": False, "timeout": 500, **config})
         made.urls["api"] = self._led_here(made.urls["api"])
         made.urls["archive"] = f"http://127.0.0.1:{self.port}/archive"
+        if isinstance(made, ccxt.Exchange):
+            self._sessions.append(made.session)
         return made
 
     def _led_here(self, urls: Any) -> Any:
