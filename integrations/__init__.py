@@ -9,6 +9,7 @@ if __name__ != "liquidator_integrations":  # from a checkout: a second copy of e
 if TYPE_CHECKING:
     from .liquidator import Liquidator
     from .market.bars import read_bars
+    from .market.observed import observed_bars
     from .market.sample import sample_bars
     from .model.columns import hold_columns
     from .tables.indicators import compute_atr, compute_vwap
@@ -22,6 +23,7 @@ __all__ = [
     "compute_vwap",
     "hold_columns",
     "liquidation_at_risk",
+    "observed_bars",
     "read_bars",
     "risk_columns",
     "risk_memory",
@@ -35,6 +37,7 @@ _PLACES = {
     "compute_vwap": "tables.indicators",
     "hold_columns": "model.columns",
     "liquidation_at_risk": "tables.risk",
+    "observed_bars": "market.observed",
     "read_bars": "market.bars",
     "risk_columns": "tables.risk",
     "risk_memory": "tables.risk",

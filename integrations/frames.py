@@ -12,6 +12,7 @@ from .market.candles import (
     warn_of_idle_switches,
 )
 from .market.messages import naming
+from .market.observed import observed_bars
 from .model.columns import hold_columns
 from .tables.alignment import alignment_columns
 from .tables.checked import bars_with_marks, marks_params
@@ -48,6 +49,7 @@ __all__ = [
     "marks_frame",
     "marks_params",
     "naming",
+    "observed_bars",
     "outcome_column",
     "placebo_marks",
     "signal_columns",

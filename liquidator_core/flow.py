@@ -9,10 +9,10 @@ It is estimated, a side; what a feed reports of liquidations can take its place 
 4. the sum raised by ``funding_raise`` for the side that pays extreme funding (``use_funding``).
 
 Prices are weighted by USD. The first two are in USD of positions that the ledger implies, which is turnover and not
-dollars of the market (31 to 45 times what three venues reported), the others in USD that was traded; they are not
-brought to one scale, because an event is a flow that is large against its own past (and against turnover:
-``event_share``). ``tests/figures/ingredients.py`` prints what each adds to the rank correlation
-with observed liquidations: 2 much, cascades, drops and funding nothing worth having; large trades could not be judged.
+dollars of the market (32 to 43 times what three venues reported: ``tests/figures/truth.py``), the others in USD that
+was traded; they are not brought to one scale, because an event is a flow that is large against its own past (and
+against turnover: ``event_share``). ``tests/figures/ingredients.py`` prints what each adds to the rank correlation with
+observed liquidations: 2 much, cascades, drops and funding nothing worth having; large trades could not be judged.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Units: ``ms`` milliseconds since the epoch, UTC. ``quote`` quote currency per base unit (a price). ``base`` base
 units (coins). ``usd`` quote currency (base times price); ``usd of the ledger`` that of positions which the ledger
-implies: all turnover, taken to be leveraged on both sides. It is relative: what three venues report is 31 to 45 times
+implies: all turnover, taken to be leveraged on both sides. It is relative: what three venues report is 32 to 43 times
 less, and only a feed's scale, or its prior, makes dollars of it. ``bars``, ``atr`` and ``share`` are what they say.
 Unknown floats are NaN, unknown indices -1.
 """

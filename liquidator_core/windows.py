@@ -59,11 +59,13 @@ def _quantiles(
         at = _place(ordered, count, new) if new == new else count
         if old == old and at > hole:
             at -= 1
-            for i in range(hole, at):
-                ordered[i] = ordered[i + 1]
+            part = ordered[hole : at + 1]  # a view's loop moves several values at a time
+            for i in range(at - hole):
+                part[i] = part[i + 1]
         else:
-            for i in range(hole, at, -1):
-                ordered[i] = ordered[i - 1]
+            part = ordered[at : hole + 1]
+            for i in range(hole - at, 0, -1):
+                part[i] = part[i - 1]
         if new == new:
             ordered[at] = new
         count += int(new == new) - int(old == old)

@@ -83,7 +83,7 @@ def _decimals(prices: np.ndarray) -> int | None:
     return None
 
 
-class Held(NamedTuple):
+class Contents(NamedTuple):
     """What cells held, cell by cell and in order of time: from the row on, to before the end, so many USD."""
 
     cell: np.ndarray
@@ -92,7 +92,7 @@ class Held(NamedTuple):
     usd: np.ndarray
 
 
-def held_of(recorded: Recorded) -> Held:
+def contents_of(recorded: Recorded) -> Contents:
     """The changes of a record by cell, each with the row on which the cell changed again. Cost: a few passes."""
     rows = len(recorded.until)
     order = np.argsort(recorded.changes["cell"].astype(np.uint16), kind="stable")  # of 16 bits NumPy sorts by radix
@@ -101,19 +101,19 @@ def held_of(recorded: Recorded) -> Held:
     end = np.full(len(cell), rows, np.int32)
     same = cell[1:] == cell[:-1]
     end[:-1][same] = row[1:][same]
-    return Held(cell, row, end, recorded.changes["usd"][order])
+    return Contents(cell, row, end, recorded.changes["usd"][order])
 
 
-def runs_of(held: Held, breaks: np.ndarray) -> np.ndarray:
+def runs_of(contents: Contents, breaks: np.ndarray) -> np.ndarray:
     """Runs of bars in which a cell stays in one class: (r, 4) int32 of first row, length, cell and class.
 
     Class k holds USD from ``breaks[k - 1]`` on; what is below the first is left out. In order of the first row.
     """
-    rank = np.searchsorted(breaks, held.usd, side="right").astype(np.int8)
-    goes_on = (held.cell[1:] == held.cell[:-1]) & (rank[1:] == rank[:-1])
+    rank = np.searchsorted(breaks, contents.usd, side="right").astype(np.int8)
+    goes_on = (contents.cell[1:] == contents.cell[:-1]) & (rank[1:] == rank[:-1])
     starts = np.flatnonzero(np.r_[True, ~goes_on][: len(rank)])
-    ends = held.end[np.r_[starts[1:], len(rank)][: len(starts)] - 1]
-    row, cell, rank = held.row[starts], held.cell[starts], rank[starts]
+    ends = contents.end[np.r_[starts[1:], len(rank)][: len(starts)] - 1]
+    row, cell, rank = contents.row[starts], contents.cell[starts], rank[starts]
     drawn = rank > 0
     runs = np.column_stack([row, ends - row, cell, rank])[drawn].astype(np.int32)
     return runs[np.argsort(runs[:, 0], kind="stable")]

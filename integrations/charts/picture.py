@@ -93,12 +93,12 @@ def _dress(axes: Any, look: dict[str, Any]) -> None:
 
 def _add_heatmap(axes: Any, scene: Scene, first: int, look: dict[str, Any]) -> None:
     usd = cells_at(scene.recorded, first, len(scene.bars))
-    held = np.flatnonzero(usd.any(axis=1))
-    if len(held) == 0:
+    filled = np.flatnonzero(usd.any(axis=1))
+    if len(filled) == 0:
         return
-    cells = slice(held[0], held[-1] + 1)
+    cells = slice(filled[0], filled[-1] + 1)
     drawn = np.ma.masked_less(usd[cells], scene.breaks[0])
-    edges = scene.recorded.edges[held[0] : held[-1] + 2]
+    edges = scene.recorded.edges[filled[0] : filled[-1] + 2]
     norm = BoundaryNorm([*scene.breaks, np.inf], len(scene.breaks))
     x = np.arange(usd.shape[1] + 1) - 0.5
     mesh = axes.pcolormesh(x, edges, drawn, cmap=ListedColormap(look["heat"]), norm=norm, rasterized=True)

@@ -20,7 +20,7 @@ from ..market.candles import Candles, OnBad, bars_from_frame, warn_of_idle_switc
 from ..market.messages import iso
 from ..tables.checked import SIDE_NAMES
 from ..tables.zones import levels_to_frame, zones_to_frame
-from .pack import Held, held_of, packed, packed_candles, packed_rows, packed_times, rounded, runs_of
+from .pack import Contents, contents_of, packed, packed_candles, packed_rows, packed_times, rounded, runs_of
 
 SCHEMA = 1
 CELL_BINS = 4  # of the heatmap: cells of 0.2 %
@@ -136,19 +136,19 @@ class Scene:
         }
 
     @cached_property
-    def _held(self) -> Held:
-        return held_of(self.recorded)
+    def _contents(self) -> Contents:
+        return contents_of(self.recorded)
 
     @cached_property
     def breaks(self) -> np.ndarray:
         """(CLASSES,) USD at which the classes of the heatmap begin, evenly in logarithms: from what two in five
         cells hold at a bar to what one in two hundred does; two digits each. What is below is not drawn.
         """
-        held = self._held
-        some = np.flatnonzero(held.usd > 0.0)[:: 1 + len(held.usd) // 200_000]
+        contents = self._contents
+        some = np.flatnonzero(contents.usd > 0.0)[:: 1 + len(contents.usd) // 200_000]
         if len(some) == 0:
             return np.ones(CLASSES)
-        counts, edges = np.histogram(np.log10(held.usd[some]), 400, weights=(held.end - held.row)[some])
+        counts, edges = np.histogram(np.log10(contents.usd[some]), 400, weights=(contents.end - contents.row)[some])
         shares = np.cumsum(counts) / counts.sum()
         low, high = (edges[1:][np.searchsorted(shares, share)] for share in (0.6, 0.995))
         found = 10.0 ** np.linspace(low, max(high, low + 0.3), CLASSES)
@@ -212,14 +212,14 @@ class Scene:
 
     def _tiers(self) -> dict[str, Any]:
         """Runs of the heatmap for all leverages and, if there are both, for the high and the low ones alone."""
-        tiers = {"all": packed_rows(runs_of(self._held, self.breaks))}
+        tiers = {"all": packed_rows(runs_of(self._contents, self.breaks))}
         leverages = np.sort(self.params.leverages)
         for name, kept in (("high", leverages >= HIGH_LEVERAGE), ("low", leverages < HIGH_LEVERAGE)):
             if not kept.any() or kept.all() or len(self.bars) == 0:
                 continue
             settings = self.params.to_record()
             settings["weight"][0, : len(leverages)] *= kept
-            tiers[name] = packed_rows(runs_of(held_of(record(self.bars, settings, CELL_BINS)), self.breaks))
+            tiers[name] = packed_rows(runs_of(contents_of(record(self.bars, settings, CELL_BINS)), self.breaks))
         return tiers
 
 
@@ -261,10 +261,10 @@ def make_scene(
         rows = np.searchsorted(bars["time"], result.equity_ms)
         if (rows == len(bars)).any() or (bars["time"][rows] != result.equity_ms).any():
             raise ValueError("result: found times of equity that no bar has, allowed a backtest of these bars")
-        held = bars["close"][rows]
+        closes = bars["close"][rows]
         accounts = [
             Account("backtest", result.equity_ms, result.equity / result.cash),
-            Account("buy and hold", result.equity_ms, held / held[:1]),
+            Account("buy and hold", result.equity_ms, closes / closes[:1]),
             *(Account("placebo marks", each.equity_ms, each.equity / each.cash) for each in placebos),
         ]
     return Scene(

@@ -1,4 +1,4 @@
-"""The command line: ``liquidator demo``, ``zones FILE``, ``risk FILE``, ``train``, ``fit``, ``pine`` and ``audit``."""
+"""The command line: a file for each command, ``liquidator demo``, ``zones FILE``, ``fetch``, ``store`` and others."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import typer
 
 from liquidator_core.layout import VERSION
 
-from . import freqtrade
+from . import freqtrade, store
 from .audit import audit
+from .fetch import fetch
 from .fit import fit
 from .pine import pine
 from .risk import risk
@@ -26,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(freqtrade.app, name="freqtrade")
+app.add_typer(store.app, name="store")
 #: What the list of commands says of each: typer would cut its first sentence off.
 _SHORT: dict[Callable[..., None], str] = {
     demo: "The sample: zones, levels, a backtest, a chart.",
@@ -34,6 +36,7 @@ _SHORT: dict[Callable[..., None], str] = {
     train: "Does anything tell whether zones hold?",
     fit: "Learn the leverage mix from liquidations.",
     pine: "A Pine v6 script for TradingView.",
+    fetch: "History of an exchange into a store.",
     audit: "Does an indicator look ahead or repaint?",
 }
 for _command, _short in _SHORT.items():

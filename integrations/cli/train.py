@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from ..market.bars import read_bars
-from .options import FromOption, LastOption, ParamsOption, check_target, part_of, read_params
+from .options import FromOption, LastOption, ParamsOption, check_target, read_params, since_of
 from .printing import console_for, make_table, print_table, progress_bar
 
 
@@ -33,7 +33,7 @@ def train(
     check_target("--out", out, ".json")
     settings = read_params(params)
     before = HoldModel.load(out).attempts if out is not None and out.exists() else 0
-    bars = part_of(read_bars(file, settings, None), last, begin)
+    bars = read_bars(file, settings, last=last, since_ms=since_of(begin))
     timeframe = timeframe_of(bars)
     if timeframe is None:
         raise ValueError(f"{file}: its {len(bars)} candles are of no timeframe, such as 5m or 1h")

@@ -31,7 +31,7 @@ ACCOUNT = np.dtype(
     [
         ("cash", "f8"),
         ("value", "f8"),  # at the last close
-        ("held", "f8"),  # size of the position; below 0 is short
+        ("position", "f8"),  # size of the position; below 0 is short
         ("entry_price", "f8"),  # of its fill
         ("entry_row", "i8"),
         ("entry_paid", "f8"),  # commission
@@ -66,7 +66,7 @@ TRADE = np.dtype(
         ("exit_row", "i8"),
         ("entry_price", "f8"),
         ("exit_price", "f8"),
-        ("held", "f8"),
+        ("position", "f8"),
         ("pnl", "f8"),
         ("commission", "f8"),
         ("stopped", "?"),
@@ -98,7 +98,7 @@ def _closed(r: Record, cash: float, size: float, entry_price: float, price: floa
 def _check_orders(a: Record, r: Record) -> None:
     """Let those orders wait that cash suffices for, as if each were filled at the price it was placed with."""
     if a.exit == PLACED:
-        a.exit = WAITING if _closed(r, a.cash, a.held, a.exit_at, a.exit_at) >= 0.0 else NONE
+        a.exit = WAITING if _closed(r, a.cash, a.position, a.exit_at, a.exit_at) >= 0.0 else NONE
     if a.entry == PLACED:
         cash = _opened(r, a.cash, a.entry_size, a.entry_at)
         is_paid = cash >= 0.0 and _closed(r, cash, a.entry_size, a.stop_at, a.stop_at) >= 0.0
@@ -124,8 +124,8 @@ def _enter(a: Record, r: Record, b: Record, row: int) -> None:
         a.entry = a.stop = NONE
         return
     a.entry, a.cash = FILLED, cash
-    a.held, a.entry_price, a.entry_row = a.entry_size, price, row
-    a.entry_paid = abs(a.held) * r.commission * price
+    a.position, a.entry_price, a.entry_row = a.entry_size, price, row
+    a.entry_paid = abs(a.position) * r.commission * price
 
 
 @kernel
@@ -134,12 +134,13 @@ def _close(a: Record, r: Record, price: float, row: int, stopped: bool, trades: 
     t = trades[a.trades]
     a.trades += 1
     t.placed_row, t.entry_row, t.exit_row = a.placed_row, a.entry_row, row
-    t.entry_price, t.exit_price, t.held, t.stopped = a.entry_price, price, a.held, stopped
-    t.commission = a.entry_paid + abs(a.held) * r.commission * price
-    mean_price = a.held * a.entry_price / a.held  # a trade's price is kept as a mean: it may differ in its last digit
-    t.pnl = a.held * (price - mean_price) - t.commission
-    a.cash = _closed(r, a.cash, a.held, a.entry_price, price)
-    a.held = 0.0
+    t.entry_price, t.exit_price, t.position, t.stopped = a.entry_price, price, a.position, stopped
+    t.commission = a.entry_paid + abs(a.position) * r.commission * price
+    # A trade's price is kept as a mean: it may differ in its last digit.
+    mean_price = a.position * a.entry_price / a.position
+    t.pnl = a.position * (price - mean_price) - t.commission
+    a.cash = _closed(r, a.cash, a.position, a.entry_price, price)
+    a.position = 0.0
 
 
 @kernel
@@ -148,16 +149,16 @@ def _fill_orders(a: Record, r: Record, b: Record, row: int, trades: np.ndarray) 
     if a.entry == WAITING:
         _enter(a, r, b, row)
     if a.entry == FILLED and a.stop == WAITING:
-        price = _resting(a.held, a.stop_at, b)
+        price = _resting(a.position, a.stop_at, b)
         if price == price:
             a.stop = FILLED
             _close(a, r, price, row, True, trades)
     if a.exit == WAITING:
         a.exit = FILLED
         _close(a, r, b.open, row, False, trades)
-    worth = a.held * b.close
+    worth = a.position * b.close
     if worth > 0.0:
-        gained = a.held * (b.close - a.entry_price)
+        gained = a.position * (b.close - a.entry_price)
         worth = (worth - gained) / r.leverage + gained
     a.value = a.cash + worth
 
@@ -192,8 +193,8 @@ def _place_entry(a: Record, r: Record, b: Record, o: Record) -> None:
 @kernel
 def _decide(a: Record, r: Record, b: Record, o: Record, row: int) -> None:
     """The strategy at a bar's close."""
-    if a.held != 0.0:
-        is_over = o.exit_long if a.held > 0.0 else o.exit_short
+    if a.position != 0.0:
+        is_over = o.exit_long if a.position > 0.0 else o.exit_short
         if is_over or a.stop != WAITING:
             a.stop = NONE
             a.exit, a.exit_at = PLACED, b.close

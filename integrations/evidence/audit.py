@@ -322,13 +322,13 @@ class _Case:
                 find(name, "history", row, np.nan)
             elif needed is not None:
                 warmup[name] = needed
-        told = self._short(warmup)
-        for text in told:
+        remarks = self._short(warmup)
+        for text in remarks:
             warnings.warn(text, stacklevel=5)
         if findings:
             sources = Sources(self.subject.target)
             findings = [one._replace(source=sources.line(one.column, one.kind)) for one in findings]
-        return Audit(self.subject.name, frame_of_findings(findings), self.rows, len(self.cuts), warmup, told)
+        return Audit(self.subject.name, frame_of_findings(findings), self.rows, len(self.cuts), warmup, remarks)
 
     def _short(self, warmup: dict[str, int]) -> list[str]:
         stated = self.subject.startup

@@ -175,14 +175,14 @@ def clocks_in(text: str) -> list[str]:
 def check_purity(subject: Subject, params: Any, rows: np.ndarray) -> None:
     """Rows in and params stay as they are, and two states advanced in turn do not know of each other."""
     given = rows.copy()
-    told = as_bytes(params)
+    before = as_bytes(params)
     subject.fold(subject.new_state(params), params, given)
     state = subject.new_state(params)
     for i in range(len(given)):
         subject.step(state, params, given[i : i + 1])
     if given.tobytes() != rows.tobytes():
         raise AssertionError(f"rows in were changed: {difference(given, rows)}")
-    if as_bytes(params) != told:
+    if as_bytes(params) != before:
         raise AssertionError("params were changed")
 
     other_rows = backwards(rows)

@@ -80,12 +80,12 @@ class Sources:
         start = f"[{column}]"
         if not any(start in one.writes for one in self._statements):
             start = f"return {self._main}"
-        seen, queue, told = {start}, [start], set()
+        seen, queue, shown = {start}, [start], set()
         while queue:
             token = queue.pop(0)
             for place, statement in enumerate(self._statements):
-                if token in statement.writes and place not in told:
-                    told.add(place)
+                if token in statement.writes and place not in shown:
+                    shown.add(place)
                     yield statement
                     for read in sorted(statement.reads - seen):
                         seen.add(read)

@@ -12,9 +12,9 @@ import pyarrow as pa
 from liquidator_core.timeframes import timeframe_ms
 
 from ..store import parquet
+from ..store.kinds import Columns, checked, empty, key_of, table_of
 from ..store.layout import Span, merged
 from .client import Client
-from .tables import Columns, checked, empty, key_of, table_of
 
 Progress = Callable[[str, int, int], object]
 Page = dict[str, Any]  # columns of rows, and what else a venue's module keeps there
@@ -29,7 +29,7 @@ class Feed:
 
     client, market   whom to ask for what; ``market`` is ccxt's
     place            the folder of the store that keeps what comes; None: nothing is kept
-    told             is called with every span that was covered
+    on_covered       is called with every span that was covered
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Feed:
         until: int,
         timeframe: str,
         place: Path | None,
-        told: Callable[[int, int], object],
+        on_covered: Callable[[int, int], object],
     ) -> None:
         self.client = client
         self.market = market
@@ -52,7 +52,7 @@ class Feed:
         self.tables: list[pa.Table] = []
         self.spans: list[Span] = []
         self._place = place
-        self._told = told
+        self._on_covered = on_covered
         self._pending: list[pa.Table] = []
         self._to_keep: list[Span] = []
         self._kept_pages = 0
@@ -96,7 +96,7 @@ class Feed:
                 self._to_keep.append(Span(since, end, proof))
             if len(self._pending) >= max(_FIRST_PAGES, self._kept_pages // _GROWTH):
                 self.keep()
-        self._told(since, until)
+        self._on_covered(since, until)
 
     def _is_fresh(self) -> bool:
         clock = self.client.clock_ms

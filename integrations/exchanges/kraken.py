@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ..store.coverage import examine
+from ..store.kinds import candles_of, key_of
 from ..store.layout import Span, without
 from ..store.parquet import in_order
 from . import tables
-from .coverage import examine
 from .feed import Feed
 from .tables import column, rows_of, whole
 
@@ -28,9 +29,9 @@ _BEFORE = 1_000
 
 
 def _rows(feed: Feed, answer: Any) -> list[Any]:
-    held = answer["result"]
-    names = [name for name in held if name != "last"]
-    return rows_of(held, names[0]) if names else []
+    series = answer["result"]
+    names = [name for name in series if name != "last"]
+    return rows_of(series, names[0]) if names else []
 
 
 def trade_columns(feed: Feed, answer: Any) -> dict[str, Any]:
@@ -116,11 +117,11 @@ async def _from_trades(feed: Feed, until: int) -> None:
     await trades(source)
     if not source.tables:
         return
-    rows = in_order(pa.concat_tables(source.tables), tables.key_of("trades"))
+    rows = in_order(pa.concat_tables(source.tables), key_of("trades"))
     known = examine(rows, feed.since, until, source.spans, chained=True)
     step = feed.step
     holes = [Span(gap.since // step * step, gap.until // step * step + step, "none") for gap in known.gaps]
-    page = tables.candles_of(rows, step, until)
+    page = candles_of(rows, step, until)
     whole_ones = [not any(hole.since <= time < hole.until for hole in holes) for time in page["time"].tolist()]
     feed.take({name: values[whole_ones] for name, values in page.items()})
     for since, end in without([(feed.since, until)], holes):

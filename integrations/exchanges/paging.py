@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable
 
 import numpy as np
 
+from ..store.kinds import Columns
 from .client import Refusal
 from .feed import Feed
-from .tables import Columns
 
 Page = Columns
 Ask = Callable[[int, int], Awaitable[Page]]  # rows of since <= time < until

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from ..store.kinds import KINDS
 from . import binance, bybit, coinbase, hyperliquid, kraken, okx, unified
 from .client import library
-from .tables import KINDS
 
 #: ccxt's ids of the venues whose wire formats are proven; all others go by ccxt's unified methods.
 MODULES: dict[str, ModuleType] = {

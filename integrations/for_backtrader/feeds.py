@@ -6,7 +6,7 @@ import os
 import warnings
 from array import array
 from collections.abc import Container
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time
 from functools import cache
 from typing import Any
 
@@ -113,7 +113,7 @@ class CandleFeed(_BarFeed):
 
     Params:
 
-      - ``dataname``: a path of a CSV, parquet or feather file, a DataFrame, or anything else that
+      - ``dataname``: a path of a CSV, JSON, parquet, feather or HDF file, a DataFrame, or anything else that
         ``liquidator_integrations.frames.bars_from_frame`` takes; or a (n,) ``liquidator_core.BAR`` array, oldest first
       - ``stamp`` (default: ``"open"``): the time that a bar carries, that of its open or of its ``"close"``.
         backtrader takes it for the close, when it resamples, and when it puts feeds of several timeframes in step:
@@ -172,14 +172,14 @@ def known_after_ms(data: Any) -> int | None:
 
 
 def _date_of(name: str, given: Any) -> Any:
-    """A date or datetime of what may be text; other things as they are, for backtrader."""
-    if not isinstance(given, str):
+    """A date or datetime of what may be text, a number or of NumPy; a text without a time of day is a whole day."""
+    if given is None or isinstance(given, date):
         return given
     try:
         at = datetime.fromtimestamp(ms_of(given) / 1000, UTC).replace(tzinfo=None)
     except (ValueError, TypeError):
         raise ValueError(f"{name} must be a date such as 2020-03-01 or 2020-03-01 12:00, got {given!r}") from None
-    return at if ":" in given else at.date()
+    return at.date() if isinstance(given, str) and ":" not in given and at.time() == time() else at
 
 
 def _length_ms(time: np.ndarray) -> int:

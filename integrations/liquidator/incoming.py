@@ -126,12 +126,12 @@ class Incoming:
     def _take_message(self, message: Any, venue: str, convention: Convention, fault: Exception) -> None:
         """Take what a message tells of; what is none raises ``fault``, or is skipped."""
         try:
-            told = told_by(message)
-            if told == "trades":
+            topic = told_by(message)
+            if topic == "trades":
                 self.ingest_trades([message], venue, convention=convention)
-            elif told == "liquidations":
+            elif topic == "liquidations":
                 self.ingest_liquidations([message], venue, convention=convention)
-            elif told == "candles":
+            elif topic == "candles":
                 self._take_candles(candles_in([message]))
             else:
                 raise fault
@@ -143,10 +143,10 @@ class Incoming:
             self.skipped += 1
 
     def _take_candles(self, rows: list[Any]) -> None:
-        closed = [row for row in rows if isinstance(row, Mapping) and is_closed(row)]
+        closed = [row for row in rows if not isinstance(row, Mapping) or is_closed(row)]
         self.not_trades += len(rows) - len(closed)
         if closed:
-            _check_interval(closed, self._settings.bar)
+            _check_interval([row for row in closed if isinstance(row, Mapping)], self._settings.bar)
             self.update_candles(closed)
 
     def ingest_liquidations(self, liquidations: Events, venue: str = "", *, convention: Convention = None) -> None:
@@ -268,9 +268,9 @@ def _is_one_trade(data: Any) -> bool:
 def _refuse_others(data: Any) -> None:
     """Raise TableError for rows or a message of anything but trades."""
     first = data[0] if isinstance(data, list) and data else data
-    told = told_by(first)
-    if told in _TAKEN_BY:
-        raise TableError(f"found {told}, allowed trades: {_TAKEN_BY[told]} takes them, and push() their messages")
+    topic = told_by(first)
+    if topic in _TAKEN_BY:
+        raise TableError(f"found {topic}, allowed trades: {_TAKEN_BY[topic]} takes them, and push() their messages")
 
 
 def _check_interval(candles: list[Mapping[str, Any]], bar: str) -> None:

@@ -36,7 +36,9 @@ class Feed(NamedTuple):
                 f"observed has a row every {self.step / HOUR:g} hours, which do not add up to a horizon of {hours}h: "
                 "a horizon is one or more whole rows"
             )
-        first = np.searchsorted(self.time, start)
+        first = np.clip((start - self.time[0]) // self.step, 0, len(self.time) - 1)
+        elsewhere = self.time[first] != start  # rows are missing before
+        first[elsewhere] = np.searchsorted(self.time, start[elsewhere])
         total = np.zeros((2, len(start)))
         for part in range(hours * HOUR // self.step):
             at = np.minimum(first + part, len(self.time) - 1)

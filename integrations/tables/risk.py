@@ -112,7 +112,7 @@ def risk_columns(
         until = usd[:, :, -1] if hours.of_candle is None else hours.until(asked)
         columns |= _expected(hours, scale, asked, until)
     frame = pd.DataFrame(columns, index=candles.index if isinstance(candles, pd.DataFrame) else None)
-    frame.attrs = {"told": scale.told, **scale.evidence}
+    frame.attrs = {"remarks": scale.remarks, **scale.evidence}
     return frame
 
 
@@ -120,15 +120,14 @@ def _expected(hours: _Hours, scale: Scale, asked: np.ndarray, until: np.ndarray)
     """Columns of what is liquidated until the prices asked, (n, 2), between which and the close the ledger holds
     ``until``, (n, 2) USD.
     """
-    columns = {}
+    columns: dict[str, np.ndarray] = {}
     turnover, close = hours.spread(hours.turnover), hours.spread(hours.bars["close"])
     for which, side in enumerate(SIDES):
         given = turnover, until[:, which], asked[:, which] / close - 1.0
         a, b = hours.spread(scale.a[:, which]), hours.laws[which].b
         low, high = (hours.spread(ends) for ends in scale.band[:, which].T)
-        columns[f"expected_{side}_usd"] = expected_usd(*given, a, b)
-        columns[f"expected_{side}_usd_low"] = expected_usd(*given, a + low, b)
-        columns[f"expected_{side}_usd_high"] = expected_usd(*given, a + high, b)
+        usd = expected_usd(*given, np.stack([a, a + low, a + high]), b)
+        columns |= dict(zip((f"expected_{side}_usd{end}" for end in ("", "_low", "_high")), usd, strict=True))
     return columns
 
 
@@ -152,12 +151,12 @@ def liquidation_at_risk(
     positions in the ledger; no share of the market's). NaN while there are fewer hours than ``risk_memory``. It does
     not say that price gets there.
 
-    ``attrs``: ``as_of`` (ISO text), ``close``, ``turnover_usd``, ``horizon``, ``feed``, ``market``, ``told`` (what did
-    not go as asked), and for ``long`` and ``short`` a mapping: ``source``, ``weight``, ``n`` (moves of the trailing 30
-    days), ``moves`` (all that the feed covers), ``coverage`` (share of them inside the band that stood before), and the
-    ``gain`` over a rival that knows the move alone (a line in logarithms, ``rival``, fitted on the first half of the
-    moves; one minus the ratio of mean squared errors on the second half; NaN below 40 moves). ``rival_usd``: what that
-    says of each move.
+    ``attrs``: ``as_of`` (ISO text), ``close``, ``turnover_usd``, ``horizon``, ``feed``, ``market``, ``remarks`` (what
+    did not go as asked), and for ``long`` and ``short`` a mapping: ``source``, ``weight``, ``n`` (moves of the trailing
+    30 days), ``moves`` (all that the feed covers), ``coverage`` (share of them inside the band that stood before), and
+    the ``gain`` over a rival that knows the move alone (a line in logarithms, ``rival``, fitted on the first half of
+    the moves; one minus the ratio of mean squared errors on the second half; NaN below 40 moves). ``rival_usd``: what
+    that says of each move.
 
     Raises as ``risk_columns``, and ValueError for a move that is 0, not finite or not above -1. Cost: the fold of
     ``risk_memory`` hours, with a feed of all; then less than a millisecond.
@@ -188,15 +187,16 @@ def _curve(hours: _Hours, scale: Scale, state: np.ndarray, moves: np.ndarray) ->
     b = np.array([law.b for law in hours.laws])[sides]
     low, high = scale.band[-1, sides].T if warm else (a, a)
     given = np.full(len(moves), turnover), usd, moves
+    expected, least, most = expected_usd(*given, np.stack([a, a + low, a + high]), b)
     frame = pd.DataFrame(
         {
             "move": moves,
             "price": prices,
             "side": pd.Categorical.from_codes(sides, dtype=_SIDE),
             "ledger_usd": given[1],
-            "expected_usd": expected_usd(*given, a, b),
-            "low_usd": expected_usd(*given, a + low, b),
-            "high_usd": expected_usd(*given, a + high, b),
+            "expected_usd": expected,
+            "low_usd": least,
+            "high_usd": most,
             "share_of_ledger": np.divide(given[1], of_side, out=np.full(len(usd), np.nan), where=of_side > 0.0),
         }
     )
@@ -207,7 +207,7 @@ def _curve(hours: _Hours, scale: Scale, state: np.ndarray, moves: np.ndarray) ->
         "horizon": hours.horizon,
         "feed": hours.feed,
         "market": hours.market,
-        "told": scale.told,
+        "remarks": scale.remarks,
     }
     for which, side in enumerate(SIDES):
         source = SOURCES[int(scale.source[-1, which])] if warm else "none"
@@ -246,7 +246,7 @@ def _folded(
     taught = usd[:, :, 2 if near else 0]
     horizon = HORIZONS[hours.horizon]
     scale = learn(hours.laws, bars, hours.turnover, horizon, ahead, observed_usd, taught, cold, hours.market)
-    for text in scale.told:
+    for text in scale.remarks:
         _LOG.warning("liquidation at risk: %s", text)
     return scale, usd, state
 

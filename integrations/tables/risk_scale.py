@@ -43,7 +43,7 @@ class Scale:
     weight: np.ndarray  # (h, 2) of the feed
     count: np.ndarray  # (h, 2) moves that it was learned from
     evidence: dict[str, dict[str, Any]]  # as of the last hour, by side
-    told: list[str]  # what did not go as asked
+    remarks: list[str]  # what did not go as asked
 
     @property
     def source(self) -> np.ndarray:
@@ -122,7 +122,7 @@ def learn(
         scale.count[cold:, which] = taught.count[cold:]
         if len(bars) > cold:
             scale.evidence[side] = moves.evidence(scale.a[:, which] - law.a, scale.band[:, which], taught.count)
-            scale.told.extend(taught.remarks(side, market))
+            scale.remarks.extend(taught.remarks(side, market))
     return scale
 
 
@@ -191,17 +191,17 @@ class _Moves:
         seen = ~np.isnan(self.residual) & ~np.isnan(shift)
         errors, ends = (self.residual - shift)[seen], band[seen]
         inside = (errors >= ends[:, 0]) & (errors <= ends[:, 1])
-        told = {**_UNKNOWN, "n": int(count[-1]), "moves": len(errors)}
+        found = {**_UNKNOWN, "n": int(count[-1]), "moves": len(errors)}
         if len(errors):
-            told["coverage"] = float(inside.mean())
+            found["coverage"] = float(inside.mean())
         if len(errors) >= LEAST_MOVES:
             half = len(errors) // 2
             line, answer = np.column_stack([np.ones(len(errors)), np.log(self.away[seen])]), self.answer[seen]
             fitted = np.linalg.lstsq(line[:half], answer[:half], rcond=None)[0]
             own = answer[half:] - line[half:] @ fitted
-            told["rival"] = tuple(fitted.tolist())
-            told["gain"] = float(1.0 - np.mean(errors[half:] ** 2) / np.mean(own**2))
-        return told
+            found["rival"] = tuple(fitted.tolist())
+            found["gain"] = float(1.0 - np.mean(errors[half:] ** 2) / np.mean(own**2))
+        return found
 
     def check_usd(self, side: str, law: Law, turnover: np.ndarray, close: np.ndarray) -> None:
         """Raise for a feed in coins, told by its sums beside turnover, and beside what the prior expects."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pyarrow.parquet
@@ -20,7 +21,7 @@ from talipp.ohlcv import OHLCVFactory
 from liquidator_core import BAR, TRADE, Params, fold, new_signals, new_state, step, warm_up
 from liquidator_core.calls import _fold
 from liquidator_core.tape import fold_trades, new_tape
-from liquidator_integrations import sample_bars
+from liquidator_integrations import Liquidator, liquidation_at_risk, risk_columns, sample_bars
 
 MILLION = 1_000_000
 
@@ -117,6 +118,36 @@ def test_step_from_python(benchmark, tell):
     ]
     called, kernel = np.min(turns, axis=0) / len(bars)
     tell(f"step: {called * 1e6:.2f} us a call, {(called - kernel) * 1e6:.2f} us over the kernel's own time")
+
+
+def test_liquidation_at_risk(benchmark, tell):
+    bars = hourly(100_000)
+    bars["time"] += 1_500_001_200_000 // 3_600_000 * 3_600_000
+    rng = np.random.default_rng(0)
+    feed = {"time": bars["time"], **{name: rng.lognormal(12, 2, len(bars)) for name in ("long_usd", "short_usd")}}
+    reached = {"low": 0.98 * bars["close"], "high": 1.02 * bars["close"]}
+    for name, asked in (
+        ("", {}),
+        (", reached", {"reached": reached}),
+        (", observed", {"observed": feed}),
+        (", observed, reached", {"observed": feed, "reached": reached}),
+    ):
+        run, columns = folding(bars), partial(risk_columns, bars, market="spot", **asked)
+        run(), columns()
+        turns = [(seconds(run, 1), seconds(columns, 1)) for _ in range(7)]
+        fold_takes, columns_take = np.min(turns, axis=0)
+        tell(f"risk columns of 100k hours{name}: {columns_take / fold_takes:.1f} times the fold")
+    last = bars[-648:]
+    engine = Liquidator("BTC", bar="1h")
+    engine.update_candles({name: last[name] for name in ("time", "open", "high", "low", "close", "volume")})
+    fold_takes = seconds(folding(last), 30)
+    for name, at_risk in (
+        ("liquidation_at_risk", partial(liquidation_at_risk, last, market="spot")),
+        ("Liquidator.at_risk", partial(engine.at_risk, market="spot")),
+    ):
+        at_risk()
+        tell(f"  {name} of a bar: {1000 * (seconds(at_risk, 30) - fold_takes):.2f} ms beyond the fold of its hours")
+    benchmark.pedantic(at_risk, rounds=3)
 
 
 def test_tape(benchmark, tell):

@@ -13,7 +13,7 @@ from venue_tape import START, make
 
 from liquidator_integrations.exchanges import binance, bybit, client, coinbase, kraken, okx
 from liquidator_integrations.exchanges.feed import Feed
-from liquidator_integrations.exchanges.tables import checked
+from liquidator_integrations.store.kinds import checked
 
 LEAST = 12.0
 

@@ -18,6 +18,7 @@ from venue_server import Fault, Loopback, serving
 from venue_tape import HOUR, MINUTE, START, make
 
 from liquidator_integrations.exchanges import fetch
+from liquidator_integrations.store import Store
 
 DAY = 24 * HOUR
 PATHS = {
@@ -233,6 +234,19 @@ def test_a_disk_that_fills_is_an_error_that_names_it(small, tmp_path, monkeypatc
     assert done.stdout.startswith("OSError"), done.stdout + done.stderr
     assert not list((tmp_path / "s").rglob("*.part"))
     assert same(day_of(small, "binance", tmp_path / "s"), day_of(small, "binance", None))
+
+
+def test_a_store_is_as_good_as_its_folder(small, tmp_path):
+    store = Store(tmp_path / "s")
+    history = day_of(small, "binance", store)
+    assert same(day_of(small, "binance", tmp_path / "s"), history)
+    assert store.read("trades", "BTC")["id"].equals(history.tables["trades"]["id"])
+    assert store.coverage()["status"].tolist() == history.coverage["status"].tolist()
+    assert len(store.check()) == len(history.gaps) == 0
+    store.compact()
+    asked = len(small.asked("aggTrades"))
+    assert same(day_of(small, "binance", store), history)
+    assert len(small.asked("aggTrades")) == asked
 
 
 def test_a_store_that_is_none_is_refused_before_anything_is_asked(small, tmp_path):

@@ -49,6 +49,7 @@ class Loopback:
         self.last_page = False  # binance: a window that holds more than a page gives its last page
         self.oldest_candle: int | None = None
         self.bybit_limit = 1000
+        self.files: dict[str, bytes] = {}  # of the archive, by path
         self.port = 0
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
@@ -87,6 +88,9 @@ class Loopback:
         self.log.append((f"{host}/{path}", params, "ok" if fault is None else str(fault.kind)))
         if fault is not None:
             return await self._faulty(request, fault)
+        if host == "archive":
+            body = self.files.get(path)
+            return web.Response(body=body) if body is not None else web.Response(status=404, text="NoSuchKey")
         try:
             body, status = wire.answer(self, host, path, params)
         except KeyError:
@@ -138,6 +142,7 @@ class Loopback:
 
         made = getattr(module or ccxt, name)({"enableRateLimit": False, "timeout": 500, **config})
         made.urls["api"] = self._led_here(made.urls["api"])
+        made.urls["archive"] = f"http://127.0.0.1:{self.port}/archive"
         return made
 
     def _led_here(self, urls: Any) -> Any:

@@ -276,7 +276,7 @@ def test_the_curve_has_every_move_and_says_what_it_stands_on():
     assert shorts["ledger_usd"].is_monotonic_increasing
     attrs = curve.attrs
     assert attrs["as_of"] == str(np.datetime64(int(bars["time"][-1]) + HOUR, "ms"))
-    assert (attrs["horizon"], attrs["feed"], attrs["market"], attrs["told"]) == ("4h", "binance", "perpetual", [])
+    assert (attrs["horizon"], attrs["feed"], attrs["market"], attrs["remarks"]) == ("4h", "binance", "perpetual", [])
     for side in ("long", "short"):
         told = attrs[side]
         assert told["source"] == "learned"

@@ -240,7 +240,8 @@ def test_dollars_of_another_size_leave_the_prior_and_are_told(candles, feed, fac
     assert row["scale_long"] == PRIOR["binance", "perpetual", "4h"][0].a
     assert row["source_short"] == "learned"
     assert any(
-        "not of this coin or not in dollars of this feed: the prior is used" in text for text in columns.attrs["told"]
+        "not of this coin or not in dollars of this feed: the prior is used" in text
+        for text in columns.attrs["remarks"]
     )
     assert "the prior is used" in caplog.text
 
@@ -251,14 +252,14 @@ def test_only_one_side_teaches_one_side(candles, feed):
         assert row["source_long"] == "learned"
         assert row["source_short"] == "prior"
         assert row["scale_short"] == PRIOR["binance", "perpetual", "4h"][1].a
-        assert any("short" in text for text in columns.attrs["told"])
+        assert any("short" in text for text in columns.attrs["remarks"])
 
 
 def test_a_feed_too_short_or_of_another_time_leaves_the_prior(candles, feed):
     few, columns = last(candles, feed.iloc[-3:])  # no window of four hours
     assert few["source_long"] == "prior"
     assert few["weight_long"] == 0.0
-    assert columns.attrs["told"] == [
+    assert columns.attrs["remarks"] == [
         f"observed covers no {side} move of the trailing 30 days: the prior is used" for side in ("long", "short")
     ]
     later, _ = last(candles, feed.assign(time=feed["time"] + 1000 * 24 * HOUR))
@@ -281,7 +282,7 @@ def test_gaps_teach_nothing_and_zeros_do(candles, feed):
 
 def test_spot_candles_called_perpetual_are_told_by_what_a_feed_teaches(candles, feed):
     _, columns = last(candles, feed.assign(long_usd=feed["long_usd"] * 8))
-    assert any("if these are spot candles, say market='spot'" in text for text in columns.attrs["told"])
+    assert any("if these are spot candles, say market='spot'" in text for text in columns.attrs["remarks"])
 
 
 # --- the Liquidator ---------------------------------------------------------------------------------------------------

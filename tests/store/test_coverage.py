@@ -8,7 +8,7 @@ import random
 import numpy as np
 import pyarrow as pa
 
-from liquidator_integrations.exchanges.coverage import examine, frames
+from liquidator_integrations.store.coverage import examine, frames
 from liquidator_integrations.store.layout import DAY_MS, Span, day_name
 
 DAY = 20_240 * DAY_MS
