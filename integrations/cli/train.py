@@ -33,7 +33,7 @@ def train(
     check_target("--out", out, ".json")
     settings = read_params(params)
     before = HoldModel.load(out).attempts if out is not None and out.exists() else 0
-    bars = read_bars(file, settings, None, last=last, since_ms=since_of(begin))
+    bars = read_bars(file, settings, last=last, since_ms=since_of(begin))
     timeframe = timeframe_of(bars)
     if timeframe is None:
         raise ValueError(f"{file}: its {len(bars)} candles are of no timeframe, such as 5m or 1h")

@@ -141,7 +141,7 @@ class Predicting:
         elif not context.warm:
             reason = COLD
         else:
-            reason = model.why_not(params, self.timeframe) or str(model.metrics["reason"])
+            reason = model.why_not(params, self.timeframe, context.bars) or str(model.metrics["reason"])
         return with_predictions(zones, context, params, None if reason else model, reason)
 
     # The older package's names and scales ----------------------------------------------------------------------------

@@ -47,8 +47,9 @@ def hold_columns(
     on_bad, market    as for ``bars_from_frame``
 
     Returns a new frame of the candles' length and index. A row depends on the ``params.memory + 1`` candles up to it;
-    those before are NaN and "ABSTAIN". Raises ValueError for a model of other Params or another timeframe, and as
-    ``signal_columns``. Cost: some 2 us a candle, and 2 to 5 with a model.
+    those before are NaN and "ABSTAIN". Raises ValueError for a model of other Params or another timeframe, for
+    candles without a feed that it learned from, and as ``signal_columns``. Cost: some 2 us a candle, and 2
+    to 5 with a model.
 
     >>> columns = hold_columns(candles)
     >>> columns[["hold_probability", "prediction"]].tail(1).round(3).values.tolist()
@@ -58,7 +59,7 @@ def hold_columns(
     if params is None and model is not None:
         params = model.params
     bars, params = checked_bars(candles, params, None, on_bad, market)
-    if model is not None and (why := model.why_not(params, timeframe_of(bars))):
+    if model is not None and (why := model.why_not(params, timeframe_of(bars), bars)):
         raise ValueError(f"{f'{market}: ' if market else ''}{why}")
     seen = approaches_of(bars, params)
     warm = ~np.isnan(seen.features).any(axis=1)

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from .scores import from_log_odds, log_odds
 KIND = "liquidator-core hold model"
 SCHEMA = 1
 TAPE_MS = Params().tape_ms
+#: Features that a feed beside the candles tells, and its field of BAR.
+FEEDS = {"taker": "taker_buy", "open_interest": "open_interest", "funding": "funding_rate"}
 ABSTAIN, BREAK, HOLD = PREDICTIONS = ("ABSTAIN", "BREAK", "HOLD")
 
 
@@ -33,6 +35,7 @@ class HoldModel:
     params       of the engine, ``tape_ms`` at its default, as the timeframe says it
     metrics      what training returned; ``metrics["abstains"]`` decides whether the model is used
     span         first and last touch that it learned from, ISO text
+    feeds        fields of BAR beyond candles that it learned from: where all of them are unknown it is not to be used
 
     >>> HoldModel.load("model.json")  # doctest: +SKIP
     <HoldModel 1h, 1234 touches, abstains>
@@ -46,6 +49,7 @@ class HoldModel:
         timeframe: str,
         metrics: Mapping[str, Any],
         span: tuple[str, str],
+        feeds: Sequence[str] = (),
     ) -> None:
         self.trees = trees
         self.calibration = {name: tuple(map(float, values)) for name, values in calibration.items()}
@@ -53,6 +57,7 @@ class HoldModel:
         self.timeframe = timeframe
         self.metrics = dict(metrics)
         self.span = tuple(span)
+        self.feeds = tuple(feeds)
         self._booster = booster_of(trees)
 
     def __repr__(self) -> str:
@@ -82,13 +87,19 @@ class HoldModel:
             found[known] = from_log_odds(a + b * log_odds(geometric[known]) + c * score)
         return found
 
-    def why_not(self, params: Params, timeframe: str | None = None) -> str:
-        """Why it says nothing of zones of other Params or another timeframe; "" if it does."""
+    def why_not(self, params: Params, timeframe: str | None = None, bars: np.ndarray | None = None) -> str:
+        """Why it says nothing of zones of other Params or another timeframe, or of bars without its feeds; "": it does.
+
+        Anything that is None is not looked at.
+        """
         if without_tape(params).digest != self.params.digest:
             return f"the model is of other Params, {self.params.digest}, than {without_tape(params).digest}"
         if timeframe not in (None, self.timeframe):
             return f"the model is of candles of {self.timeframe}, these are of {timeframe}"
-        return ""
+        if bars is None or len(bars) == 0:
+            return ""
+        missing = [name for name in self.feeds if not np.isfinite(bars[name]).any()]
+        return f"the model learned from {missing[0]}, of which these candles know nothing" if missing else ""
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write it as JSON, whole or not at all."""
@@ -100,6 +111,7 @@ class HoldModel:
             "params_digest": self.params.digest,
             "timeframe": self.timeframe,
             "span": list(self.span),
+            "feeds": list(self.feeds),
             "calibration": {name: list(values) for name, values in self.calibration.items()},
             "metrics": self.metrics,
             "trees": self.trees,
@@ -138,7 +150,10 @@ class HoldModel:
             metrics = about["metrics"]
             if metrics["abstains"] is not (not metrics["skill_low"] > 0.0):
                 raise ValueError("metrics")
-            return cls(about["trees"], calibration, params, about["timeframe"], metrics, tuple(about["span"]))
+            feeds = about["feeds"]
+            if not set(feeds) <= set(FEEDS.values()):
+                raise ValueError("feeds")
+            return cls(about["trees"], calibration, params, about["timeframe"], metrics, tuple(about["span"]), feeds)
         except ImportError:
             raise
         except Exception as error:

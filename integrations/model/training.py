@@ -12,13 +12,14 @@ from liquidator_core.timeframes import timeframe_ms
 
 from ..market.messages import moment
 from .features import NAMES
-from .hold_model import HoldModel, lightgbm_or_explain
+from .hold_model import FEEDS, HoldModel, lightgbm_or_explain
 from .scores import LEAST_DAYS, brier, calibration, from_log_odds, log_odds, logistic, skill_interval
 from .touches import EMBARGO_SHARE, Bands, Touches, bands_of, check_features, purged
 
 SLICES = (0.6, 0.8)  # of all touches: where calibration begins, and the last slice
 LEAST_TOUCHES = 400
-LEAST_OF_A_SLICE = 50
+LEAST_OF_A_SLICE = 50  # of zones
+LEAST_OF_BANDS = 20  # in a slice, of bands that are none
 ROUNDS = 40
 PULL = np.array([1e-3, 10.0, 3.0])  # of the calibration, towards what the first slice taught: level, odds, trees
 SETTINGS: dict[str, Any] = {
@@ -120,8 +121,9 @@ def train_on(
     metrics |= {**counts, "left_out": real.left_out}
     calibrations = {"touch": tuple(fit.touch), "before": tuple(fit.before)}
     span = moment(int(real.begin[0])), moment(int(real.end[-1]))
+    feeds = [field for name, field in FEEDS.items() if real.features[:, NAMES.index(name)].any()]
     told(_STEPS[3], 4, len(_STEPS))
-    return HoldModel(fit.trees.model_to_string(), calibrations, params, timeframe, metrics, span)
+    return HoldModel(fit.trees.model_to_string(), calibrations, params, timeframe, metrics, span, feeds)
 
 
 def _slices(bands: Bands) -> list[_Slices]:
@@ -143,11 +145,12 @@ def _slices(bands: Bands) -> list[_Slices]:
 
 def _check_slices(slices: _Slices, whose: str) -> None:
     """ValueError where a slice that is needed has too few touches, or one outcome alone."""
-    needed = slices if whose == "real" else slices[:2]
+    is_real = whose == "real"
+    needed, least = (slices, LEAST_OF_A_SLICE) if is_real else (slices[:2], LEAST_OF_BANDS)
     for name, part in zip(_Slices._fields, needed, strict=False):
-        what = f"{len(part)} touches of {'zones' if whose == 'real' else f'bands {whose}'} in the slice to {name}"
-        if len(part) < LEAST_OF_A_SLICE:
-            raise ValueError(f"training: found {what}, needs at least {LEAST_OF_A_SLICE}: give more bars")
+        what = f"{len(part)} touches of {'zones' if is_real else f'bands {whose}'} in the slice to {name}"
+        if len(part) < least:
+            raise ValueError(f"training: found {what}, needs at least {least}: give more bars")
         if len(np.unique(part.held)) == 1:
             raise ValueError(f"training: all of {what} {'held' if part.held[0] else 'broke'}: it takes both to learn")
 

@@ -20,7 +20,9 @@ def trained() -> HoldModel:
 def saying(model: HoldModel, abstains: bool) -> HoldModel:
     """The same model, as one that abstains or does not."""
     said = {"abstains": abstains, "skill_low": -0.01 if abstains else 0.01, "reason": "so the test" if abstains else ""}
-    return HoldModel(model.trees, model.calibration, model.params, model.timeframe, model.metrics | said, model.span)
+    return HoldModel(
+        model.trees, model.calibration, model.params, model.timeframe, model.metrics | said, model.span, model.feeds
+    )
 
 
 @functools.cache

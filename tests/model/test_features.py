@@ -140,3 +140,17 @@ def test_marks_of_others_are_told_flow_and_clear_ground_from_the_market(real_bar
     alone, beside = approaches_of(bars, params), approaches_of(bars, params, (bars, params))
     assert np.array_equal(alone.features, beside.features, equal_nan=True)
     assert beside.clear[beside.touched].mean() < 0.02
+
+
+def test_features_have_no_unit(real_bars):
+    """Prices twice as high, a whole number of bins, and volumes seven times as large change nothing."""
+    bars = real_bars[:1500].copy()
+    plain = approaches_of(bars, Params())
+    for name in ("open", "high", "low", "close"):
+        bars[name] *= 2.0
+    for name in ("volume", "taker_buy"):
+        bars[name] *= 7.0
+    other = approaches_of(bars, Params())
+    np.testing.assert_allclose(other.features, plain.features, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(other.geometric, plain.geometric, rtol=1e-9)
+    np.testing.assert_allclose(other.low, 2.0 * plain.low, rtol=1e-9)

@@ -14,7 +14,7 @@ from planted_model import LATER, saying
 
 from liquidator_core import Params
 from liquidator_integrations import hold_columns
-from liquidator_integrations.model import HoldModel
+from liquidator_integrations.model import HoldModel, train
 from liquidator_integrations.model.features import NAMES
 
 
@@ -87,6 +87,7 @@ def test_any_byte_that_changed_is_told(file):
         ({"metrics": {"abstains": False, "skill_low": -0.1}}, "damaged: metrics"),
         ({"trees": "tree\nversion=v4\n"}, "damaged"),
         ({"trees": None}, "damaged"),
+        ({"feeds": ["tea leaves"]}, "damaged: feeds"),
     ],
 )
 def test_what_a_file_says_is_held_against_itself(file, change, says):
@@ -158,3 +159,20 @@ def test_a_model_of_something_else_is_refused(used):
         hold_columns(other, used, market="BTC")
     with pytest.raises(TypeError, match="model must be a HoldModel, the path of its file or None, got int"):
         hold_columns(LATER, 3)
+
+
+def test_a_model_is_not_used_without_the_feeds_that_it_learned_from(used):
+    model = HoldModel(used.trees, used.calibration, used.params, "1h", used.metrics, used.span, ["taker_buy"])
+    with pytest.raises(ValueError, match="the model learned from taker_buy, of which these candles know nothing"):
+        hold_columns(LATER, model)
+    known = LATER.copy()
+    known["taker_buy"][7] = 1.0
+    assert len(hold_columns(known, model)) == len(known)
+
+
+def test_training_notes_the_feeds(real_bars):
+    bars = real_bars[:6000].copy()
+    assert train(bars, Params(), "1h").feeds == ("taker_buy",)
+    bars["taker_buy"] = np.nan
+    bars["funding_rate"] = 1e-4
+    assert train(bars, Params(), "1h").feeds == ("funding_rate",)

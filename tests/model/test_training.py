@@ -153,9 +153,9 @@ def test_of_nothing_it_makes_a_clear_error(real_bars):
     real.features[17, 3] = np.nan
     with pytest.raises(ValueError, match="features: row 17, holds: found nan, allowed a finite number"):
         training.train_on(bands(real), Params(), "1h")
-    few = Bands(made_touches(1000, 1), made_touches(30, 1), made_touches(1000, 2))
+    few = Bands(made_touches(1000, 1), made_touches(15, 1), made_touches(1000, 2))
     with pytest.raises(
-        ValueError, match="touches of bands mirrored in the slice to train, needs at least 50: give more"
+        ValueError, match="touches of bands mirrored in the slice to train, needs at least 20: give more"
     ):
         training.train_on(few, Params(), "1h")
 
