@@ -38,6 +38,7 @@ class Gap:
     right: Mark | None = None
     filled: bool | str | None = None
     rows: list[Row] = field(default_factory=list)
+    deadline: float = 0.0  # of the loop's time: until then trades after it wait
     overlapped: bool = False  # the venue has sent the trade before it again
     told: dict[str, Any] | None = None  # its row of ``gaps()``
 

@@ -422,3 +422,16 @@ def test_a_venue_that_never_answers_holds_nobody_up(server, quick, caplog):
     running.stop()
     assert "okx: attempt 1 at its markets failed" in caplog.text
     assert "bybit: attempt 1 to connect failed" in caplog.text
+
+
+def test_trades_go_on_up_to_the_first_gap_that_is_open(server):
+    """A venue whose stream leaves one trade in four out is not held up by the next hole."""
+    made, running = started(server, "binance")
+    left = [row for row in range(200) if row % 4 or row in (0, 199)]
+    for start in range(0, len(left), 50):
+        server.send("binance", left[start : start + 50])
+    took(running, 200)
+    running.stop()
+    same(made, rows(SHORT, "binance", range(200)))
+    assert running.gaps()["filled"].all()
+    assert running.health()["state"].tolist() == ["LIVE"]
