@@ -61,7 +61,7 @@ LIBRARIES = {
     "ccxt": {"integrations/exchanges/client.py"},
     "aiohttp": {"live"},
     "orjson": {"live"},
-    "tenacity": {"integrations/exchanges/client.py"},
+    "tenacity": {"integrations/exchanges/client.py", "integrations/live/alerts.py"},
     "duckdb": {"integrations/store/query.py"},
     "filelock": {"store"},
     "platformdirs": {"integrations/store/store.py"},

@@ -94,6 +94,14 @@ class Channel:
         self._seen: OrderedDict[Any, None] = OrderedDict()
         self._size = _size_of(market)
 
+    def health_row(self, now: int) -> dict[str, Any]:
+        """Its row of ``health()``."""
+        last = None if self.last is None else self.last.time
+        row = {"venue": self.venue, "symbol": self.symbol, "state": self.health.state(now), "last_trade": last}
+        row |= {"last_message": self.health.last_message, **self.counts, "queue": self.queued}
+        row |= {"liquidation_feed": self.liquidation_feed}
+        return row | {f"raw_{side}_usd": usd for side, usd in self.raw_usd.items()}
+
     def converted(self, rows: Sequence[Row], receipt: int) -> list[Row]:
         """Rows in base coins, those that are no trades counted and left out."""
         good = []

@@ -97,7 +97,7 @@ class Stream:
         gaps, dropped, queue  how often trades were missing; frames or trades that could not be read; trades that wait
         """
         now = self._limits.now()
-        rows = [self._session.health_row(channel, now) for channel in list(self._session.channels)]
+        rows = [channel.health_row(now) for channel in list(self._session.channels)]
         there = {row["venue"] for row in rows}
         for venue in self._venues:
             if venue.name not in there:

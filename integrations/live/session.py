@@ -438,7 +438,7 @@ class Session:
             if state != channel.state:
                 channel.state = state
                 if self._on_health is not None:
-                    self._courier.call(self._on_health, self.health_row(channel, now))
+                    self._courier.call(self._on_health, channel.health_row(now))
 
     async def _keep(self, saved: Sequence[Sink]) -> None:
         """Save states every minute."""
@@ -451,12 +451,3 @@ class Session:
                     await asyncio.to_thread(sink.save)
                 except OSError as error:
                     _LOG.error("the state cannot be saved: %s", error)
-
-    def health_row(self, channel: Channel, now: int) -> dict[str, Any]:
-        """A market's row of ``health()``."""
-        health = channel.health
-        last = None if channel.last is None or channel.last.time == 0 else channel.last.time
-        row = {"venue": channel.venue, "symbol": channel.symbol, "state": health.state(now), "last_trade": last}
-        row |= {"last_message": health.last_message, **channel.counts, "queue": channel.queued}
-        row |= {"liquidation_feed": channel.liquidation_feed}
-        return row | {f"raw_{side}_usd": usd for side, usd in channel.raw_usd.items()}
