@@ -67,7 +67,7 @@ LIBRARIES = {
     "ccxt": {"integrations/exchanges/client.py"},
     "aiohttp": {"live"},
     "orjson": {"live"},
-    "tenacity": {"exchanges"},
+    "tenacity": {"exchanges", "integrations/live/alerts.py"},
     "duckdb": {"integrations/store/query.py"},
     "filelock": {"store"},
     "platformdirs": {"integrations/store/store.py"},

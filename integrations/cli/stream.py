@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import threading
 from pathlib import Path
@@ -15,6 +16,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ..evidence.digits import price_text, usd_text
+from ..live.alerts import Alerts
 from ..tables.signals import signal_columns
 from .options import ParamsOption, read_params
 from .printing import console_for, make_table, print_table
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 _ROWS = 8
 _RISK_MOVES = (-0.02, -0.01, 0.01, 0.02)
+_LAST_ALERTS_S = 60.0
 _EVENTS = ("zone_formed", "zone_broken", "zone_touched", "zone_held", "liquidation")
 
 BarOption = Annotated[str, typer.Option(help="Bars to fold trades into, 1m to 1d.")]
@@ -39,19 +42,28 @@ def stream(
     store: Annotated[Path | None, typer.Option(help="A folder that keeps what comes.")] = None,
     state: Annotated[Path | None, typer.Option(help="A file that keeps the engine over a restart.")] = None,
     jsonl: Annotated[bool, typer.Option("--jsonl", help="A line of JSON an event, for pipes.")] = False,
+    alert_url: Annotated[str | None, typer.Option(help="Post each event there as JSON.")] = None,
+    alert_template: Annotated[str | None, typer.Option(help="JSON to post, with $text or names of fields.")] = None,
     params: ParamsOption = None,
 ) -> None:
-    """Zones, levels and liquidations of a coin as they happen, until Ctrl-C."""
+    """Zones, levels and liquidations of a coin as they happen, until Ctrl-C.
+
+    Alerts are signed with the secret in LIQUIDATOR_ALERT_SECRET, if it is set.
+    """
     from ..liquidator import Liquidator
     from ..market.coins import coin_of
 
     made = Liquidator(coin_of(coin), mode="streaming", bar=bar, params=read_params(params))
-    print_line = _Lines()
+    tellers: list[Any] = [_print_line] if jsonl else []
+    alerts = None
+    if alert_url is not None:
+        secret = os.environ.get("LIQUIDATOR_ALERT_SECRET")
+        alerts = Alerts(alert_url, alert_template, secret, None if state is None else Path(f"{state}.alerts"))
+        tellers.append(alerts)
     told: dict[str, Any] = {}
-    if jsonl:
-        for event in _EVENTS:
-            getattr(made, f"on_{event}")(lambda row, event=event: print_line(event, row))
-        told = {f"on_{name}": lambda row, name=name: print_line(name, row) for name in ("gap", "health")}
+    if tellers:
+        _tell(made, tellers)
+        told = {f"on_{name}": _teller(name, tellers) for name in ("gap", "health")}
     running = made.start_stream(exchange or ["hyperliquid"], [coin], store, state, **told)
     try:
         if jsonl or not sys.stdout.isatty():
@@ -62,6 +74,8 @@ def stream(
         pass
     finally:
         running.stop()
+        if alerts is not None:
+            alerts.close(_LAST_ALERTS_S)
 
 
 def replay(
@@ -80,9 +94,7 @@ def replay(
 
     made = Liquidator(coin, mode="streaming", bar=bar, params=read_params(params))
     if jsonl:
-        print_line = _Lines()
-        for event in _EVENTS:
-            getattr(made, f"on_{event}")(lambda row, event=event: print_line(event, row))
+        _tell(made, [_print_line])
     play(made, store, since=begin, until=until, speed=speed)
     if not jsonl:
         out = console_for()
@@ -90,12 +102,23 @@ def replay(
             print_table(out, table)
 
 
-class _Lines:
-    """Prints an event as a line of JSON; callbacks of one stream come one after the other."""
+def _tell(made: Liquidator, tellers: list[Any]) -> None:
+    """Have events told of to each of these, as mappings of JSON values."""
+    for event in _EVENTS:
+        getattr(made, f"on_{event}")(_teller(event, tellers))
 
-    def __call__(self, event: str, row: Any) -> None:
-        said = {name: _plain(value) for name, value in dict(row).items()}
-        print(json.dumps({"event": event, **said}), flush=True)
+
+def _teller(event: str, tellers: list[Any]) -> Any:
+    def tell(row: Any) -> None:
+        said = {"event": event, **{name: _plain(value) for name, value in dict(row).items()}}
+        for one in tellers:
+            one(said)
+
+    return tell
+
+
+def _print_line(event: dict[str, Any]) -> None:
+    print(json.dumps(event), flush=True)
 
 
 def _plain(value: Any) -> Any:

@@ -71,6 +71,39 @@ def streaming_instance(name: str) -> tuple[Any, str | None]:
     return getattr(ccxt.pro, found)({"enableRateLimit": True}), market
 
 
+def tap_trades(instance: Any, symbol: str, heard: Callable[[Any], object]) -> None:
+    """Have every trade that an instance of ccxt.pro puts into its cache of a market heard; ``watch_*`` give not all."""
+    from ccxt.async_support.base.ws.cache import ArrayCache
+
+    class Tapped(ArrayCache):  # type: ignore[misc]
+        def append(self, item: Any) -> None:
+            heard(item)
+            super().append(item)
+
+    instance.trades[symbol] = Tapped(1000)
+
+
+def guard_frames(instance: Any, nonsense: Callable[[Exception], object]) -> None:
+    """Have frames that ccxt.pro cannot read told, instead of ending the loop that reads."""
+    make = instance.client
+
+    def client(url: str) -> Any:
+        made = make(url)
+        if "handle_message" not in vars(made):
+            read = made.handle_message
+
+            def handle_message(message: Any) -> None:
+                try:
+                    read(message)
+                except Exception as error:
+                    nonsense(error)
+
+            made.handle_message = handle_message
+        return made
+
+    instance.client = client
+
+
 class Refusal(ValueError):  # noqa: N818
     """What a venue refuses to do, however often it is asked."""
 

@@ -38,6 +38,7 @@ class Gap:
     right: Mark | None = None
     filled: bool | str | None = None
     rows: list[Row] = field(default_factory=list)
+    deadline: float = 0.0  # of the loop's time: until then trades after it wait
     overlapped: bool = False  # the venue has sent the trade before it again
     told: dict[str, Any] | None = None  # its row of ``gaps()``
 
@@ -92,6 +93,14 @@ class Channel:
         self.queued = 0
         self._seen: OrderedDict[Any, None] = OrderedDict()
         self._size = _size_of(market)
+
+    def health_row(self, now: int) -> dict[str, Any]:
+        """Its row of ``health()``."""
+        last = None if self.last is None else self.last.time
+        row = {"venue": self.venue, "symbol": self.symbol, "state": self.health.state(now), "last_trade": last}
+        row |= {"last_message": self.health.last_message, **self.counts, "queue": self.queued}
+        row |= {"liquidation_feed": self.liquidation_feed}
+        return row | {f"raw_{side}_usd": usd for side, usd in self.raw_usd.items()}
 
     def converted(self, rows: Sequence[Row], receipt: int) -> list[Row]:
         """Rows in base coins, those that are no trades counted and left out."""

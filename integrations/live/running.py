@@ -74,9 +74,9 @@ class Stream:
             self._own.append(instance)
         if not (hasattr(instance, "id") and hasattr(instance, "urls") and is_async(instance)):
             raise TypeError(f"exchange must be a name or an instance of ccxt.pro, got {type(exchange).__name__}")
-        if instance.id not in MODULES:
-            there = ", ".join(MODULES)
-            raise ValueError(f"exchange: {instance.id} has no stream of trades that is read here, these have: {there}")
+        if instance.id not in MODULES and not instance.has.get("watchTrades"):
+            own = ", ".join(MODULES)
+            raise ValueError(f"exchange: {instance.id} has no stream of trades in ccxt.pro; {own} and most others have")
         return Venue(instance, market_type, self._limits)
 
     # What its user calls ---------------------------------------------------------------------------------------------
@@ -97,7 +97,7 @@ class Stream:
         gaps, dropped, queue  how often trades were missing; frames or trades that could not be read; trades that wait
         """
         now = self._limits.now()
-        rows = [self._session.health_row(channel, now) for channel in list(self._session.channels)]
+        rows = [channel.health_row(now) for channel in list(self._session.channels)]
         there = {row["venue"] for row in rows}
         for venue in self._venues:
             if venue.name not in there:

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -209,6 +210,7 @@ class Session:
             self._give_up(gap)
             self._tell(gap)
             return
+        gap.deadline = asyncio.get_running_loop().time() + self._limits.hold_s
         self.start(self._fill(gap))
         if self._holding is None:
             self._holding = self.start(self._hold())
@@ -290,23 +292,28 @@ class Session:
         self._tell(gap)
 
     async def _hold(self) -> None:
-        """Let trades wait until all gaps are filled or time or room runs out; then tell of gaps, then apply."""
+        """Let trades wait for the gaps before them, each at most so long, then tell of gaps and apply what is due."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._limits.hold_s
         while self._open or self._settled:
-            while self._open and self.held < self._limits.most_held and (left := until - loop.time()) > 0:
+            while not (self._settled or self._over(loop.time())):
                 self._changed.clear()
+                left = min(gap.deadline for gap in self._open) - loop.time()
                 with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(left):
+                    async with asyncio.timeout(max(0.0, left)):
                         await self._changed.wait()
             fills, self._settled = self._settled, []
-            for gap in list(self._open):
+            over = self._over(loop.time())
+            for gap in over:
                 self._give_up(gap)
-                fills.append(gap)
-            await self.told(fills)
-            self._queue[:0] = [(gap.channel, gap.rows) for gap in fills]
-        self._release()
+            await self.told([*fills, *over])
+            self._queue[:0] = [(gap.channel, gap.rows) for gap in (*fills, *over)]
+            self._release()
         self._holding = None
+
+    def _over(self, now: float) -> list[Gap]:
+        """The gaps that are waited for no longer."""
+        full = self.held >= self._limits.most_held
+        return [gap for gap in self._open if full or now >= gap.deadline]
 
     def _give_up(self, gap: Gap) -> None:
         self._open.discard(gap)
@@ -352,12 +359,16 @@ class Session:
             self._courier.call(self._on_gap, dict(row))
 
     def _release(self) -> None:
-        """Apply what waits."""
-        queue, self._queue = self._queue, []
-        self.apply([(row, channel) for channel, some in queue for row in some])
+        """Apply what waits, up to the first gap that is open."""
+        bound = min((gap.left.time for gap in self._open), default=None)
+        rows = [(row, channel) for channel, some in self._queue for row in some]
+        later = [] if bound is None else [one for one in rows if one[0].time > bound]
+        self.apply(rows if bound is None else [one for one in rows if one[0].time <= bound])
+        self._queue = [(channel, [row]) for row, channel in later]
+        self.held = len(later)
+        waiting = Counter(channel for _, channel in later)
         for channel in self.channels:
-            channel.queued = 0
-        self.held = 0
+            channel.queued = waiting[channel]
 
     def apply(self, rows: list[tuple[Row, Channel]]) -> None:
         """Apply trades in order of time over all markets."""
@@ -427,7 +438,7 @@ class Session:
             if state != channel.state:
                 channel.state = state
                 if self._on_health is not None:
-                    self._courier.call(self._on_health, self.health_row(channel, now))
+                    self._courier.call(self._on_health, channel.health_row(now))
 
     async def _keep(self, saved: Sequence[Sink]) -> None:
         """Save states every minute."""
@@ -440,12 +451,3 @@ class Session:
                     await asyncio.to_thread(sink.save)
                 except OSError as error:
                     _LOG.error("the state cannot be saved: %s", error)
-
-    def health_row(self, channel: Channel, now: int) -> dict[str, Any]:
-        """A market's row of ``health()``."""
-        health = channel.health
-        last = None if channel.last is None or channel.last.time == 0 else channel.last.time
-        row = {"venue": channel.venue, "symbol": channel.symbol, "state": health.state(now), "last_trade": last}
-        row |= {"last_message": health.last_message, **channel.counts, "queue": channel.queued}
-        row |= {"liquidation_feed": channel.liquidation_feed}
-        return row | {f"raw_{side}_usd": usd for side, usd in channel.raw_usd.items()}

@@ -12,6 +12,7 @@ from ..exchanges.symbols import find_market
 from ..exchanges.venues import module_of
 from .channel import Channel
 from .limits import Limits
+from .pro import Watched
 from .raw import MODULES, Raw, links_of
 from .said import Link, Said
 from .session import Session
@@ -53,19 +54,22 @@ class Venue:
                 _LOG.warning("%s: attempt %d at its markets failed: %s", self.name, self.attempts, error)
             await asyncio.sleep(wait)
             wait = min(2 * wait, self._limits.longest_wait)
-        module, raw = module_of(self.name), MODULES[self.name]
+        module, raw = module_of(self.name), MODULES.get(self.name)
         for sink, symbols in wanted.items():
             for symbol in symbols:
                 market, _ = find_market(markets, symbol, self._type)
                 if any(channel.symbol == market["symbol"] for channel in self.channels):
                     continue
                 sink.join(market["symbol"])
-                feed = raw.LIQUIDATIONS if market.get("contract") else "none"
+                feed = raw.LIQUIDATIONS if raw is not None and market.get("contract") else "none"
+                numbered = module.CHAINED if raw is None else raw.NUMBERED
                 began = sink.closed or self._limits.now()
-                self.channels.append(Channel(self.name, market, sink, module.CHAINED, raw.NUMBERED, feed, began))
+                self.channels.append(Channel(self.name, market, sink, module.CHAINED, numbered, feed, began))
 
     def sources(self, http: Any, session: Session) -> list[Any]:
         """Coroutines that receive, until they are cancelled."""
+        if self.name not in MODULES:
+            return [Watched(self.instance, self.channels, session, self._limits).run()]
         made = []
         for link in links_of(self.instance, [channel.market for channel in self.channels]):
             listener = _Listener(self, link, session)

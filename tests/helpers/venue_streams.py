@@ -12,18 +12,13 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 from aiohttp import WSMsgType, web
 from venue_server import Loopback
 from venue_tape import Tape
 from venue_wire import OKX_CONTRACT, uuid
 
-HOSTS = {
-    "fstream": "binance",
-    "stream.binance": "binance",
-    "bybit": "bybit",
-    "okx": "okx",
-    "hyperliquid": "hyperliquid",
-}
+HOSTS = {name: name for name in ("binance", "bybit", "okx", "hyperliquid", "kraken")}
 WAIT = 10.0  # seconds for what should happen at once
 
 
@@ -144,6 +139,7 @@ ACKNOWLEDGED: dict[str, Any] = {
     "bybit": {"success": True, "ret_msg": "", "op": "subscribe"},
     "okx": {"event": "subscribe", "arg": {"channel": "trades-all"}},
     "hyperliquid": {"channel": "subscriptionResponse", "data": {}},
+    "kraken": {"method": "subscribe", "success": True, "result": {"channel": "trade", "symbol": "BTC/USD"}},
 }
 
 
@@ -173,7 +169,14 @@ def _hyperliquid(tape: Tape, row: int) -> str:
     return json.dumps({"channel": "trades", "data": [{**said, "users": ["0xa", "0xb"]}]})
 
 
-FRAMES = {"binance": _binance, "bybit": _bybit, "okx": _okx, "hyperliquid": _hyperliquid}
+def _kraken(tape: Tape, row: int) -> str:
+    said = {"symbol": "BTC/USD", "side": "sell" if tape.sell[row] else "buy", "ord_type": "limit"}
+    said |= {"price": float(f"{tape.price[row]:.1f}"), "qty": float(f"{tape.size[row]:.8f}")}
+    said |= {"trade_id": int(tape.id[row]), "timestamp": f"{np.datetime64(int(tape.time[row]), 'ms')}000Z"}
+    return json.dumps({"channel": "trade", "type": "update", "data": [said]})
+
+
+FRAMES = {"binance": _binance, "bybit": _bybit, "okx": _okx, "hyperliquid": _hyperliquid, "kraken": _kraken}
 
 
 @contextlib.contextmanager

@@ -1,0 +1,137 @@
+"""Events of a stream posted to a URL: signed, tried again, and none twice, not even after a restart."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import logging
+import queue
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from string import Template
+from typing import Any
+
+_LOG = logging.getLogger("liquidator")
+_ATTEMPTS = 6
+_FIRST_WAIT = 1.0  # seconds, doubled with every attempt
+_TIMEOUT = 10.0
+_MOST = 10_000  # that wait
+
+
+class _Again(Exception):  # noqa: N818
+    """An answer that another attempt may cure."""
+
+
+class Alerts:
+    """Posts what it is called with, on a thread of its own. ``failed`` counts what could not be delivered.
+
+    url       http or https
+    template  JSON with $names of an event's fields, ``$event`` and ``$text``, one line that says it; None: all fields
+    secret    signs the body: ``X-Signature-256: sha256=<HMAC-SHA256 in hex>``; None: nothing is signed
+    path      a file that keeps what was delivered; None: only as long as it runs
+
+    Raises ValueError for a URL or a template that is none.
+    """
+
+    def __init__(self, url: str, template: str | None = None, secret: str | None = None, path: Path | None = None):
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"alert url: found {url!r}, allowed one of http or https")
+        self.failed = 0
+        self._url = url
+        self._template = None if template is None else Template(template)
+        self._secret = None if secret is None else secret.encode()
+        self._path = path
+        self._sent = set(path.read_text().split()) if path is not None and path.exists() else set()
+        if template is not None:
+            self._body({"event": "zone_formed"})
+        self._waiting: queue.Queue[tuple[str, bytes] | None] = queue.Queue(_MOST)
+        self._thread = threading.Thread(target=self._run, name="liquidator-alerts", daemon=True)
+        self._thread.start()
+
+    def __call__(self, event: Mapping[str, Any]) -> None:
+        """Have an event, of JSON values with a name under ``event``, posted."""
+        key = hashlib.sha256(json.dumps(dict(event), sort_keys=True).encode()).hexdigest()
+        try:
+            self._waiting.put_nowait((key, self._body(event)))
+        except queue.Full:
+            self.failed += 1
+
+    def close(self, seconds: float) -> None:
+        """Post what waits, for so long."""
+        self._waiting.put(None)
+        self._thread.join(seconds)
+
+    def _body(self, event: Mapping[str, Any]) -> bytes:
+        if self._template is None:
+            return json.dumps(dict(event)).encode()
+        words = {name: json.dumps(str(value))[1:-1] for name, value in {**event, "text": text_of(event)}.items()}
+        body = self._template.safe_substitute(words)
+        try:
+            json.loads(body)
+        except ValueError:
+            raise ValueError(
+                f"alert template: found {body!r:.80}, allowed JSON with $text or names of fields"
+            ) from None
+        return body.encode()
+
+    def _run(self) -> None:
+        while (one := self._waiting.get()) is not None:
+            key, body = one
+            if key in self._sent:
+                continue
+            try:
+                self._deliver(key, body)
+            except Exception as error:
+                self.failed += 1
+                _LOG.error("an alert could not be delivered: %s", error)
+                continue
+            self._sent.add(key)
+            if self._path is not None:
+                with open(self._path, "a", encoding="utf-8") as file:
+                    file.write(f"{key}\n")
+
+    def _deliver(self, key: str, body: bytes) -> None:
+        import tenacity
+
+        again = tenacity.Retrying(
+            stop=tenacity.stop_after_attempt(_ATTEMPTS),
+            wait=tenacity.wait_exponential(_FIRST_WAIT),
+            retry=tenacity.retry_if_exception_type(_Again),
+            reraise=True,
+        )
+        again(self._post, key, body)
+
+    def _post(self, key: str, body: bytes) -> None:
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+        if self._secret is not None:
+            headers["X-Signature-256"] = f"sha256={hmac.new(self._secret, body, hashlib.sha256).hexdigest()}"
+        request = urllib.request.Request(self._url, body, headers)
+        try:
+            with urllib.request.urlopen(request, timeout=_TIMEOUT):
+                pass
+        except urllib.error.HTTPError as error:
+            with error:
+                if error.code == 429 or error.code >= 500:
+                    raise _Again(f"HTTP {error.code}") from None
+                raise ValueError(f"HTTP {error.code}") from None
+        except OSError as error:
+            raise _Again(str(error)) from None
+
+
+def text_of(event: Mapping[str, Any]) -> str:
+    """An event in one line.
+
+    >>> text_of({"event": "zone_formed", "kind": "support", "entry_low": 60000.0, "entry_high": 60100.5})
+    'zone_formed support 60000.0 to 60100.5'
+    """
+    words = [str(event["event"])]
+    words += [str(event[name]) for name in ("venue", "symbol", "kind", "side", "state") if event.get(name) is not None]
+    if event.get("entry_low") is not None:
+        words.append(f"{event['entry_low']} to {event['entry_high']}")
+    elif event.get("price") is not None:
+        words.append(f"{event['usd']:.0f} USD at {event['price']}")
+    return " ".join(words)

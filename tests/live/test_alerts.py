@@ -1,0 +1,103 @@
+"""Alerts: posted once, signed, tried again."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from liquidator_integrations.live import alerts
+
+FORMED = {"event": "zone_formed", "kind": "support", "entry_low": 60000.0, "entry_high": 60100.0, "zone_id": 7}
+
+
+class Receiver:
+    """What was posted, and which statuses to answer before 200."""
+
+    def __init__(self) -> None:
+        self.posted: list[tuple[dict[str, str], bytes]] = []
+        self.answers: list[int] = []
+        receiver = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                receiver.posted.append((dict(self.headers), body))
+                self.send_response(receiver.answers.pop(0) if receiver.answers else 200)
+                self.end_headers()
+
+            def log_message(self, *args: object) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/hook"
+
+
+@pytest.fixture
+def receiver(monkeypatch: Any) -> Iterator[Receiver]:
+    monkeypatch.setattr(alerts, "_FIRST_WAIT", 0.001)
+    made = Receiver()
+    thread = threading.Thread(target=made.server.serve_forever, daemon=True)
+    thread.start()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+    thread.join()
+
+
+def test_it_is_signed_and_posted_once(receiver, tmp_path):
+    for _ in range(2):  # the second after a restart
+        made = alerts.Alerts(receiver.url, secret="s3cret", path=tmp_path / "sent")
+        made(FORMED)
+        made(FORMED)
+        made.close(10.0)
+    ((headers, body),) = receiver.posted
+    assert json.loads(body) == FORMED
+    assert headers["X-Signature-256"] == "sha256=" + hmac.new(b"s3cret", body, hashlib.sha256).hexdigest()
+
+
+def test_it_is_tried_again(receiver):
+    receiver.answers = [503, 429]
+    made = alerts.Alerts(receiver.url)
+    made(FORMED)
+    made.close(10.0)
+    assert len(receiver.posted) == 3
+    assert made.failed == 0
+
+
+def test_what_cannot_be_delivered_is_counted_and_the_next_goes_on(receiver, caplog):
+    receiver.answers = [404, 200]
+    made = alerts.Alerts(receiver.url)
+    made(FORMED)
+    made({**FORMED, "zone_id": 8})
+    made.close(10.0)
+    assert made.failed == 1
+    assert len(receiver.posted) == 2
+    assert "an alert could not be delivered: HTTP 404" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("template", "want"),
+    [
+        ('{"chat_id": "1", "text": "$text"}', {"chat_id": "1", "text": "zone_formed support 60000.0 to 60100.0"}),
+        ('{"content": "$kind $entry_low"}', {"content": "support 60000.0"}),
+    ],
+)
+def test_a_template(receiver, template, want):
+    made = alerts.Alerts(receiver.url, template)
+    made(FORMED)
+    made.close(10.0)
+    assert json.loads(receiver.posted[0][1]) == want
+
+
+def test_what_is_none_is_refused():
+    with pytest.raises(ValueError, match="alert url: found 'ftp://x'"):
+        alerts.Alerts("ftp://x")
+    with pytest.raises(ValueError, match="alert template: found"):
+        alerts.Alerts("http://127.0.0.1:1", "{text}")

@@ -1,0 +1,74 @@
+"""Trades through ccxt.pro, taken where they enter its cache."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from live_runs import SHORT, rows, same, until
+
+from liquidator_integrations import Liquidator
+from liquidator_integrations.live import raw, running, venue
+
+
+@pytest.fixture(params=["kraken", "bybit", "hyperliquid"])
+def name(request, monkeypatch) -> Any:
+    """A venue that is watched through ccxt.pro, with a reader of our own or without."""
+    for module in (running, venue):
+        others = {key: value for key, value in raw.MODULES.items() if key != request.param}
+        monkeypatch.setattr(module, "MODULES", others)
+    return request.param
+
+
+def took(stream: Any, count: int) -> None:
+    until(lambda: (now := stream.health())["trades"].sum() == count and now["queue"].sum() == 0, "trades")
+
+
+def test_it_is_the_batch_of_its_trades_whatever_the_burst(server, name):
+    made = Liquidator("BTC", mode="streaming")
+    stream = made.start_stream(exchange=server.live(name))
+    server.connected(name)
+    server.send(name, range(3000))
+    took(stream, 3000)
+    stream.stop()
+    same(made, rows(SHORT, name))
+
+
+def test_malformed_frames_do_not_end_it(server, name):
+    made = Liquidator("BTC", mode="streaming")
+    stream = made.start_stream(exchange=server.live(name))
+    server.connected(name)
+    server.send(name, range(100))
+    took(stream, 100)
+    bad = ['{"channel": "trade", "data": [1]}', '{"topic": "publicTrade.BTCUSDT", "data": [1]}', "{", '{"a": ']
+    server.text(name, *bad, '{"channel": "trades", "data": [{"coin": {}}]}')
+    server.send(name, range(100, 105))
+    took(stream, 105)
+    server.send(name, range(105, 200))
+    took(stream, 200)
+    stream.stop()
+    same(made, rows(SHORT, name, range(200)))
+    assert stream.health()["dropped"].sum() >= 1
+
+
+def test_a_disconnect_leaves_no_trace(server, name):
+    made = Liquidator("BTC", mode="streaming")
+    stream = made.start_stream(exchange=server.live(name))
+    server.connected(name)
+    server.send(name, range(400))
+    took(stream, 400)
+    server.outage(name, 405)
+    server.connected(name)
+    server.send(name, range(405, 406))
+    took(stream, 406)
+    server.send(name, range(406, 600))
+    took(stream, 600)
+    stream.stop()
+    same(made, rows(SHORT, name, range(600)))
+
+
+def test_a_venue_without_a_stream_is_refused(server):
+    instance = server.live("kraken")
+    instance.has["watchTrades"] = False
+    with pytest.raises(ValueError, match="kraken has no stream of trades"):
+        Liquidator("BTC", mode="streaming").start_stream(exchange=instance)
