@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from .market.bars import read_bars
     from .market.observed import observed_bars
     from .market.sample import sample_bars
+    from .model.columns import hold_columns
     from .tables.indicators import compute_atr, compute_vwap
     from .tables.risk import liquidation_at_risk, risk_columns, risk_memory
     from .targets import audit
@@ -20,6 +21,7 @@ __all__ = [
     "audit",
     "compute_atr",
     "compute_vwap",
+    "hold_columns",
     "liquidation_at_risk",
     "observed_bars",
     "read_bars",
@@ -33,6 +35,7 @@ _PLACES = {
     "audit": "targets",
     "compute_atr": "tables.indicators",
     "compute_vwap": "tables.indicators",
+    "hold_columns": "model.columns",
     "liquidation_at_risk": "tables.risk",
     "observed_bars": "market.observed",
     "read_bars": "market.bars",

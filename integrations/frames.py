@@ -13,6 +13,7 @@ from .market.candles import (
 )
 from .market.messages import naming
 from .market.observed import observed_bars
+from .model.columns import hold_columns
 from .tables.alignment import alignment_columns
 from .tables.checked import bars_with_marks, marks_params
 from .tables.indicators import compute_atr, compute_vwap
@@ -42,6 +43,7 @@ __all__ = [
     "compute_atr",
     "compute_vwap",
     "grid_frame",
+    "hold_columns",
     "levels_frame",
     "levels_to_frame",
     "marks_frame",

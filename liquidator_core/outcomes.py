@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
 from ._jit import kernel, kernel_views
@@ -12,12 +10,13 @@ from .params import Params
 
 
 @kernel
-def _fade_outcomes(
-    params: np.ndarray, bars: np.ndarray, good: np.ndarray, signals: np.ndarray, outcomes: np.ndarray
+def _fade_trials(
+    params: np.ndarray, bars: np.ndarray, good: np.ndarray, signals: np.ndarray, found: np.ndarray, ends: np.ndarray
 ) -> None:
     p = params[0]
     for row in range(len(bars)):
-        outcomes[row] = math.nan
+        found[row] = OPEN
+        ends[row] = -1
         o = signals[row]
         if o.fade == 0:
             continue
@@ -25,28 +24,32 @@ def _fade_outcomes(
         for later in range(row, len(bars)):
             if not good[later]:
                 continue
-            found = verdict(p, o.fade, o.fade_low, o.fade_high, o.atr, age, bars[later])
-            if found == OPEN:
-                age += 1
-                continue
-            if found == HELD:
-                outcomes[row] = 1.0
-            elif found == BROKE:
-                outcomes[row] = 0.0
-            break
+            found[row] = verdict(p, o.fade, o.fade_low, o.fade_high, o.atr, age, bars[later])
+            if found[row] != OPEN:
+                ends[row] = later
+                break
+            age += 1
 
 
-def fade_outcomes(bars: np.ndarray, good: np.ndarray, signals: np.ndarray, params: Params) -> np.ndarray:
-    """Whether the zone of each fade held (1.0) or broke (0.0), as a trial of the zone's edges from that row on.
+def fade_trials(
+    bars: np.ndarray, good: np.ndarray, signals: np.ndarray, params: Params
+) -> tuple[np.ndarray, np.ndarray]:
+    """(what became of each fade, the row that decided it), both (n,) int64: the trial of the zone's edges from it on.
 
     bars      (n,) BAR      read only
     good      (n,) bool     whether a row has usable prices, as from ``bars.good_rows``; others are skipped
     signals   (n,) SIGNAL   read only; what ``fold`` made of these bars
 
-    Returns (n,) float64: NaN without a fade, and where the trial was ambiguous, unresolved, or is still open. Rows look
-    ahead by up to ``outcome_bars``. Cost: O(rows + fades * outcome_bars).
+    ``marks.HELD``, ``BROKE``, ``AMBIGUOUS``, ``UNRESOLVED``; ``OPEN`` and row -1 without a fade and while the trial is
+    open. Rows look ahead by up to ``outcome_bars`` good rows. Cost: O(rows + fades * outcome_bars).
     """
-    outcomes = np.zeros(len(bars))
+    found, ends = np.zeros(len(bars), np.int64), np.zeros(len(bars), np.int64)
     record, bars, signals = kernel_views(params.to_record(), bars, signals)
-    _fade_outcomes(record, bars, good, signals, outcomes)
-    return outcomes
+    _fade_trials(record, bars, good, signals, found, ends)
+    return found, ends
+
+
+def fade_outcomes(bars: np.ndarray, good: np.ndarray, signals: np.ndarray, params: Params) -> np.ndarray:
+    """Whether the zone of each fade held (1.0) or broke (0.0): (n,) float64 of ``fade_trials``, NaN for all else."""
+    found, _ = fade_trials(bars, good, signals, params)
+    return np.where(found == HELD, 1.0, np.where(found == BROKE, 0.0, np.nan))

@@ -172,10 +172,11 @@ def bars_from_trades(trades: np.ndarray, params: Params | None = None) -> np.nda
             row = int(right.argmin())
             raise ValueError(f"row {row}: {name} is {trades[name][row]}, allowed is a finite number above 0")
     expected = int(trades["time"][-1]) // length - int(trades["time"][0]) // length
-    span = f"{len(trades)} trades from {trades['time'][0]} to {trades['time'][-1]} ms"
+    first, last, end = np.array([trades["time"][0], trades["time"][-1], 0], "M8[ms]")
+    span = f"{len(trades)} trade{'s' * (len(trades) > 1)}, from {first} to {last} UTC,"
     if expected == 0:
-        end = (int(trades["time"][-1]) // length + 1) * length
-        raise ValueError(f"{span} close no bar of {length} ms: theirs is still open, until a trade at {end} or later")
+        end += (int(trades["time"][-1]) // length + 1) * length
+        raise ValueError(f"{span} closed no bar of {length} ms: it is still open, until a trade at {end} UTC or later")
     if expected > 20_000_000:
         raise ValueError(f"{span} make {expected} bars of {length} ms; 1 to 20,000,000 are allowed")
     bars = np.zeros(expected, BAR)

@@ -34,6 +34,8 @@ PACKAGES = (
     "liquidator_integrations.frames",
     "liquidator_integrations.live",
     "liquidator_integrations.liquidator",
+    "liquidator_integrations.model",
+    "liquidator_integrations.store",
     "liquidator_strategies.for_backtrader",
 )
 BARS = sample_bars()[:1500]

@@ -36,6 +36,20 @@ def test_links_lead_somewhere(page):
         assert path.startswith("http") or (folder / path).exists(), path
 
 
+def test_the_words_stand_in_a_glossary_that_the_readme_links():
+    assert "(docs/glossary.md)" in README
+    words = re.findall(r"^\| ([^|]+?) \|", PAGES["glossary"], flags=re.MULTILINE)
+    defined = {word for cell in words for word in cell.split(", ")}
+    assert {"fade", "join", "armed", "held", "touch", "mark", "zone", "level", "flow", "age"} <= defined
+    assert "| age | bars since birth" in PAGES["glossary"]
+
+
+def test_figures_that_wander_are_named():
+    assert "says which figures wander" in README
+    assert "1/204 to 1/294" in PAGES["speed"]
+    assert "4.5 to 16 times" in PAGES["speed"]
+
+
 @pytest.mark.parametrize(("page", "code", "output"), SHOWN)
 def test_code_prints_what_stands_below_it(page, code, output):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

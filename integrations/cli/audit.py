@@ -20,7 +20,7 @@ def audit(
     target: Annotated[
         str, typer.Argument(metavar="PATH.py:NAME", help="A function frame -> frame, a strategy, an indicator.")
     ],
-    data: Annotated[Path, typer.Option(help="Candles: CSV (also .gz), parquet or feather.")],
+    data: Annotated[Path, typer.Option(help="Candles: CSV or JSON (also .gz, .zip), parquet, feather or HDF.")],
     startup: Annotated[
         int | None, typer.Option(min=0, help="Rows of warm-up. Default: what a strategy states.")
     ] = None,

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def fit(
-    candles: Annotated[Path, typer.Argument(help="Candles: CSV or JSON (also .gz, .zip), parquet or feather.")],
+    candles: Annotated[Path, typer.Argument(help="Candles: CSV or JSON (also .gz, .zip), parquet, feather or HDF.")],
     observed: Annotated[
         Path, typer.Argument(help="Liquidated USD a bar: columns time, long_usd, short_usd; the same kinds of file.")
     ],

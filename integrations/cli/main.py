@@ -1,4 +1,4 @@
-"""The command line: ``liquidator demo``, ``zones FILE``, ``risk FILE``, ``fit``, ``pine``, ``stream`` and others."""
+"""The command line: a file for each command, ``liquidator demo``, ``zones FILE``, ``fetch``, ``store`` and others."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import typer
 
 from liquidator_core.layout import VERSION
 
-from . import freqtrade
+from . import freqtrade, store
 from .audit import audit
+from .fetch import fetch
 from .fit import fit
 from .pine import pine
 from .risk import risk
 from .stream import replay, stream
+from .train import train
 from .zones import demo, zones
 
 app = typer.Typer(
@@ -26,13 +28,16 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(freqtrade.app, name="freqtrade")
+app.add_typer(store.app, name="store")
 #: What the list of commands says of each: typer would cut its first sentence off.
 _SHORT: dict[Callable[..., None], str] = {
     demo: "The sample: zones, levels, a backtest, a chart.",
     zones: "The same for a file or a market of your own.",
     risk: "USD liquidated if price goes somewhere.",
+    train: "Does anything tell whether zones hold?",
     fit: "Learn the leverage mix from liquidations.",
     pine: "A Pine v6 script for TradingView.",
+    fetch: "History of an exchange into a store.",
     stream: "Zones and liquidations of a coin, live.",
     replay: "A store played through the live path.",
     audit: "Does an indicator look ahead or repaint?",

@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from liquidator_core import Params
@@ -27,6 +26,9 @@ VenueOption = Annotated[str, typer.Option(help="Whose the trades are, where the 
 ConventionOption = Annotated[
     str | None, typer.Option(help="Of the sides of trades: venue (its own words) or taker (made so by a tool).")
 ]
+StoreOption = Annotated[
+    Path | None, typer.Option("--store", help="The store's folder. Default: that of this user's data.")
+]
 
 
 def read_params(path: Path | None) -> Params:
@@ -34,6 +36,8 @@ def read_params(path: Path | None) -> Params:
         return Params()
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ValueError(f"--params {path}: cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise ValueError(f"{path}: not JSON: {error}") from None
     if not isinstance(values, dict):
@@ -57,22 +61,16 @@ def check_target(option: str, path: Path | None, *suffixes: str) -> None:
         raise ValueError(f"{option} {path}: not a {kind} in a folder that exists: {why}")
 
 
-def part_of(bars: np.ndarray, last: int | None, begin: str | None) -> np.ndarray:
-    """The bars from a date on, and the last so many of these. Raises ValueError for a date behind the last one."""
-    if begin is not None:
-        from ..market.messages import moment
-        from ..market.times import ms_of
+def since_of(begin: str | None) -> int | None:
+    """The time in ms that --from says."""
+    if begin is None:
+        return None
+    from ..market.times import ms_of
 
-        try:
-            first = ms_of(begin)
-        except (ValueError, TypeError):
-            raise ValueError(f"--from must be a date such as 2020-03-01 or 2020-03-01T12:00, got {begin!r}") from None
-        if first > bars["time"][-1]:
-            raise ValueError(
-                f"--from {begin}: the file ends before, its last bar is that of {moment(bars['time'][-1])}"
-            )
-        bars = bars[np.searchsorted(bars["time"], first) :]
-    return bars if last is None else bars[-last:]
+    try:
+        return ms_of(begin)
+    except (ValueError, TypeError):
+        raise ValueError(f"--from must be a date such as 2020-03-01 or 2020-03-01T12:00, got {begin!r}") from None
 
 
 def parse_numbers(option: str, text: str) -> tuple[float, ...]:

@@ -18,8 +18,8 @@ from .options import (
     ParamsOption,
     VenueOption,
     check_target,
-    part_of,
     read_params,
+    since_of,
 )
 
 
@@ -65,7 +65,7 @@ def pine(
         from ..evidence.report import make_report
         from ..market.messages import iso
 
-        bars = part_of(read_bars(file, settings, bar, venue, convention), last, begin)
+        bars = read_bars(file, settings, bar, venue, convention, last, since_of(begin))
         report = make_report(bars, settings, seeds=0)
         zones, levels = rounded_frame(report.zones), rounded_frame(report.levels)
         drawn = {"zones": zones, "levels": levels, "as_of": iso(report.bars["time"][-1])}

@@ -83,7 +83,8 @@ def print_report(out: Console, report: Report, name: str) -> None:
     from ..market.messages import iso
 
     bars = report.bars
-    out.print(f"{name}: {len(bars):,} bars, {iso(bars['time'][0])} to {iso(bars['time'][-1])}")
+    count, verb = (f"{len(bars):,} bars", "are") if len(bars) > 1 else ("1 bar", "is")
+    out.print(f"{name}: {count}, {iso(bars['time'][0])} to {iso(bars['time'][-1])}")
     out.print(
         f"Last close {price_text(bars['close'][-1])}. "
         f"Params {report.params.digest}, memory {report.params.memory} bars."
@@ -94,7 +95,7 @@ def print_report(out: Console, report: Report, name: str) -> None:
     if report.why_thin:
         out.print(f"{report.why_thin}.", soft_wrap=True)
     if not report.warm:
-        out.print(f"{len(bars)} bars are too few to be warm: zones and levels are those of a short history.")
+        out.print(f"{count} {verb} too few to be warm: zones and levels are those of a short history.")
     _print_zones(out, report)
     _print_levels(out, report)
     _print_backtest(out, report)

@@ -23,8 +23,8 @@ from .options import (
     SeedsOption,
     VenueOption,
     check_target,
-    part_of,
     read_params,
+    since_of,
 )
 from .printing import console_for, print_report, progress_bar
 
@@ -53,8 +53,8 @@ def zones(
         str,
         typer.Argument(
             metavar="FILE",
-            help="Candles or trades: CSV or JSON (also .gz, .zip), parquet or feather; with --exchange a symbol such "
-            "as BTC-USDT.",
+            help="Candles or trades: CSV or JSON (also .gz, .zip), parquet, feather or HDF; with --exchange a symbol "
+            "such as BTC-USDT.",
         ),
     ],
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object, and no chart.")] = False,
@@ -101,7 +101,7 @@ def zones(
         if market not in (None, "perpetual", "spot"):
             raise ValueError(f"--market: found {market!r}, allowed perpetual or spot: what the candles of FILE are of")
         title = Path(source).name
-        bars = part_of(read_bars(Path(source), settings, bar, venue, convention), last, begin)
+        bars = read_bars(Path(source), settings, bar, venue, convention, last, since_of(begin))
     else:
         if venue or convention:
             raise ValueError("--venue and --convention are for the trades of a FILE")

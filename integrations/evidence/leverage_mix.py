@@ -90,7 +90,7 @@ class MixFit:
         keep = 4 * better < 3 * len(gains) or not gains.mean() > 0.0
         return (
             f"{'keep the given mix' if keep else 'take the learned mix'}: what was learned ranked later liquidations "
-            f"better in {better} of {len(gains)} cases, by {gains.mean():+.3f} on average"
+            f"better in {better} of {len(gains)} cases, by {round(gains.mean(), 3) + 0.0:+.3f} on average"
         )
 
 

@@ -15,7 +15,7 @@ import re
 import threading
 import time
 import weakref
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from email.utils import parsedate_to_datetime
 from types import ModuleType
 from typing import Any, TypeVar
@@ -140,6 +140,8 @@ class Client:
         self.is_async = is_async(self.instance)
         self.venue: str = self.instance.id
         self._inline = inline
+        self.is_inline = inline and not self.is_async
+        self.sleep: Callable[[float], Awaitable[None]] = _sleep_here if self.is_inline else asyncio.sleep
         self._answered = False
         self._listener: _Listener | None = None
         self.clock_ms: int | None = None  # the venue's, as of its last answer
@@ -181,7 +183,7 @@ class Client:
             stop=enough,
             wait=wait,
             retry=tenacity.retry_if_exception_type(Fault),
-            sleep=_sleep_here if self._inline and not self.is_async else asyncio.sleep,
+            sleep=self.sleep,
             reraise=True,
         )
         try:

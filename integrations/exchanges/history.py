@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
 import time
@@ -22,10 +23,13 @@ from ..store import coverage, layout, parquet
 from ..store.kinds import KINDS, empty, finished, key_of
 from ..store.layout import Span, merged, without
 from . import venues
+from .archive import Defect, fill, has_archive
 from .client import Client, run
 from .feed import Feed, Progress
 from .symbols import find_market
+from .vendors import VENDORS, observed
 
+_HOUR = 3_600_000
 _LONGEST = TIMEFRAMES[:12]  # of candles: up to a day, so that all begin at a multiple of their length
 
 
@@ -37,6 +41,7 @@ class History:
     coverage   a row a kind and UTC day: venue, symbol, kind, day, expected, got, proof, status
     gaps       a row a gap: venue, symbol, kind, since, until (UTC ms), missing
     venue, symbol   whose it is, as ccxt names them
+    defects    a row for what is wrong with a file of an archive: file, problem, kept: where the original lies, or ""
     """
 
     tables: dict[str, pa.Table]
@@ -44,6 +49,7 @@ class History:
     gaps: pd.DataFrame
     venue: str
     symbol: str
+    defects: pd.DataFrame
 
 
 def fetch(
@@ -53,36 +59,44 @@ def fetch(
     *,
     since: Any,
     until: Any = None,
-    timeframe: str = "1m",
+    timeframe: str | None = None,
     market: str | None = None,
     store: str | os.PathLike[str] | None = None,
+    archive: bool = False,
     progress: Progress | None = None,
 ) -> History:
     """The history of a market from an exchange, complete or with its gaps named: tables, coverage and gaps.
 
     symbol      as people write it: BTC, BTCUSDT, BTC-USD, XBT/USD, BTC-PERP, or ccxt's or the venue's own
     exchange    a name (ccxt's, or as others write it: okex, gate-io, binance-delivery), or a ccxt instance,
-                synchronous or asynchronous; requests go where its ``urls`` say
+                synchronous or asynchronous; requests go where its ``urls`` say. Or a vendor of observed liquidations,
+                ``coinalyze`` or ``coinglass``, with your key in the environment (docs/exchanges.md)
     kinds       of candles, trades, funding, open_interest, liquidations
     since, until   ms, a datetime or ISO text; since <= time < until; ``until`` is now if it is None
-    timeframe   of candles, 1m to 1d; a candle that is open at ``until`` is left out
+    timeframe   of candles, 1m to 1d, 1m if None; a candle that is open at ``until`` is left out. Of a vendor's sums, 1h
+                if None
     market      perpetual (linear), inverse or spot; None: what the symbol or the exchange's name says, else the linear
                 perpetual, else spot, and standard error says which
-    store       a folder that keeps what was fetched, and from which it is read the next time; None: nothing is kept
+    store       a folder, or a ``Store``, that keeps what was fetched, and from which it is read the next time; None:
+                nothing is kept
+    archive     take whole days from the exchange's archive where it has one (Binance; trades of Bybit and OKX), every
+                file checked; what is not there, or is wrong there, comes as without it
     progress    is called as progress(what, done, total) while it goes on
 
     Sides are the taker's, sizes base coins. A status of ``unproven`` is not ``complete``: the venue gives no means to
     tell. Raises ValueError or TypeError for what is not allowed and for an exchange that answers nonsense,
-    ConnectionError for one that does not answer or forbids, OSError for a store that cannot be written to, RuntimeError
-    for an asynchronous instance within a running loop. What was fetched before an error is kept in the store. Cost: a
-    request a page.
+    ConnectionError for one that does not answer or forbids, PermissionError for a vendor that refuses the key, OSError
+    for a store that cannot be written to, RuntimeError for an asynchronous instance within a running loop. What was
+    fetched before an error is kept in the store. Cost: a request a page.
 
     >>> fetch("BTC", "binanse", since=0)
     Traceback (most recent call last):
     ValueError: exchange: found 'binanse', allowed the name of an exchange: did you mean 'binance'...
     """
+    if (vendor := _vendor(exchange, market, archive)) is not None:
+        return _observed(symbol, vendor, kinds, since, until, timeframe, store, progress)
     client = Client(exchange, inline=True)
-    job = Job(client, symbol, kinds, since, until, timeframe, market, store, progress)
+    job = Job(client, symbol, kinds, since, until, timeframe, market, store, progress, archive=archive)
     return run(job.run, client.instance)
 
 
@@ -93,9 +107,10 @@ async def afetch(
     *,
     since: Any,
     until: Any = None,
-    timeframe: str = "1m",
+    timeframe: str | None = None,
     market: str | None = None,
     store: str | os.PathLike[str] | None = None,
+    archive: bool = False,
     progress: Progress | None = None,
 ) -> History:
     """``fetch`` for a running loop: a synchronous instance, or one of a name, is asked in a thread.
@@ -105,8 +120,48 @@ async def afetch(
     Traceback (most recent call last):
     ValueError: kinds: found 'ticks', allowed candles, trades, funding, open_interest, liquidations
     """
+    if (vendor := _vendor(exchange, market, archive)) is not None:
+        return await asyncio.to_thread(_observed, symbol, vendor, kinds, since, until, timeframe, store, progress)
     client = Client(exchange, inline=False)
-    return await Job(client, symbol, kinds, since, until, timeframe, market, store, progress).run()
+    job = Job(client, symbol, kinds, since, until, timeframe, market, store, progress, archive=archive)
+    return await job.run()
+
+
+def _vendor(exchange: Any, market: str | None, archive: bool) -> str | None:
+    """The vendor that an exchange's name is; None if it is none."""
+    name = exchange.strip().lower() if isinstance(exchange, str) else ""
+    if name not in VENDORS:
+        return None
+    if market is not None or archive:
+        raise ValueError(f"market and archive are for exchanges: {name} has liquidations of all perpetuals of a coin")
+    return name
+
+
+def _observed(
+    symbol: str,
+    vendor: str,
+    kinds: Sequence[str],
+    since: Any,
+    until: Any,
+    timeframe: str | None,
+    store: str | os.PathLike[str] | None,
+    progress: Progress | None,
+    venue: str | None = None,
+) -> History:
+    """``fetch`` from a vendor; ``venue``: the liquidations of one alone."""
+    begin, end = _span(since, until)
+    title, table, result = observed(symbol, vendor, _kinds(kinds), begin, end, timeframe, store, progress, venue)
+    known = coverage.frames(vendor, title, {"liquidations": result})
+    return History({"liquidations": finished(table)}, *known, vendor, title, _defects([]))
+
+
+def fetch_observed(symbol: str, vendor: str, hours: int, venue: str) -> pd.DataFrame:
+    """The last hours of what a vendor saw liquidated on a venue, as ``liquidation_at_risk`` takes it."""
+    if vendor not in VENDORS:
+        raise ValueError(f"observed: found {vendor!r}, allowed a file, {', '.join(VENDORS)}")
+    end = now_ms()
+    history = _observed(symbol, vendor, ("liquidations",), end - hours * _HOUR, end, "1h", None, None, venue)
+    return history.tables["liquidations"].to_pandas()
 
 
 class Job:
@@ -123,20 +178,18 @@ class Job:
         kinds: Sequence[str],
         since: Any,
         until: Any,
-        timeframe: str,
+        timeframe: str | None,
         market: str | None,
         store: str | os.PathLike[str] | None,
         progress: Progress | None,
         optional: Sequence[str] = (),
+        archive: bool = False,
     ) -> None:
         self.client = client
         self.before: Callable[[Client, Any, int, int], Awaitable[None]] | None = None
         self.kinds = _kinds(kinds)
-        self.until = now_ms() if until is None else _ms("until", until)
-        self.since = _ms("since", since)
-        if self.since >= self.until:
-            what = "it lies in the future" if until is None else "since must be before until"
-            raise ValueError(f"since: found {moment(self.since)}, allowed a time before {moment(self.until)}: {what}")
+        self.since, self.until = _span(since, until)
+        timeframe = timeframe or "1m"
         if timeframe not in _LONGEST:
             raise ValueError(f"timeframe: found {timeframe!r}, allowed {', '.join(_LONGEST)}")
         self.timeframe = timeframe
@@ -145,6 +198,8 @@ class Job:
         self._root = None if store is None else layout.open_root(Path(store))
         self._progress = progress
         self._optional = optional
+        self._archive = archive
+        self._defects: list[Defect] = []
 
     async def run(self) -> History:
         with self.client.strict():
@@ -172,7 +227,7 @@ class Job:
             )
         named = (self.client.venue, str(market["symbol"]))
         done = {kind: finished(table) for kind, table in tables.items()}
-        return History(done, *coverage.frames(*named, results), *named)
+        return History(done, *coverage.frames(*named, results), *named, _defects(self._defects))
 
     async def resolve(self) -> Any:
         """The market that is meant, checked."""
@@ -211,30 +266,56 @@ class Job:
         place = None
         spans: list[Span] = []
         parts = [empty(kind)]
+        chained = kind == "trades" and venues.module_of(self.client.venue).CHAINED
         if self._root is not None:
             name = f"candles-{self.timeframe}" if kind == "candles" else kind
             place = layout.folder(self._root, self.client.venue, str(market["symbol"]), name)
-            spans, there = parquet.read(place, since, until)
+            spans, there = parquet.read(place, since, until, key_of(kind))
             if there is not None:
-                there = parquet.in_order(there.drop_columns([parquet.WRITTEN]), key_of(kind))
-                parts.append(there.replace_schema_metadata(None))
-                if kind == "trades" and venues.module_of(self.client.venue).CHAINED:
+                there = there.drop_columns([parquet.WRITTEN])
+                parts.append(there)
+                if chained:
                     spans = coverage.without_holes(there, since, until, spans)
-        done = sum(span.until - span.since for span in spans)
+        if self._archive and has_archive(self.client.venue, market, kind, self.timeframe):
+
+            async def take(feed: Feed) -> None:
+                self._defects += await fill(feed, place)
+
+            tables, spans = await self._filled(take, market, kind, (since, until), spans, place)
+            parts += tables
+            if chained:
+                table = parquet.in_order(pa.concat_tables(parts, promote_options="default"), key_of(kind))
+                spans = coverage.without_holes(table, since, until, spans)
         if venues.has(self.client.instance, market, kind):
-            fill = getattr(venues.module_of(self.client.venue), kind)
-            for begin, end in without([(since, until)], spans):
-                on_covered = self._on_covered(kind, done, until - since)
-                feed = Feed(self.client, market, kind, begin, end, self.timeframe, place, on_covered)
-                try:
-                    await fill(feed)
-                finally:
-                    feed.keep()
-                parts += feed.tables
-                spans = spans + feed.spans
-                done += end - begin
+            ask = getattr(venues.module_of(self.client.venue), kind)
+            tables, spans = await self._filled(ask, market, kind, (since, until), spans, place)
+            parts += tables
         table = pa.concat_tables(parts, promote_options="default")
         return parquet.in_order(table, key_of(kind)), merged(spans)
+
+    async def _filled(
+        self,
+        ask: Callable[[Feed], Awaitable[None]],
+        market: Any,
+        kind: str,
+        span: tuple[int, int],
+        spans: list[Span],
+        place: Path | None,
+    ) -> tuple[list[pa.Table], list[Span]]:
+        """(what ``ask`` gives for the parts of a span that are not covered, the spans that are then)."""
+        tables: list[pa.Table] = []
+        done = sum(one.until - one.since for one in spans)
+        for begin, end in without([span], spans):
+            on_covered = self._on_covered(kind, done, span[1] - span[0])
+            feed = Feed(self.client, market, kind, begin, end, self.timeframe, place, on_covered)
+            try:
+                await ask(feed)
+            finally:
+                feed.keep()
+            tables += feed.tables
+            spans = spans + feed.spans
+            done += end - begin
+        return tables, spans
 
     def _on_covered(self, kind: str, done: int, total: int) -> Callable[[int, int], object]:
         """What reports progress: the ms of the span that are covered, of how many."""
@@ -256,6 +337,19 @@ def _kinds(kinds: Sequence[str]) -> tuple[str, ...]:
     if not wanted:
         raise ValueError(f"kinds: found none, allowed {', '.join(KINDS)}")
     return tuple(dict.fromkeys(wanted))
+
+
+def _span(since: Any, until: Any) -> tuple[int, int]:
+    end = now_ms() if until is None else _ms("until", until)
+    begin = _ms("since", since)
+    if begin >= end:
+        what = "it lies in the future" if until is None else "since must be before until"
+        raise ValueError(f"since: found {moment(begin)}, allowed a time before {moment(end)}: {what}")
+    return begin, end
+
+
+def _defects(rows: list[Defect]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=list(Defect._fields))
 
 
 def now_ms() -> int:

@@ -26,6 +26,7 @@ from .analyzers import ZoneReport
 from .backtest import backtest
 from .engine import ZONE_PARAMS, params_of, refuse_unknown
 from .feeds import CandleFeed, lean_feed
+from .hold import HoldSizer
 from .indicators import (
     ForcedFlow,
     LiquidationIndicator,
@@ -45,6 +46,7 @@ __all__ = [
     "CandleFeed",
     "ClosedTrade",
     "ForcedFlow",
+    "HoldSizer",
     "LiquidationIndicator",
     "LiquidationLevels",
     "LiquidationRisk",

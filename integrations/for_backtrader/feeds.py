@@ -113,13 +113,13 @@ class CandleFeed(_BarFeed):
 
     Params:
 
-      - ``dataname``: a path of a CSV, parquet or feather file, a DataFrame, or anything else that
+      - ``dataname``: a path of a CSV, JSON, parquet, feather or HDF file, a DataFrame, or anything else that
         ``liquidator_integrations.frames.bars_from_frame`` takes; or a (n,) ``liquidator_core.BAR`` array, oldest first
       - ``stamp`` (default: ``"open"``): the time that a bar carries, that of its open or of its ``"close"``.
         backtrader takes it for the close, when it resamples, and when it puts feeds of several timeframes in step:
         beside a shorter feed, longer bars of a feed of their own that carry their open are seen before they closed
       - ``timeframe``, ``compression`` (default: ``None``): found from the spacing of the bars
-      - all others of backtrader's feeds (tz, tzinput, ...); ``fromdate`` and ``todate`` may be text: "2020-03-01", "2020-03-01 12:00"
+      - all others of backtrader's feeds (tz, tzinput, ...); ``fromdate`` and ``todate`` may be text: "2020-03-01"
 
     Lines beyond the standard ones: taker_buy, funding_rate, liq_long_usd, liq_long_price, liq_short_usd,
     liq_short_price, large_sell_usd, large_sell_price, large_buy_usd, large_buy_price. open_interest is in the line

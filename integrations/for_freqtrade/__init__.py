@@ -20,7 +20,8 @@ from .feeds import (
     read_feed,
     read_forced_orders,
 )
-from .freqai import add_features, add_targets
+from .freqai import add_features, add_targets, add_touch_features
+from .hold import add_hold, expected_to_hold
 from .hyperopt import parameter, params_of
 from .plots import plot_annotations, plot_config
 from .risk import add_risk
@@ -34,6 +35,7 @@ __all__ = [
     "add_alignment",
     "add_features",
     "add_funding_rate",
+    "add_hold",
     "add_informative_zones",
     "add_liquidations",
     "add_mark_price",
@@ -41,8 +43,10 @@ __all__ = [
     "add_order_flow",
     "add_risk",
     "add_targets",
+    "add_touch_features",
     "add_zones",
     "entry_price",
+    "expected_to_hold",
     "market_of",
     "parameter",
     "params_of",

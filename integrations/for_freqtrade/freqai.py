@@ -9,6 +9,8 @@ from liquidator_core import Params
 
 from ..evidence.outcomes import outcome_column
 from ..market.candles import OnBad
+from ..model.features import NAMES, approaches_of
+from ..tables.checked import checked_bars
 from .columns import (
     FARTHEST_ATR,
     KINDS,
@@ -73,6 +75,30 @@ def add_features(
     for values in features.values():
         values[cold] = np.nan
     return joined_columns(dataframe, pd.DataFrame(features, index=dataframe.index).add_prefix(prefix), metadata)
+
+
+def add_touch_features(
+    dataframe: Frame,
+    params: Params | None = None,
+    prefix: str = "%-lz_next_",
+    on_bad: OnBad = "skip",
+    metadata: Metadata = None,
+) -> Frame:
+    """The frame with the features that the model of hold and break learns from, for FreqAI: ``model.features``.
+
+    Of the zone that a candle speaks of, see ``hold_columns``; NaN where there is none, which FreqAI leaves out. A row
+    depends on ``params.memory + 1`` candles: ``startup_candle_count(params, extra=1)``. Arguments, errors and cost as
+    for ``add_zones``.
+
+    >>> add_touch_features(candles)["%-lz_next_touches"].tail(1).tolist()
+    [4.0]
+    """
+    params = Params() if params is None else params
+    market = market_of(dataframe, metadata)
+    bars, _ = checked_bars(feed_candles(dataframe, market), params, None, on_bad, market)
+    check_length(dataframe, params, on_bad, market)
+    features = pd.DataFrame(approaches_of(bars, params).features, dataframe.index, list(NAMES))
+    return joined_columns(dataframe, features.add_prefix(prefix), metadata)
 
 
 def add_targets(

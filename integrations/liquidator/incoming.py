@@ -147,10 +147,10 @@ class Incoming:
             self.skipped += 1
 
     def _take_candles(self, rows: list[Any]) -> None:
-        closed = [row for row in rows if isinstance(row, Mapping) and is_closed(row)]
+        closed = [row for row in rows if not isinstance(row, Mapping) or is_closed(row)]
         self.not_trades += len(rows) - len(closed)
         if closed:
-            _check_interval(closed, self._settings.bar)
+            _check_interval([row for row in closed if isinstance(row, Mapping)], self._settings.bar)
             self.update_candles(closed)
 
     def ingest_liquidations(self, liquidations: Events, venue: str = "", *, convention: Convention = None) -> None:

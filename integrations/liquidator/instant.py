@@ -54,7 +54,7 @@ def context_at(
     return Context(
         zones_of(engine.state, engine.record),
         marks,
-        bars.unrolled(bars.window(end, params.memory, until), end, params.memory, until),
+        bars.unrolled(bars.window(end, params.memory + 1, until), end, params.memory + 1, until),
         timeframe,
         frames.history.liquidations.rows,
         frames.history.venues,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -32,8 +32,9 @@ from .history import History
 from .incoming import Incoming
 from .instant import aligned_zones_frame, context_at, ledger_grid, zones_frame
 from .plotting import plot_zones
+from .predicting import Predicting
 from .sealed import write_sealed
-from .settings import SETTINGS, Settings, above, finite, least_quality, not_yet, one_of
+from .settings import SETTINGS, Settings, above, finite, least_quality, one_of
 from .streaming import Streamed, guarded
 from .timeframes import Timeframes
 
@@ -48,7 +49,7 @@ PRICE = NAMES["price"]
 
 
 @guarded
-class Liquidator(Streamed, Incoming):
+class Liquidator(Streamed, Predicting, Incoming):
     """Liquidation zones and levels of one coin from its public data.
 
     coin                its name: all that names another coin or market of one is refused; None: the first market's,
@@ -61,7 +62,8 @@ class Liquidator(Streamed, Incoming):
     mode                ``batch``: bars are made anew when older data arrive. ``streaming``: a closed bar never changes,
                         callbacks fire, memory is bounded
     cutoff_hours        batch: for how long trades are kept beside the bars they made, in event time; None: for ever
-    enable_ml, ml_enabled  not in this version: True raises NotImplementedError
+    enable_ml, ml_enabled  ``compute_zones`` has ``hold_probability``, ``break_probability``, ``prediction`` and
+                        ``geometric_rate`` (docs/model.md)
     bar                 length of the bars made from trades, 1m to 1d
     timeframe           whose zones ``compute_zones`` and the callbacks give; None: ``bar``
     timeframes          of ``compute_multi_timeframe_zones``; None: all that bars of ``bar`` fit into
@@ -102,15 +104,14 @@ class Liquidator(Streamed, Incoming):
         observed: Literal["beside", "flow", "unscaled"] | None = None,
         ml_enabled: bool = False,
     ) -> None:
-        if enable_ml or ml_enabled:
-            not_yet("hold and break probabilities", "zones carry quality_score, touches, holds and breaks")
         settings = Settings(
             *(coin, pct_merge, zone_vol_mult, window_minutes, liq_size_threshold, mode, cutoff_hours),
             *(bar, timeframe, timeframes, params, lateness_ms, on_bad, observed),
         )
         history = History(settings.params, bar, settings.streaming, lateness_ms, settings.keep_ms)
         self._frames = Timeframes(history, settings)
-        super().__init__(settings, history, EventCallbacks(self._frames, settings))
+        Incoming.__init__(self, settings, history, EventCallbacks(self._frames, settings))
+        Predicting.__init__(self, enable_ml or ml_enabled)
         self.mode = mode
         self.bar = bar
         self.pct_merge = settings.pct_merge
@@ -193,6 +194,11 @@ class Liquidator(Streamed, Incoming):
         min_quality  "weak", "medium" or "strong": leave out what is weaker
         as_of        a time (ms, datetime, ISO text): only bars that had closed by then
 
+        With ``ml_enabled`` four columns more, of the next touch of each zone as known at the last close (of the touch,
+        where that bar fades it): ``hold_probability`` and ``break_probability``, 0 to 1, ``prediction`` ("HOLD",
+        "BREAK", "ABSTAIN") and ``geometric_rate``, which the probability is where it abstains; ``attrs["abstains"]``
+        says why.
+
         Columns and types are the same for no zones. ``attrs``: bars_seen, warm, and as_of, the end of the last bar,
         as ISO text or None.
         Cost: that of the bars since the last call; with other arguments than the last time that of ``memory`` bars.
@@ -206,7 +212,8 @@ class Liquidator(Streamed, Incoming):
         if self._last is None or self._last[0] != key:
             context = context_at(self._frames, self.timeframe, params, merge, as_of)
             self._tell_if_thin(context.bars, params.flow_bars)
-            self._last = key, zones_frame(context, use_atr, least)
+            zones = zones_frame(context, use_atr, least)
+            self._last = key, self._predicted(zones, context, params, merge) if self.ml_enabled else zones
         return self._last[1].copy()
 
     def _tell_if_thin(self, bars: np.ndarray, flow_bars: int) -> None:
@@ -400,16 +407,6 @@ class Liquidator(Streamed, Incoming):
             return to_pine(params, symbol=self.coin or "")
         as_of = f"{zones.attrs['as_of']} UTC" if zones.attrs.get("as_of") is not None else ""
         return to_pine(params, "snapshot", by_core_names(zones), self.levels(), symbol=self.coin or "", as_of=as_of)
-
-    # Later -----------------------------------------------------------------------------------------------------------
-
-    def _no_machine_learning(self, *args: Any, **kwargs: Any) -> NoReturn:
-        """Not in this version."""
-        not_yet("hold and break probabilities", "zones carry quality_score, touches, holds and breaks")
-
-    enable_ml_predictions = train_ml_predictor = compute_zones_with_prediction = _no_machine_learning
-    record_zone_outcome = update_zone_touches = get_ml_metrics = _no_machine_learning
-    save_ml_model = load_ml_model = _no_machine_learning
 
     # Save and load ---------------------------------------------------------------------------------------------------
 

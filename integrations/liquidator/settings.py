@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from ..market.candles import OnBad
 #: What ``save`` keeps of the arguments; the rest went into ``params``.
 SETTINGS = (
     *("coin", "pct_merge", "window_minutes", "mode", "cutoff_hours", "bar", "timeframe", "timeframes"),
-    *("lateness_ms", "on_bad"),
+    *("lateness_ms", "on_bad", "ml_enabled"),
 )
 _QUALITIES = dict(zip(QUALITY_LABELS, (-math.inf, *QUALITY_EDGES), strict=True))
 
@@ -122,10 +122,6 @@ def least_quality(name: str | None) -> float:
     if name is None:
         return -math.inf
     return _QUALITIES[one_of("min_quality", name.lower() if isinstance(name, str) else name, tuple(_QUALITIES))]
-
-
-def not_yet(what: str, instead: str) -> NoReturn:
-    raise NotImplementedError(f"{what} is not in this version of liquidator-core; instead, {instead}")
 
 
 def one_of(name: str, value: str, allowed: Sequence[str]) -> str:

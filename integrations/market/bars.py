@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from liquidator_core import Params
+
+from .messages import moment, naming
 
 if TYPE_CHECKING:
     from .sources import Convention
@@ -19,13 +22,17 @@ def read_bars(
     bar: str | None = None,
     venue: str = "",
     convention: Convention = None,
+    last: int | None = None,
+    since_ms: int | None = None,
 ) -> np.ndarray:
     """The bars of a file of candles, or those that its trades make: (n,) BAR, checked.
 
-    path               CSV, TSV or JSON (also .gz, .zip), parquet or feather: ``files.read_candles_or_trades``
+    path               CSV, TSV or JSON (also .gz, .zip), parquet, feather or HDF: ``files.read_candles_or_trades``
     params             ``tape_ms`` is the length of bars made from trades, ``large_*`` what a large trade is
     bar                their length instead, 1m to 1d; for trades alone
     venue, convention  of trades whose file does not say it: as for ``Liquidator.ingest_trades``
+    last, since_ms     of all that open from a time on only the newest so many; candles that are not taken are not
+                       checked, but for their times
 
     Raises ValueError or TypeError naming the file, its row, what was found and what is allowed.
 
@@ -43,24 +50,40 @@ def read_bars(
     from liquidator_core.tape import bars_from_trades
     from liquidator_core.timeframes import BAR_LENGTHS, check_timeframe, timeframe_ms
 
-    from .candles import bars_from_frame
+    from .candles import bars_of, checked_candles
     from .files import read_candles_or_trades
-    from .messages import naming
     from .trades import trades_from_table
 
     params = params or Params()
     if bar is not None:
         check_timeframe(bar, BAR_LENGTHS, "--bar")
+    take = partial(_taken, last=last, since_ms=since_ms)
     kind, table = read_candles_or_trades(path)
     with naming(str(path)):
         if kind == "candles":
             for option, value in (("bar", bar), ("venue", venue), ("convention", convention)):
                 if value:
                     raise ValueError(f"--{option} {value} is for trades, and the file holds candles")
-            return bars_from_frame(table)
+            return bars_of(checked_candles(table, "raise", "", True, take))
         if bar is not None:
             params = replace(params, tape_ms=timeframe_ms(bar))
-        return bars_from_trades(trades_from_table(table, True, venue, convention), params)
+        bars = bars_from_trades(trades_from_table(table, True, venue, convention), params)
+        taken: np.ndarray = bars[take(bars["time"])]
+        return taken
+
+
+def _taken(time: np.ndarray, last: int | None, since_ms: int | None) -> np.ndarray:
+    """(n,) bool: of (n,) times those from one on, and of these the latest."""
+    taken = np.ones(len(time), np.bool_)
+    if since_ms is not None:
+        taken = time >= since_ms
+        if not taken.any():
+            begin, end = moment(since_ms), moment(time.max())
+            raise ValueError(f"found no bar from {begin} on: the file ends before, its last bar is that of {end}")
+    if last is not None:
+        rows = np.flatnonzero(taken)
+        taken[rows[np.argsort(time[rows], kind="stable")[:-last]]] = False
+    return taken
 
 
 class Gaps(NamedTuple):

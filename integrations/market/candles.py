@@ -40,6 +40,7 @@ from .candle_forms import as_frame
 from .flags import CLOSED_NAMES, left_out
 from .messages import describe_row, fail_row, first_line, moment, naming
 from .names import CANDLE_NAMES, CANDLE_TIMES, normal_name
+from .sources import renumbered
 from .times import TEXT_ALLOWED, check_ms, check_order, ms_from_numbers, ms_from_text
 
 _LOG = logging.getLogger("liquidator")
@@ -47,6 +48,7 @@ Candles: TypeAlias = Any  # see the module's text
 OnBad: TypeAlias = Literal["raise", "skip"]
 Columns: TypeAlias = dict[str, np.ndarray]  # BAR fields, each (n,)
 Rule: TypeAlias = tuple[str, Callable[[Columns], np.ndarray], str]  # field, which rows are right, what is allowed
+Take: TypeAlias = Callable[[np.ndarray], np.ndarray]  # of (n,) times in ms, (n,) bool
 Rows: TypeAlias = np.ndarray | Columns  # checked candles: (n,) BAR, or the fields that are known
 _PRICES = ("open", "high", "low", "close")
 _UNKNOWN = np.zeros(1, BAR)
@@ -129,11 +131,14 @@ def completed(candles: Candles) -> Candles:
     return frame if any(map(is_volume, normal)) else frame.assign(volume=np.nan)
 
 
-def checked_candles(candles: Candles, on_bad: OnBad, market: str, as_they_came: bool = False) -> Rows:
+def checked_candles(
+    candles: Candles, on_bad: OnBad, market: str, as_they_came: bool = False, take: Take | None = None
+) -> Rows:
     """What bars are made of, every row of it checked; arguments and errors as for ``bars_from_frame``.
 
     Candles ``as_they_came`` from a venue or a file may be newest first and hold such as are open yet. Others may not,
-    since what is made of them has their rows.
+    since what is made of them has their rows. ``take`` says by the times of closed candles which rows are wanted: of
+    the others nothing else is looked at.
     """
     if on_bad not in ("raise", "skip"):
         raise ValueError(f"on_bad must be 'raise' or 'skip', got {on_bad!r}")
@@ -144,14 +149,19 @@ def checked_candles(candles: Candles, on_bad: OnBad, market: str, as_they_came: 
             frame = as_frame(candles)
         if len(frame) == 0:
             raise ValueError("no candles: the frame is empty (0 rows)")
-        closed = _closed(frame, as_they_came)
-        frame = frame if closed.all() else frame[closed]
-        columns, names = _columns_of(frame)
+        wanted = _closed(frame, as_they_came)
+        if take is not None:
+            wanted[wanted] = take(_times_of(frame if wanted.all() else frame[wanted]))
+        frame = frame if wanted.all() else frame[wanted]
+        rows = np.flatnonzero(wanted)
+        with renumbered(rows):
+            columns, names = _columns_of(frame)
         time = columns["time"]
         if as_they_came and len(time) > 1 and (time[1:] < time[:-1]).all():
             _LOG.warning("%scandles are newest first: turned round", f"{market}: " if market else "")
-            columns = {field: values[::-1] for field, values in columns.items()}
-        return columns | _check_rows(columns, names, on_bad, market)
+            columns, rows = {field: values[::-1] for field, values in columns.items()}, rows[::-1]
+        with renumbered(rows):
+            return columns | _check_rows(columns, names, on_bad, market)
 
 
 def _closed(frame: pd.DataFrame, as_they_came: bool) -> np.ndarray:
@@ -271,8 +281,7 @@ def _warn_once(text: str) -> None:
 def _columns_of(frame: pd.DataFrame) -> tuple[Columns, dict[str, str]]:
     """(the BAR fields that a frame holds, the name of each one's column)."""
     normal = candle_names(frame.columns)
-    times = time_places(normal, _has_time_index(frame))
-    _check_names(frame, normal, times)
+    time = _times_of(frame)
     places = {
         field: index
         for field, names in CANDLE_NAMES.items()
@@ -284,7 +293,7 @@ def _columns_of(frame: pd.DataFrame) -> tuple[Columns, dict[str, str]]:
     def values(place: int) -> np.ndarray:
         return number_values(frame.iloc[:, place], str(frame.columns[place]))
 
-    columns = {"time": _time_of(frame, normal, times)}
+    columns = {"time": time}
     columns |= {field: values(place) for field, place in places.items()}
     places["volume"], columns["volume"] = base_volume(list(map(str, frame.columns)), normal, values, columns)
     return columns, {field: str(frame.columns[index]) for field, index in places.items()}
@@ -292,6 +301,14 @@ def _columns_of(frame: pd.DataFrame) -> tuple[Columns, dict[str, str]]:
 
 def _has_time_index(frame: pd.DataFrame) -> bool:
     return isinstance(frame.index, pd.DatetimeIndex) or normal_name(frame.index.name) in CANDLE_TIMES
+
+
+def _times_of(frame: pd.DataFrame) -> np.ndarray:
+    """(n,) ms of a frame that has all columns of candles; raises for others."""
+    normal = candle_names(frame.columns)
+    times = time_places(normal, _has_time_index(frame))
+    _check_names(frame, normal, times)
+    return _time_of(frame, normal, times)
 
 
 def _check_names(frame: pd.DataFrame, normal: list[str], times: list[int]) -> None:

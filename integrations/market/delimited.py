@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import IO, NamedTuple, TypeAlias
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from .columns import cell_kind
@@ -89,7 +90,7 @@ def _below(texts: list[str], starts: list[int], at: int, delimiter: str, names: 
     while at < len(texts) and texts[at].strip():
         cells = _cells(texts[at], delimiter)
         words = "".join(map(cell_shape, cells))
-        if set(words) != {"?"} or len(cells) < 2 or not cells[0]:
+        if set(words) != {"?"} or len(cells) < 2 or not any(cells):
             break
         if not any(cells[1:]):
             names = [cells[0], *names[1:]]
@@ -123,33 +124,40 @@ def read_delimited(
     plan          the places of the columns to read, each with its type (None: as pyarrow finds it); raises for a layout
                   that will not do
 
-    Raises UnicodeDecodeError, or ArrowException naming the column. Cost: one pass, and one more for each
-    column of whole numbers or times that is not.
+    A column of numbers or times that holds anything else is read as text, for the reader of its rows to refuse by row.
+    Raises UnicodeDecodeError, or ArrowException. Cost: one pass, and one more for each such column.
     """
     with _utf8(open_stream) as stream:
         layout = layout_of(stream.read(_HEAD), is_header, shapes)
     columns = plan(layout)
     if not layout.rows:
         return pa.table([pa.nulls(0)] * len(columns), names=[layout.names[at] for at in columns])
+    comma = layout.delimiter != "," and any(_COMMA.fullmatch(cell) for row in layout.rows for cell in row)
+    numbers: list[str] = []  # columns of them that hold other text too
     for _ in range(len(columns) + 1):
         try:
-            table = _parse(open_stream, layout, columns)
+            table = _parse(open_stream, layout, columns, comma)
         except pa.ArrowInvalid as error:
             place = re.match(r"In CSV column #(\d+)", first_line(error))
             if place is None:
                 raise
             kind = columns.get(at := int(place[1]))
-            if kind is None or not (pa.types.is_int64(kind) or pa.types.is_timestamp(kind)):
+            if kind is None or not (pa.types.is_primitive(kind) or pa.types.is_timestamp(kind)):
                 name = layout.names[at]
                 raise pa.ArrowInvalid(first_line(error).replace(place[0], f"column {name!r}")) from None
-            columns[at] = pa.string()  # its first cell misled
+            numbers += [str(at)] if comma and pa.types.is_floating(kind) else []
+            columns[at] = pa.string()
         else:
+            for name in numbers:
+                place = table.column_names.index(name)
+                table = table.set_column(place, name, pc.replace_substring(table[name], ",", "."))
             return table.unify_dictionaries().rename_columns([layout.names[at] for at in columns])
     raise AssertionError("every column has been read as text")
 
 
-def _parse(open_stream: Callable[[], IO[bytes]], layout: Layout, columns: dict[int, pa.DataType | None]) -> pa.Table:
-    comma = layout.delimiter != "," and any(_COMMA.fullmatch(cell) for row in layout.rows for cell in row)
+def _parse(
+    open_stream: Callable[[], IO[bytes]], layout: Layout, columns: dict[int, pa.DataType | None], comma: bool
+) -> pa.Table:
     with _utf8(open_stream) as stream:
         stream.read(layout.start)
         return pa_csv.read_csv(

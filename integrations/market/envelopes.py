@@ -15,7 +15,7 @@ from .venues import VENUES, Venue, find_names
 
 ENVELOPES = (
     *("result", "data", "list", "trades", "tick", "events", "deals", "d", "params", "contents", "trades_p", "o"),
-    "details",
+    *("details", "candles"),
 )
 _TOPICS = ("topic", "ch", "channel", "stream", "c", "datatype")
 _DEEPEST = 20

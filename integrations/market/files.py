@@ -24,6 +24,7 @@ from .candle_columns import candle_names, is_volume
 from .columns import cell_kind, different_values
 from .delimited import DELIMITERS, Layout, cell_shape, read_delimited
 from .flags import CLOSED_NAMES
+from .hdf import read_hdf
 from .liquidations import find_sums, read_sums
 from .messages import first_line
 from .names import (
@@ -51,6 +52,7 @@ _TRADE = ["id", "price", "qty", "quote_qty", "time", "is_buyer_maker"]
 _FREQTRADE_TRADE = ["timestamp", "id", "type", "side", "price", "amount", "cost"]
 _OHLC = ("open", "high", "low", "close")
 _COINBASE = ["time", "low", "high", "open", "close", "volume"]
+_BITFINEX = ["time", "open", "close", "high", "low", "volume"]  # and KuCoin, with the turnover behind it
 
 
 def _candle_names(*known: Sequence[str]) -> Callable[[list[list[str]]], list[str]]:
@@ -72,10 +74,9 @@ def _always(names: list[str]) -> Callable[[list[list[str]]], list[str]]:
 
 
 _HEADERLESS = {  # the first row of a file without names, as ``delimited.cell_shape`` sees its cells
-    "nnnnnn": _candle_names(CCXT_COLUMNS, _COINBASE),
-    "dnnnnn": _candle_names(CCXT_COLUMNS, _COINBASE),
+    **dict.fromkeys(("nnnnnn", "dnnnnn"), _candle_names(CCXT_COLUMNS, _COINBASE, _BITFINEX)),
     "dtnnnnn": _candle_names(("date", "time", *CCXT_COLUMNS[1:])),  # MetaTrader
-    "nnnnnnn": _candle_names((*CCXT_COLUMNS, "count")),  # Kraken
+    "nnnnnnn": _candle_names((*CCXT_COLUMNS, "count"), (*_BITFINEX, "turnover")),  # Kraken
     "nnnnnnnn": _candle_names((*CCXT_COLUMNS[:5], "vwap", "volume", "count")),
     "nnnnnnnnn": _candle_names(OKX_COLUMNS),
     "nnnnnnnnnnnn": _candle_names(KLINE_COLUMNS),
@@ -90,9 +91,9 @@ _HEADERLESS = {  # the first row of a file without names, as ``delimited.cell_sh
 def read_candles_or_trades(path: str | os.PathLike[str]) -> tuple[Literal["candles", "trades"], pa.Table]:
     """Read a file of candles or of trades, and say which it holds.
 
-    ``.csv``, ``.csv.gz``, ``.tsv``, ``.parquet``, ``.feather``, ``.json`` and a ``.zip`` of one CSV, told by name and
-    confirmed by content. Columns go by the names in ``CANDLE_NAMES`` and ``TRADE_NAMES``, in any order and case; of a
-    CSV the others are not read, and ``delimited`` says how it may be written. A CSV without names may be candles of
+    ``.csv``, ``.csv.gz``, ``.tsv``, ``.parquet``, ``.feather``, ``.json``, HDF and a ``.zip`` of one CSV, told by name
+    and confirmed by content. Columns go by the names in ``CANDLE_NAMES`` and ``TRADE_NAMES``, in any order and case; of
+    a CSV the others are not read, and ``delimited`` says how it may be written. A CSV without names may be candles of
     ccxt, Coinbase, Kraken or MetaTrader, or Binance Vision klines, aggTrades or trades. Files of freqtrade (candles and
     trades) and of tardis (trades) are read as they are.
 
@@ -161,6 +162,7 @@ def _read(path: Path, check: Check) -> pa.Table:
         ".json": ("text", lambda: _read_json(path, _opener(path, None))),
         ".json.gz": ("gzip", lambda: _read_json(path, _opener(path, "gzip"))),
         ".zip": ("a zip archive", lambda: _read_zip(path, check)),
+        **dict.fromkeys((".h5", ".hdf", ".hdf5"), ("HDF", lambda: read_hdf(path))),
     }
     suffix = next((suffix for suffix in readers if path.name.lower().endswith(suffix)), None)
     if suffix is None:
@@ -172,12 +174,7 @@ def _read(path: Path, check: Check) -> pa.Table:
     return read()
 
 
-_HDF = (
-    "HDF may hold Python objects and is not read; write parquet with pandas.read_hdf(...).to_parquet(...), or of "
-    "freqtrade's files feather with freqtrade convert-data --format-from hdf5 --format-to feather"
-)
 _INSTEAD = {
-    **dict.fromkeys((".h5", ".hdf", ".hdf5"), _HDF),
     ".txt": "rename it, a text is read as .csv",
     **dict.fromkeys((".xlsx", ".xls", ".ods"), "save the sheet as CSV"),
     **dict.fromkeys((".pkl", ".pickle"), "a pickle may run anything; write parquet"),
@@ -188,7 +185,21 @@ def _read_parquet(path: Path) -> pa.Table:
     import pyarrow.parquet as pa_parquet  # not above: it loads the clients of four file systems in the cloud
 
     with pa_parquet.ParquetFile(path) as file:
-        return file.read()
+        return _one_level(file.read())
+
+
+_PAIR = re.compile(r"\('([^']*)', '([^']*)'\)")
+
+
+def _one_level(table: pa.Table) -> pa.Table:
+    """yfinance's table of one symbol, whose names pandas writes as pairs, with the prices' names alone."""
+    pairs = [_PAIR.fullmatch(name) for name in table.column_names]
+    for level, other in ((1, 2), (2, 1)):
+        fields = {normal_name(pair[level]) for pair in pairs if pair}
+        if {*_OHLC} <= fields and len({pair[other] for pair in pairs if pair}) == 1:
+            names = [pair[level] if pair else name for pair, name in zip(pairs, table.column_names, strict=True)]
+            return table.rename_columns(names)
+    return table
 
 
 def _content(head: bytes) -> str:
@@ -199,6 +210,7 @@ def _content(head: bytes) -> str:
         b"FEA1": "feather of version 1 (write it anew as version 2)",
         b"\x1f\x8b": "gzip",
         b"PK\x03\x04": "a zip archive",
+        b"\x89HDF\r\n\x1a\n": "HDF",
         codecs.BOM_UTF16_LE: "text",
         codecs.BOM_UTF16_BE: "text",
     }
@@ -237,13 +249,17 @@ def _read_zip(path: Path, check: Check) -> pa.Table:
 
 
 def _read_json(path: Path, open_stream: Opener) -> pa.Table:
-    """Rows as freqtrade keeps and venues' APIs return them, lists or objects, be it in an envelope."""
+    """Rows as freqtrade keeps and venues' APIs return them, lists or objects, be it in an envelope; or columns."""
     try:
         with open_stream() as stream:
             rows = json.loads(stream.read())
     except ValueError as error:
         raise ValueError(f"{path}: cannot be read: {first_line(error)}") from None
     while isinstance(rows, dict):
+        lists = {name: list(values.values()) if isinstance(values, dict) else values for name, values in rows.items()}
+        columns = {name: values for name, values in lists.items() if isinstance(values, list)}
+        if {*_OHLC} <= {*candle_names(list(columns))}:  # as pandas and TradingView's UDF write them
+            return _table(path, columns)
         rows = next((value for value in rows.values() if isinstance(value, (list, dict)) and value), None)
     if not rows or not isinstance(rows, list):
         raise ValueError(f"{path}: holds no rows")

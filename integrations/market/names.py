@@ -22,6 +22,7 @@ CANDLE_NAMES: dict[str, tuple[str, ...]] = {
         "taker_buy_base_volume",
         "taker_buy_base_asset_volume",
         "taker_base_vol",
+        *("takerbuyvolume", "takerbuybasevolume", "takerbuybaseassetvolume"),
     ),
     "open_interest": ("open_interest", "openinterest", "oi", "sum_open_interest", "sumopeninterest"),
     "funding_rate": ("funding_rate", "fundingrate", "funding", "last_funding_rate", "lastfundingrate"),
@@ -35,7 +36,7 @@ CANDLE_NAMES: dict[str, tuple[str, ...]] = {
     "large_buy_price": ("large_buy_price",),
 }
 #: Of these, where they are, a candle's time is read before all others: the others are of its arrival.
-OPEN_TIMES = ("start",)
+OPEN_TIMES = ("start", "interval_begin")
 #: Times that are read where there are none of ``CANDLE_TIMES``: the first named here that is there.
 OTHER_TIMES = ("opentime", "window_start", "start_time", "starttime", "unix", "unix_timestamp", "begin", "id")
 #: Names of a volume in base units, in the quote currency, of ticks, and of one whose unit a venue may choose.

@@ -109,13 +109,15 @@ def joined_by_columns(identity: Identity, data: Any) -> Identity:
     Raises ValueError as ``joined``.
     """
     names = getattr(data, "column_names", None)
-    if isinstance(data, Mapping) or isinstance(getattr(data, "columns", None), Iterable):
+    if names is None and (isinstance(data, Mapping) or isinstance(getattr(data, "columns", None), Iterable)):
         names = data if isinstance(data, Mapping) else data.columns
     rows = data if names is None and isinstance(data, (list, tuple)) else ()
     if rows and all(isinstance(row, Mapping) for row in rows):
         names = dict.fromkeys(name for row in rows for name in row)
-    for name in names if names is not None else ():
-        if normal_name(name) in MARKET_NAMES:
+    names = list(names if names is not None else ())
+    is_kline = {"o", "h", "l", "c"} <= {*names} and not isinstance(data, Mapping)
+    for name in names:
+        if normal_name(name) in MARKET_NAMES or (name == "s" and is_kline):
             values = [row.get(name) for row in rows] if rows else data[name]
             identity = joined(identity, str(name), _coded(pa.array([text_of(value) for value in values])))
     return identity
@@ -146,13 +148,15 @@ def _coded(column: pa.Array) -> tuple[list[str], np.ndarray]:
 
 @contextlib.contextmanager
 def renumbered(rows: np.ndarray | None) -> Iterator[None]:
-    """Let a ValueError or TypeError that is raised inside name a row of the whole table, of which these are read."""
+    """Let a ValueError or TypeError that is raised inside name rows of the whole table, of which these are read: a
+    mask, or their places in order.
+    """
     try:
         yield
     except (ValueError, TypeError) as error:
-        found = re.match(r"row (\d+)", str(error))
-        if rows is None or found is None or isinstance(error, ColumnError):
+        if rows is None or isinstance(error, ColumnError) or not str(error).startswith("row "):
             raise
-        row = int(np.flatnonzero(rows)[int(found[1])])
+        places = np.flatnonzero(rows) if rows.dtype == np.bool_ else rows
+        text = re.sub(r"(^|later than )row (\d+)", lambda row: f"{row[1]}row {places[int(row[2])]}", str(error))
         kind = next(kind for kind in (TableError, TypeError, ValueError) if isinstance(error, kind))
-        raise kind(f"row {row}{str(error)[found.end() :]}") from None
+        raise kind(text) from None

@@ -70,7 +70,7 @@ def _rows_in(message: Mapping[str, Any], depth: int) -> list[Any] | None:
     name, inner = ("k", message["k"]) if isinstance(message.get("k"), Mapping) else wrapped_in(message)
     if inner is None or name == "o" or len(inner) == 0:
         return None
-    market = market_in(message, name) or str(message.get("s", ""))
+    market = market_in(message, name) or str(message.get("s", message.get("ps", "")))
     rows = [inner] if isinstance(inner, Mapping) else list(inner)
     if all(isinstance(row, (list, tuple)) and len(row) == len(OKX_COLUMNS) for row in rows):
         rows = [dict(zip(OKX_COLUMNS, row, strict=True)) for row in rows]

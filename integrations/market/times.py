@@ -162,6 +162,7 @@ _WRITTEN = (
     (r"^(\d{4}-\d\d-\d\d) (\d\d:.*\d) ?([+-]\d\d:?\d\d)$", r"\1 \2\3"),
     (r" ?(UTC|GMT)$", "Z"),
 )
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
 _SLASHED = r"^(\d\d)/(\d\d)/(\d{4})"
 _ONE_DIGIT = r"\b(\d)([-/.: ]|$)"
 _HOURS = "%Y-%m-%d %I-%p"  # as CryptoDataDownload wrote them once
@@ -228,6 +229,7 @@ def _read_by_row(written: pa.Array, texts: pa.Array) -> np.ndarray:
             except ValueError:
                 wrong.append(row)
     if wrong:
+        wrong = [row for row in wrong if not _NUMBER.fullmatch(texts[row].as_py())] or wrong
         fail_row(wrong[0], None, "time", texts[wrong[0]].as_py(), TEXT_ALLOWED, len(wrong) - 1)
     if len({one.tzinfo is None for one in found}) > 1:
         raise ValueError("time: found text with and without a zone, allowed one form throughout")

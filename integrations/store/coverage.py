@@ -39,6 +39,8 @@ def examine(table: pa.Table, since: int, until: int, spans: list[Span], step: in
     """
     time = table["time"].to_numpy()
     spans = within(merged(spans), since, until)
+    if chained:
+        spans = merged(_bridged(time, table["id"].cast(pa.int64()).to_numpy(), spans))
     if step:
         gaps = _absent(time, since, until, step)
     else:
@@ -65,6 +67,18 @@ def examine(table: pa.Table, since: int, until: int, spans: list[Span], step: in
                 expected = got + float(sum(lost))
         rows.append({"day": day_name(begin), "expected": expected, "got": got, "proof": proof, "status": status})
     return Result(rows, gaps)
+
+
+def _bridged(time: np.ndarray, ids: np.ndarray, spans: list[Span]) -> list[Span]:
+    """Spans, those proven that the ids of the trades before and behind them prove."""
+    proven = []
+    for span in spans:
+        before, behind = np.searchsorted(time, span.since, "right") - 1, np.searchsorted(time, span.until)
+        if span.proof == "none" and before >= 0 and behind < len(ids):
+            rows = ids[before : behind + 1]
+            span = span._replace(proof="ids") if (np.diff(rows) == 1).all() else span
+        proven.append(span)
+    return proven
 
 
 def _absent(time: np.ndarray, since: int, until: int, step: int) -> list[Gap]:

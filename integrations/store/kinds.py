@@ -19,19 +19,22 @@ from liquidator_core.tape import bars_from_trades
 NORMALISED = {b"liquidator": b"normalised"}
 
 _NUMBERS = pa.float64()
+_NAME = pa.dictionary(pa.int32(), pa.string())
 #: The columns of each kind; ``venue`` and ``symbol`` follow, and ``usd`` before them where the venue tells it.
 COLUMNS: dict[str, dict[str, pa.DataType]] = {
     "candles": {
         "time": pa.int64(),
         **dict.fromkeys(("open", "high", "low", "close", "volume", "taker_buy"), _NUMBERS),
     },
-    "trades": {"time": pa.int64(), "price": _NUMBERS, "size": _NUMBERS, "side": pa.string(), "id": pa.string()},
+    "trades": {"time": pa.int64(), "price": _NUMBERS, "size": _NUMBERS, "side": _NAME, "id": pa.string()},
     "funding": {"time": pa.int64(), "funding_rate": _NUMBERS},
     "open_interest": {"time": pa.int64(), "open_interest": _NUMBERS},
-    "liquidations": {"time": pa.int64(), "price": _NUMBERS, "size": _NUMBERS, "side": pa.string(), "usd": _NUMBERS},
+    "liquidations": {"time": pa.int64(), "price": _NUMBERS, "size": _NUMBERS, "side": _NAME, "usd": _NUMBERS},
 }
 KINDS = tuple(COLUMNS)
-_NAME = pa.dictionary(pa.int32(), pa.string())
+#: Of vendors, who tell liquidations as sums an interval.
+SUMS = "liquidated"
+COLUMNS[SUMS] = {"time": pa.int64(), "long_usd": _NUMBERS, "short_usd": _NUMBERS}
 _FIRST_MS, _LAST_MS = 10**11, 10**14  # 1973 to 5138: what is no time in ms lies outside
 
 Page = dict[str, Any]
@@ -39,7 +42,8 @@ Columns = Mapping[str, Any]  # name -> array, list or Arrow array, of one length
 
 
 def key_of(kind: str) -> tuple[str, ...]:
-    """The columns that tell rows of a kind apart."""
+    """The columns that tell rows of a kind apart; ``candles-1m`` is of the kind ``candles``."""
+    kind = kind.partition("-")[0]
     return {"trades": ("time", "id"), "liquidations": ("time", "price", "size", "side")}.get(kind, ("time",))
 
 

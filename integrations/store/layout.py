@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import numpy as np
 
@@ -62,6 +62,11 @@ def folder(root: Path, venue: str, symbol: str, kind: str) -> Path:
     return root / folder_name(venue) / folder_name(symbol) / folder_name(kind)
 
 
+def named_by(name: str) -> str:
+    """The name that ``folder_name`` made a folder's."""
+    return unquote(name)
+
+
 def folder_name(text: str) -> str:
     """A name as one that every file system takes, and that names nothing else.
 
@@ -97,8 +102,14 @@ def day_file(place: Path, time_ms: int) -> Path:
     return place / f"{day_name(time_ms)}.parquet"
 
 
-def month_file(place: Path, time_ms: int) -> Path:
-    return place / f"{day_name(time_ms)[:7]}.parquet"
+def begin_of(day: str) -> int:
+    """The time at which a day, ``YYYY-MM-DD``, begins; of a month, ``YYYY-MM``, its first."""
+    return int(np.datetime64(day, "ms").astype(np.int64))
+
+
+def end_of(day: str) -> int:
+    """The time at which a day, or a month, ends."""
+    return int((np.datetime64(day) + 1).astype("M8[ms]").astype(np.int64))
 
 
 # Spans ----------------------------------------------------------------------------------------------------------------

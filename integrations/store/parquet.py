@@ -6,45 +6,80 @@ what is written twice is there once.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from liquidator_core._atomic import replacing
 
-from . import layout
+from . import kinds, layout
 from .layout import Span
 
 WRITTEN = "written"
 _SPANS = b"liquidator.spans"
 _LAYOUT = b"liquidator.layout"
 _LOCK_SECONDS = 120
+_ATTEMPTS = 5
+_GROUP = 131_072  # rows; of a month only those groups are read that a span touches
 
 
-def read(place: Path, since: int, until: int) -> tuple[list[Span], pa.Table | None]:
+def read(
+    place: Path, since: int, until: int, key: Sequence[str] = (), columns: Sequence[str] | None = None
+) -> tuple[list[Span], pa.Table | None]:
     """What a folder of one kind holds of a span of time: (the spans covered, its rows in order of time or None).
 
-    place   from ``layout.folder``; it need not exist
+    place    from ``layout.folder``; it need not exist
+    key      the columns that tell rows apart: each comes once. Without them a row may come twice, where a compaction
+             was cut short or rows were added to a month
+    columns  those that are wanted, ``time`` among them; None: all, and ``written``
 
-    Rows have their columns and ``written``. Raises ValueError for a file that cannot be read.
+    Raises ValueError for a file that cannot be read.
     """
+    for attempt in range(_ATTEMPTS):
+        try:
+            return _read(place, since, until, key, columns)
+        except FileNotFoundError:  # compacted since it was listed
+            if attempt == _ATTEMPTS - 1:
+                raise
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _read(
+    place: Path, since: int, until: int, key: Sequence[str], columns: Sequence[str] | None
+) -> tuple[list[Span], pa.Table | None]:
     spans: list[Span] = []
     tables = []
-    for path in _files(place, since, until):
-        table = _load(path)
+    for path in files(place, since, until):
+        table = _load(path, columns, since, until)
         spans += _spans(path, table.schema)
-        time_of = table["time"]
-        tables.append(table.filter(pc.and_(pc.greater_equal(time_of, since), pc.less(time_of, until))))
-    return layout.merged(layout.within(spans, since, until)), pa.concat_tables(tables) if tables else None
+        first, last = np.searchsorted(table["time"].to_numpy(), [since, until])
+        tables.append(table.slice(first, last - first).replace_schema_metadata(None))
+    covered = layout.merged(layout.within(spans, since, until))
+    if not tables:
+        return covered, None
+    filled = sorted((table for table in tables if len(table)), key=_first)
+    rows = pa.concat_tables(filled or tables[:1], promote_options="default")
+    overlap = any(_last(one) >= _first(two) for one, two in itertools.pairwise(filled))
+    return covered, in_order(rows, key) if key and overlap else rows  # each file is in order itself
 
 
-def add(place: Path, table: pa.Table, spans: Sequence[Span], key: Sequence[str], written: int | None = None) -> None:
-    """Keep rows and the spans that they cover.
+def _first(table: pa.Table) -> int:
+    return int(table["time"][0].as_py())
+
+
+def _last(table: pa.Table) -> int:
+    return int(table["time"][-1].as_py())
+
+
+def add(place: Path, table: pa.Table, spans: Sequence[Span], key: Sequence[str], written: int | None = None) -> int:
+    """Keep rows and the spans that they cover: how many rows are new.
 
     table    rows with ``time`` in ms; those outside of the spans are not kept
     key      the columns that tell rows apart; of rows with one key the one that is there, or came first, stays
@@ -53,71 +88,149 @@ def add(place: Path, table: pa.Table, spans: Sequence[Span], key: Sequence[str],
     Raises OSError for a folder that cannot be written to; every file is then as it was, or whole. Cost: that of
     reading and writing the days that the spans touch.
     """
-    import filelock
-
     written = time.time_ns() // 1_000_000 if written is None else written
     place.mkdir(parents=True, exist_ok=True)
+    with _alone(place):
+        days = {since // layout.DAY_MS for span in spans for since, _ in layout.days(span.since, span.until)}
+        begins = [day * layout.DAY_MS for day in sorted(days)]
+        parts = [layout.within(list(spans), begin, begin + layout.DAY_MS) for begin in begins]
+        return sum(_add_day(place, day, table, part, key, written) for day, part in zip(begins, parts, strict=True))
+
+
+@contextlib.contextmanager
+def _alone(place: Path) -> Iterator[None]:
+    """Within the block nobody else writes to a folder; what a process that was killed left there is gone."""
+    import filelock
+
     with filelock.FileLock(place / ".lock", timeout=_LOCK_SECONDS):
-        for stale in place.glob("*.part"):  # of a process that was killed
+        for stale in place.glob("*.part"):
             stale.unlink(missing_ok=True)
-        for day in sorted({since for span in spans for since, _ in layout.days(span.since, span.until)}):
-            begin = day // layout.DAY_MS * layout.DAY_MS
-            _add_day(place, begin, table, layout.within(list(spans), begin, begin + layout.DAY_MS), key, written)
+        yield
 
 
-def _add_day(place: Path, begin: int, table: pa.Table, spans: list[Span], key: Sequence[str], written: int) -> None:
+def compact(place: Path, key: Sequence[str]) -> list[Path]:
+    """Turn the days of a folder that are covered whole into months: the files that were written.
+
+    Rows, spans and times of writing stay as they are, and a second time changes nothing. A process that is killed
+    leaves days beside a month that holds them already; the next compaction takes them away. Raises as ``add``.
+    """
+    made = []
+    with _alone(place):
+        by_month: dict[str, list[Path]] = {}
+        for path in _named(place, 10):
+            if _is_whole(path):
+                by_month.setdefault(path.stem[:7], []).append(path)
+        for month, days in by_month.items():
+            target = place / f"{month}.parquet"
+            parts = [target, *days] if target.exists() else days
+            tables = [_load(path) for path in parts]
+            spans = [span for path, table in zip(parts, tables, strict=True) for span in _spans(path, table.schema)]
+            plain = [table.replace_schema_metadata(None) for table in tables]
+            _write_rows(target, in_order(pa.concat_tables(plain, promote_options="default"), key), spans)
+            made.append(target)
+            for path in days:
+                path.unlink()
+    return made
+
+
+def _is_whole(path: Path) -> bool:
+    begin = layout.begin_of(path.stem)
+    return not layout.without([(begin, begin + layout.DAY_MS)], spans_in(path))
+
+
+def _add_day(place: Path, begin: int, table: pa.Table, spans: list[Span], key: Sequence[str], written: int) -> int:
     rows = _inside(table, spans)
     rows = rows.append_column(WRITTEN, pa.array(np.full(len(rows), written, np.int64)))
     path = layout.day_file(place, begin)
+    known = 0
     if path.exists():
         there = _load(path)
+        known = len(there)
         spans = _spans(path, there.schema) + spans
         rows = pa.concat_tables(
             [there.replace_schema_metadata(None), rows.replace_schema_metadata(None)], promote_options="default"
         )
     rows = in_order(rows, key)
+    _write_rows(path, rows, spans)
+    return len(rows) - known
+
+
+def _write_rows(path: Path, rows: pa.Table, spans: list[Span]) -> None:
     said = {
         _LAYOUT: str(layout.LAYOUT).encode(),
         _SPANS: json.dumps([list(span) for span in layout.merged(spans)]).encode(),
     }
-    write(path, rows.replace_schema_metadata(said))
+    write(path, rows.unify_dictionaries().replace_schema_metadata(said))
 
 
 def write(path: Path, table: pa.Table) -> None:
     """A parquet file, whole or not at all."""
     import pyarrow.parquet as pa_parquet
 
+    rising = [name for name in ("time", WRITTEN, "received") if name in table.column_names]
+    others = [name for name in table.column_names if name not in (*rising, "id")]  # a dictionary of ids is as long
+    how: dict[str, Any] = {"compression": "zstd", "row_group_size": _GROUP, "use_dictionary": others}
+    how["column_encoding"] = dict.fromkeys(rising, "DELTA_BINARY_PACKED")
     with replacing(path) as file:
-        pa_parquet.write_table(table, file, compression="zstd")
+        pa_parquet.write_table(table, file, **how)
 
 
 def in_order(table: pa.Table, key: Sequence[str]) -> pa.Table:
     """Rows in order of time, each key once: of equals the first. Ids that are numbers order trades of one time."""
     if len(table) == 0:
         return table
-    columns = [table[name].to_numpy() if name == "time" else _sortable(table[name]) for name in key]
-    order = np.lexsort([column for column in columns[::-1] if column.dtype.kind in "iu"])
-    columns = [column[order] for column in columns]
-    if all(column.dtype.kind in "iu" for column in columns):
-        again = np.zeros(len(order), bool)
-        again[1:] = np.logical_and.reduce([column[1:] == column[:-1] for column in columns])
-        order = order[~again]
-    else:
-        seen: set[tuple[object, ...]] = set()
-        rows = list(zip(*(column.tolist() for column in columns), strict=True))
-        order = order[[not (row in seen or seen.add(row)) for row in rows]]  # type: ignore[func-returns-value]
+    columns = [_codes(table[name]) for name in key]
+    if _rise([column for column, _ in columns]):
+        return table
+    order = np.lexsort([column for column, _ in columns][::-1])
+    again = np.zeros(len(order), bool)
+    again[order[1:]] = np.logical_and.reduce([column[order[1:]] == column[order[:-1]] for column, _ in columns])
+    order = np.lexsort([column for column, is_number in columns[::-1] if is_number])
+    order = order[~again[order]]
     if len(order) == len(table) and bool((np.diff(order) == 1).all()):
         return table
     return table.take(pa.array(order))
 
 
-def _sortable(column: pa.ChunkedArray) -> np.ndarray:
-    """Whole numbers where a column of text is of them throughout, else the text."""
+def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, bool]:
+    """(whole numbers that tell a column's values apart, whether they are these values)."""
     try:
-        numbers: np.ndarray = column.cast(pa.int64()).to_numpy()
-        return numbers
+        return column.cast(pa.int64()).to_numpy(), True
     except pa.ArrowInvalid:
-        return np.array(column.to_pylist(), object)
+        return column.combine_chunks().dictionary_encode().indices.to_numpy(), False
+
+
+def _rise(columns: list[np.ndarray]) -> bool:
+    """Whether rows are in order and none comes twice, told by the first column, and by the second where that stays."""
+    steps = np.diff(columns[0])
+    if (steps > 0).all():
+        return True
+    if len(columns) != 2 or (steps < 0).any():
+        return False
+    return bool((np.diff(columns[1])[steps == 0] > 0).all())
+
+
+def problems(path: Path, kind: str) -> list[str]:
+    """What is wrong with a file of a kind, read whole: its metadata, order, repeats, times and values."""
+    try:
+        table = _load(path)
+        spans = _spans(path, table.schema)
+        missing = [name for name in kinds.COLUMNS[kind.partition("-")[0]] if name not in table.column_names]
+        if missing:
+            return [f"has no column {missing[0]}"]
+        numbers = {one.name: table[one.name].to_numpy() for one in table.schema if pa.types.is_primitive(one.type)}
+        kinds.checked(kind.partition("-")[0], {name: table[name] for name in table.column_names} | numbers)
+    except (ValueError, OSError) as error:
+        return [str(error).removeprefix(f"{path}: ")]
+    found = []
+    begin, end = layout.begin_of(path.stem), layout.end_of(path.stem)
+    if layout.without([(span.since, span.until) for span in spans], [Span(begin, end, "none")]):
+        found.append("says that it covers more than its name")
+    if len(_inside(table, spans)) < len(table):
+        found.append("has rows outside of what it covers")
+    if in_order(table, kinds.key_of(kind)) is not table:
+        found.append("has rows that repeat, or out of order")
+    return found
 
 
 def _inside(table: pa.Table, spans: Sequence[Span]) -> pa.Table:
@@ -128,21 +241,60 @@ def _inside(table: pa.Table, spans: Sequence[Span]) -> pa.Table:
     return table.filter(pa.array(keep))
 
 
-def _files(place: Path, since: int, until: int) -> list[Path]:
-    """The files that hold something of a span: months before days."""
-    months = dict.fromkeys(layout.month_file(place, begin) for begin, _ in layout.days(since, until))
-    found = [*months, *(layout.day_file(place, begin) for begin, _ in layout.days(since, until))]
-    return [path for path in found if path.exists()]
+def files(place: Path, since: int | None = None, until: int | None = None) -> list[Path]:
+    """The files that may hold something of a span of time: months, then days. None: since, or until, ever."""
+    days = _named(place, 10)
+    months = _named(place, 7)  # after the days: what a compaction takes from these it has written before
+    first = layout.day_name(since) if since is not None else ""
+    last = layout.day_name(until - 1) if until is not None else "~"
+    return [path for path in (*months, *days) if first[: len(path.stem)] <= path.stem <= last[: len(path.stem)]]
 
 
-def _load(path: Path) -> pa.Table:
+def _named(place: Path, length: int) -> list[Path]:
+    """The files named for a day or a month, which their names tell by length, in order."""
+    return sorted(path for path in place.glob("*.parquet") if len(path.stem) == length)
+
+
+def _load(path: Path, columns: Sequence[str] | None = None, since: int = 0, until: int = 2**62) -> pa.Table:
+    """The rows of a file, all of those of a span among them."""
+    with _opened(path) as file:
+        return file.read_row_groups(_groups(file, since, until), None if columns is None else list(columns))
+
+
+def _groups(file: pa.parquet.ParquetFile, since: int, until: int) -> list[int]:
+    """The row groups that may hold rows of a span, by what the file says of their times."""
+    place = file.schema_arrow.get_field_index("time")
+    found = []
+    for group in range(file.metadata.num_row_groups):
+        said = file.metadata.row_group(group).column(place).statistics
+        if said is None or not said.has_min_max or (said.max >= since and said.min < until):
+            found.append(group)
+    return found
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[pa.parquet.ParquetFile]:
     import pyarrow.parquet as pa_parquet
 
     try:
         with pa_parquet.ParquetFile(path) as file:
-            return file.read()
+            yield file
+    except FileNotFoundError:
+        raise
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{path}: cannot be read: {str(error).splitlines()[0]}") from None
+
+
+def spans_in(path: Path) -> list[Span]:
+    """The spans that a file says it covers. Raises ValueError for one that cannot be read."""
+    with _opened(path) as file:
+        return _spans(path, file.schema_arrow)
+
+
+def count(path: Path) -> int:
+    """How many rows a file has. Raises ValueError for one that cannot be read."""
+    with _opened(path) as file:
+        return int(file.metadata.num_rows)
 
 
 def _spans(path: Path, schema: pa.Schema) -> list[Span]:

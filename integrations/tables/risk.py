@@ -120,7 +120,7 @@ def _expected(hours: _Hours, scale: Scale, asked: np.ndarray, until: np.ndarray)
     """Columns of what is liquidated until the prices asked, (n, 2), between which and the close the ledger holds
     ``until``, (n, 2) USD.
     """
-    columns = {}
+    columns: dict[str, np.ndarray] = {}
     turnover, close = hours.spread(hours.turnover), hours.spread(hours.bars["close"])
     for which, side in enumerate(SIDES):
         given = turnover, until[:, which], asked[:, which] / close - 1.0

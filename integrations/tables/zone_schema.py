@@ -77,7 +77,7 @@ class Context(NamedTuple):
 
     zones: np.ndarray  # (n,) ZONE, as of the last of the bars
     marks: np.ndarray  # (m,) MARK, oldest first
-    bars: np.ndarray  # (b,) BAR, at least those in which the marks were born
+    bars: np.ndarray  # (b,) BAR, those that the zones depend on and the one before, where there is one
     timeframe: str
     liquidations: np.ndarray  # LIQUIDATION, in order of time
     venues: list[str]  # names, by the number in these

@@ -8,7 +8,7 @@ import warnings
 
 import pytest
 from audited_corpus import candles
-from command import liquidator
+from command import liquidator_alone
 
 from liquidator_integrations.cli.audit import read_frame
 from liquidator_integrations.cli.main import main
@@ -66,7 +66,7 @@ def test_an_honest_one_exits_with_0(folder, monkeypatch, capsys):
 
 
 def test_a_liar_exits_with_1_and_its_line_is_shown(folder):
-    done = liquidator("audit", "mine.py:liar", "--data", "candles.feather", cwd=folder, code=1)
+    done = liquidator_alone("audit", "mine.py:liar", "--data", "candles.feather", cwd=folder, code=1)
     assert "peek: look-ahead, row " in done.stdout
     assert 'mine.py:14: frame["peek"] = frame["close"].shift(-2)' in done.stdout
 

@@ -1,4 +1,4 @@
-"""The command line as a user meets it, in processes of its own."""
+"""The command line as a user meets it; each command once in a process of its own."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 import pytest
-from command import liquidator
+from command import liquidator, liquidator_alone
 from places import ROOT
 
 from liquidator_core import Params
@@ -36,13 +36,13 @@ def candles(tmp_path):
 
 
 def test_help_names_the_commands(tmp_path):
-    out = liquidator("--help", cwd=tmp_path).stdout
+    out = liquidator_alone("--help", cwd=tmp_path).stdout
     assert "demo" in out
     assert "zones" in out
 
 
 def test_json_of_a_file_holds_zones_levels_and_the_backtest(candles):
-    done = liquidator("zones", "candles.csv", "--json", "--params", "params.json", "--seeds", "2", cwd=candles)
+    done = liquidator_alone("zones", "candles.csv", "--json", "--params", "params.json", "--seeds", "2", cwd=candles)
     report = json.loads(done.stdout)
     assert done.stderr == ""
     assert report["bars"] == 400
@@ -107,7 +107,7 @@ def test_trades_are_folded_into_bars(tmp_path):
 
 
 def test_pine_scripts_go_to_standard_output_or_a_file(candles):
-    printed = liquidator("pine", "--strategy", "--symbol", "BTCUSDT", "--params", "params.json", cwd=candles)
+    printed = liquidator_alone("pine", "--strategy", "--symbol", "BTCUSDT", "--params", "params.json", cwd=candles)
     assert printed.stdout == to_pine(Params(**SMALL), "strategy", symbol="BTCUSDT")
     assert printed.stderr == ""
     written = liquidator("pine", "--timeframe", "4h", "--open-interest", "-o", "live.pine", cwd=candles)
@@ -161,14 +161,14 @@ def test_mistakes_are_one_line_and_exit_code_2(candles, words, says):
 def test_a_switch_without_its_feed_is_warned_of_once(candles):
     (candles / "funding.json").write_text('{"use_funding": true, "zone_bars": 30}')
     words = ("zones", "candles.parquet", "--params", "funding.json", "--json", "--seeds", "2")
-    done = liquidator(*words, cwd=candles)
+    done = liquidator_alone(*words, cwd=candles)
     assert len(json.loads(done.stdout)["backtest"]["placebo"]) == 2
     assert done.stderr == "liquidator: Params.use_funding does nothing: the candles have no funding_rate\n"
 
 
 @pytest.mark.slow
 def test_demo_prints_what_its_page_shows(tmp_path):
-    out = liquidator("demo", cwd=tmp_path).stdout
+    out = liquidator_alone("demo", cwd=tmp_path).stdout
     page = (ROOT / "docs" / "demo.md").read_text(encoding="utf-8")
     shown = page[page.index("BTCUSDT 1h, Binance spot") : page.index("\nChart: (path")]
     assert [line.rstrip() for line in out.splitlines()[:-2]] == shown.splitlines()
@@ -260,7 +260,7 @@ def hours(tmp_path):
 
 
 def test_risk_prints_dollars_for_moves_and_draws_them(hours):
-    done = liquidator("risk", "candles.csv", "--market", "spot", cwd=hours)
+    done = liquidator_alone("risk", "candles.csv", "--market", "spot", cwd=hours)
     assert done.stderr == ""
     assert "Dollars of binance, spot candles, within 4h." in done.stdout
     assert re.search(r"^-2\.0% +\|.*[\d.]+[kMB] of longs \|.* to [\d.]+[kMB] \|", done.stdout, re.MULTILINE)

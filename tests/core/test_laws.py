@@ -401,7 +401,13 @@ def test_a_skipped_row_is_silent_and_keeps_its_place(row):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"max_width_atr": 30.0}, {"zone_bars": 256}, {"zone_bars": 257, "ledger_bars": 255}]
+    "changes",
+    [
+        {},
+        {"max_width_atr": 30.0},
+        {"zone_bars": 256},
+        pytest.param({"zone_bars": 257, "ledger_bars": 255}, marks=pytest.mark.slow),  # a larger state: compiled anew
+    ],
 )
 def test_full_buffers_lose_nothing(changes):
     """An event on every bar and both sides: 2 * zone_bars marks are alive, and the zones hold all that are whole."""
@@ -420,7 +426,9 @@ def test_full_buffers_lose_nothing(changes):
     check_window(ENGINE, record, bars, at=[len(bars) - 1, len(bars) - 2])
 
 
-@pytest.mark.parametrize("length", [255, 256, 257, 1023, 1024])
+@pytest.mark.parametrize(
+    "length", [255, 256, *(pytest.param(length, marks=pytest.mark.slow) for length in (257, 1023, 1024))]
+)
 def test_window_law_where_states_change_size(length):
     """Windows as long as a state's buffers, or longer by one than the next smaller."""
     for longest in ("ledger_bars", "flow_bars", "zone_bars", "atr_bars"):

@@ -201,7 +201,7 @@ def test_any_params(bars, windows, widths, event_mult):
 def test_real_candles(real_bars, changes, start):
     params = Params(**changes)
     first = int(start * (len(real_bars) - 1000))
-    bars = real_bars[first : first + params.memory + 500]
+    bars = real_bars[first : first + params.memory + 300]
     compare(bars, params)
 
 

@@ -198,9 +198,11 @@ def test_caches_that_nobody_used_for_a_month_are_removed(tmp_path):
 def test_a_process_goes_on_when_its_cache_is_removed(tmp_path):
     code = """
 import shutil
-from liquidator_core import warm_up
+from numpy import ones
+from liquidator_core.windows import trailing_means, trailing_quantiles
+trailing_means(ones(3), 2)
 shutil.rmtree(_jit.CACHE_DIR)
-warm_up()
+trailing_quantiles(ones(3), 2, (0.5,))
 """
     own = cache_folder(tmp_path, code)
     assert any(own.rglob("*.nbc"))

@@ -12,17 +12,25 @@ from pathlib import Path
 from typing import NamedTuple
 
 
-def liquidator(*words: str, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from liquidator_integrations.cli.main import main; main()", *words]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
-    assert done.returncode == code, done.stdout + done.stderr
-    return done
-
-
 class Said(NamedTuple):
     code: int
     stdout: str
     stderr: str
+
+
+def liquidator(*words: str, cwd: Path, code: int = 0) -> Said:
+    """What the command line says into pipes, called in this process; its exit code must be ``code``."""
+    said = said_here(*words, cwd=cwd)
+    assert said.code == code, said.stdout + said.stderr
+    return said
+
+
+def liquidator_alone(*words: str, cwd: Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+    """The same in a process of its own, as a user calls it."""
+    command = [sys.executable, "-c", "from liquidator_integrations.cli.main import main; main()", *words]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
 
 
 def said_here(*words: str, cwd: Path, columns: int | None = None) -> Said:

@@ -49,9 +49,11 @@ class Loopback:
         self.last_page = False  # binance: a window that holds more than a page gives its last page
         self.oldest_candle: int | None = None
         self.bybit_limit = 1000
+        self.files: dict[str, bytes] = {}  # of the archive, by path
         self.port = 0
         self._loop = asyncio.new_event_loop()
         self._ready = threading.Event()
+        self._sessions: list[Any] = []
         self._thread = threading.Thread(target=self._serve, daemon=True)
 
     def asked(self, word: str) -> list[dict[str, str]]:
@@ -87,6 +89,9 @@ class Loopback:
         self.log.append((f"{host}/{path}", params, "ok" if fault is None else str(fault.kind)))
         if fault is not None:
             return await self._faulty(request, fault)
+        if host == "archive":
+            body = self.files.get(path)
+            return web.Response(body=body) if body is not None else web.Response(status=404, text="NoSuchKey")
         try:
             body, status = wire.answer(self, host, path, params)
         except KeyError:
@@ -131,6 +136,8 @@ class Loopback:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
+        for session in self._sessions:  # whose sockets would be told of whenever they are collected
+            session.close()
 
     def instance(self, name: str, module: Any = None, **config: Any) -> Any:
         """A genuine ccxt instance whose every url leads here."""
@@ -138,6 +145,9 @@ class Loopback:
 
         made = getattr(module or ccxt, name)({"enableRateLimit": False, "timeout": 500, **config})
         made.urls["api"] = self._led_here(made.urls["api"])
+        made.urls["archive"] = f"http://127.0.0.1:{self.port}/archive"
+        if isinstance(made, ccxt.Exchange):
+            self._sessions.append(made.session)
         return made
 
     def _led_here(self, urls: Any) -> Any:

@@ -186,7 +186,7 @@ def test_sides_are_the_aggressors(venue):
 
 def test_nothing_is_learned_from_invented_data_and_no_file_runs_code(tmp_path):
     """Models were trained on made-up outcomes, and loading one ran whatever the pickle held."""
-    with pytest.raises(NotImplementedError, match="not in this version"):
+    with pytest.raises(ValueError, match="use_synthetic=True is refused: invented outcomes teach what was invented"):
         Liquidator().train_ml_predictor(use_synthetic=True)
 
     class Trap:
@@ -200,6 +200,8 @@ def test_nothing_is_learned_from_invented_data_and_no_file_runs_code(tmp_path):
     np.savez(tmp_path / "saved.npz", about=np.array([Trap()], dtype=object))
     with pytest.raises(ValueError, match=r"not a file that Liquidator\.save wrote"):
         Liquidator.load(tmp_path / "saved.npz")
+    with pytest.raises(ValueError, match="not a file that save_ml_model wrote"):
+        Liquidator().load_ml_model(path)
     assert not (tmp_path / "trapped").exists()
 
 

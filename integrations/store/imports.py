@@ -1,0 +1,254 @@
+"""Files as people have them to tables that are kept: whose they are, which kind they hold, which spans they cover."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from liquidator_core.layout import LONG
+
+from ..market.candles import bars_from_frame
+from ..market.coins import market_of
+from ..market.columns import different_values, time_column
+from ..market.files import read_table
+from ..market.liquidations import read_liquidations, read_rates
+from ..market.messages import naming
+from ..market.names import MARKET_NAMES, RATE_NAMES, TRADE_NAMES, normal_name
+from ..market.trades import read_trades
+from ..market.venues import find_names, venue_of
+from . import vision
+from .kinds import COLUMNS, KINDS, checked, table_of
+from .layout import DAY_MS, Span, begin_of
+
+_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".json", ".json.gz", ".parquet", ".feather", ".zip")
+_FREQTRADE = re.compile(r"(?P<symbol>.+?)-((?P<timeframe>\d+[mhdw])(-(?P<type>[a-zA-Z_]+))?|trades)\.feather")
+_TARDIS = re.compile(r"(?P<venue>[a-z-]+)_(?P<kind>[a-z_]+)_(?P<day>\d{4}-\d\d-\d\d)_(?P<symbol>[^.]+)\.csv(\.gz)?")
+_TARDIS_KINDS = {"trades": "trades", "liquidations": "liquidations", "derivative_ticker": ""}
+#: What tardis' names mean of which the word alone does not say what is traded there.
+_TARDIS_TYPES = dict.fromkeys(("binance", "okex", "coinbase", "kraken", "bitstamp", "gemini", "huobi"), "spot")
+_TARDIS_TYPES |= dict.fromkeys(("bybit", "bitmex", "deribit", "phemex"), "derivative")
+_RECEIVED = ("local_timestamp", "localtimestamp", "receipt_timestamp")
+#: Venues that leave candles without trades out, so that one that is missing tells nothing.
+_SPARSE = ("bitfinex", "bitstamp", "coinbase", "gemini", "kraken")
+
+
+class Found(NamedTuple):
+    """What a file holds."""
+
+    venue: str
+    symbol: str  # as ccxt names it
+    kind: str  # of candles with their timeframe
+    table: pa.Table
+    spans: list[Span]  # that it covers, in order
+    problem: str = ""  # what is wrong with it, though what is here is right
+
+
+class Said(NamedTuple):
+    """What a file's name and folder say of it; "" is unsaid."""
+
+    venue: str = ""
+    symbol: str = ""
+    kind: str = ""
+    type: str = ""  # of the market: spot, linear, inverse or derivative
+    day: str = ""
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The files below a folder whose names end as those that are read, in order; hidden ones are left out."""
+    found = (path for path in folder.rglob("*") if path.name.lower().endswith(_SUFFIXES) and path.is_file())
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+
+
+def read(path: Path, kind: str | None, venue: str | None, symbol: str | None) -> Found:
+    """What a file holds; the arguments stand before what it says itself. Raises ValueError or TypeError naming it."""
+    if kind is not None and kind.partition("-")[0] not in KINDS:
+        raise ValueError(f"kind: found {kind!r}, allowed {', '.join(KINDS)}")
+    if (named := vision.named(path)) is not None:
+        with naming(str(path)):
+            market = _symbol(symbol or named.symbol, named.market)
+        inverse = market.partition(":")[2] == market.partition("/")[0]
+        if inverse and named.kind.startswith("trades"):
+            raise ValueError(
+                f"{path}: counts contracts, and nothing says how large one is: fetch them with archive=True"
+            )
+        done = vision.read_archive(path, named, inverse)
+        if done.columns is None:
+            raise ValueError(f"{path}: {done.problem}")
+        rows = table_of(named.kind.partition("-")[0], done.columns, "binance", market)
+        return Found("binance", market, named.kind, rows, *done[1:])
+    said = _said(path)
+    table = read_table(path)
+    with naming(str(path)):
+        whose = venue or said.venue or _only(table, TRADE_NAMES["venue"])
+        if not whose:
+            raise ValueError("nothing says which exchange it is of: say venue")
+        if not (name := symbol or said.symbol or _only(table, MARKET_NAMES)):
+            raise ValueError("nothing says which market it is of: say symbol, such as BTC/USDT:USDT")
+        named_venue = venue_of(whose)
+        market = _symbol(name, said.type or named_venue.kind)
+        what = kind or said.kind or _kind_of(table)
+        columns, spans, what = _READERS[what.partition("-")[0]](table, what, whose)
+        if seen := next((one for one in table.column_names if normal_name(one) in _RECEIVED), None):
+            columns["received"] = time_column(table[seen].combine_chunks())
+        if said.day:
+            begin = begin_of(said.day)
+            _check_day(columns["time"], begin, said.day)
+            spans = [Span(begin, begin + DAY_MS, spans[0].proof if spans else "none")]
+        base = what.partition("-")[0]
+        rows = table_of(base, checked(base, columns), named_venue.name, market)
+        if "received" in columns:
+            rows = rows.append_column("received", pa.array(columns["received"]))
+    return Found(named_venue.name, market, what, rows, spans)
+
+
+def _said(path: Path) -> Said:
+    if found := _TARDIS.fullmatch(path.name):
+        kind = _TARDIS_KINDS.get(found["kind"])
+        if not kind:
+            raise ValueError(f"{path}: of tardis trades and liquidations are kept, found {found['kind']}")
+        return Said(found["venue"], found["symbol"], kind, _TARDIS_TYPES.get(found["venue"], ""), found["day"])
+    if found := _FREQTRADE.fullmatch(path.name):
+        of_swaps = path.parent.name == "futures"
+        kinds = {None: "candles", "futures": "candles", "spot": "candles", "funding_rate": "funding"}
+        kind = kinds.get(found["type"]) if found["timeframe"] else "trades"
+        if kind is None:
+            raise ValueError(f"{path}: of freqtrade candles, trades and funding rates are kept, found {found['type']}")
+        venue = path.parents[1].name if of_swaps else path.parent.name
+        kind = f"candles-{found['timeframe']}" if kind == "candles" else kind
+        return Said(venue, found["symbol"].replace("_", "-"), kind, "derivative" if of_swaps else "spot")
+    return Said(kind="liquidations" if "liquidation" in path.name.lower() else "")
+
+
+def _only(table: pa.Table, names: tuple[str, ...]) -> str:
+    """The one value of a column that has one of these names; "" without such a column."""
+    for name in table.column_names:
+        if normal_name(name) in names and table.num_rows:
+            values = different_values(table[name])
+            if len(values) > 1:
+                raise ValueError(f"column {name!r} holds several ({values[0]}, {values[1]}): write one file for each")
+            return str(values[0])
+    return ""
+
+
+def _symbol(name: str, kind: str) -> str:
+    """ccxt's name of a market. Raises ValueError where its name does not say which of several it is."""
+    if "/" in name:
+        return name
+    said = market_of(name)
+    kind = said.kind or kind
+    quote = said.quote or ("USD" if kind == "derivative" else "")
+    if not quote or kind in ("", "option"):
+        other = quote or "USDT"
+        raise ValueError(
+            f"symbol: {name!r} does not say which market it is: say "
+            f"symbol='{said.coin}/{other}' (spot) or '{said.coin}/{other}:{other}' (perpetual)"
+        )
+    if kind == "derivative":
+        kind = "inverse" if quote == "USD" else "linear"
+    settled = {"spot": "", "linear": f":{quote}", "inverse": f":{said.coin}"}[kind]
+    return f"{said.coin}/{quote}{settled}"
+
+
+def _kind_of(table: pa.Table) -> str:
+    names = {normal_name(name) for name in table.column_names}
+    if {"open", "high", "low", "close"} <= names:
+        return "candles"
+    if names & {*TRADE_NAMES["price"]} and names & {*TRADE_NAMES["size"]}:
+        return "trades"
+    for kind, field in (("funding", "funding_rate"), ("open_interest", "open_interest")):
+        if names & {*RATE_NAMES[field]}:
+            return kind
+    raise ValueError(f"nothing says which kind it holds: found columns {', '.join(table.column_names)}; say kind")
+
+
+def _check_day(time: np.ndarray, begin: int, day: str) -> None:
+    wrong = (time < begin) | (time >= begin + DAY_MS)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise ValueError(f"row {row}: found a time of {pd.Timestamp(int(time[row]), unit='ms')}, allowed within {day}")
+
+
+# A kind each: (columns, spans, the kind in full) ----------------------------------------------------------------------
+
+Read = tuple[dict[str, Any], list[Span], str]
+
+
+def _trades(table: pa.Table, kind: str, venue: str) -> Read:
+    said = read_trades(table, venue=venue)
+    if said.others:
+        raise ValueError(f"holds {said.others} rows that say they are no trades: take them out first")
+    rows = np.concatenate([part.trades for part in said.parts])
+    side = np.where(rows["side"] > 0, "buy", "sell")
+    names = find_names(table.column_names, TRADE_NAMES, venue_of(venue).venue)
+    columns = {"time": rows["time"], "price": rows["price"], "size": rows["size"], "side": side}
+    columns["id"] = table[names["id"]].cast(pa.string()).combine_chunks() if "id" in names else _ids(columns)
+    return columns, _around(rows["time"]), kind
+
+
+def _ids(columns: dict[str, Any]) -> pa.Array:
+    """What tells trades without an id from others of their moment."""
+    seen: Counter[tuple[Any, ...]] = Counter()
+    ids = []
+    for what in zip(*(columns[name].tolist() for name in ("time", "price", "size", "side")), strict=True):
+        seen[what] += 1
+        ids.append(f"{what[3]} {what[2]!r} at {what[1]!r}, {seen[what]}")
+    return pa.array(ids)
+
+
+def _candles(table: pa.Table, kind: str, venue: str) -> Read:
+    bars = bars_from_frame(table)
+    time = bars["time"]
+    step = vision.step_of(kind) if "-" in kind else int(np.diff(time).min(initial=DAY_MS))
+    if "-" not in kind:
+        if (name := vision.NAMES.get(step)) is None or len(time) < 2:
+            raise ValueError(f"candles of {step} ms are of no timeframe: allowed {', '.join(vision.NAMES.values())}")
+        kind = f"candles-{name}"
+    if (time % step != 0).any():
+        row = int((time % step != 0).argmax())
+        raise ValueError(f"row {row}: found a candle of {int(time[row])} ms, allowed multiples of {step}")
+    spans = vision.runs(time, step)
+    if venue_of(venue).name in _SPARSE:
+        spans = [Span(spans[0].since, spans[-1].until, "none")]
+    return {name: bars[name].copy() for name in COLUMNS["candles"]}, spans, kind
+
+
+def _funding(table: pa.Table, kind: str, venue: str) -> Read:
+    if "funding_rate" not in table.column_names and "open" in table.column_names:  # freqtrade before 2026
+        table = pa.table({"time": table["date"], "funding_rate": table["open"]})
+    return _rates(table, kind, venue)
+
+
+def _rates(table: pa.Table, kind: str, venue: str) -> Read:
+    field = "funding_rate" if kind == "funding" else kind
+    series = read_rates(table).series
+    if field not in series:
+        raise ValueError(f"no column of {field}: found {', '.join(table.column_names)}")
+    time, values = series[field]
+    return {"time": time, field: values}, _around(time), kind
+
+
+def _liquidations(table: pa.Table, kind: str, venue: str) -> Read:
+    events = read_liquidations(table, None, lambda name: 0, venue).events
+    side = np.where(events["side"] == LONG, "long", "short")
+    columns = {"time": events["time"], "price": events["price"], "size": events["usd"] / events["price"]}
+    return {**columns, "side": side, "usd": events["usd"]}, _around(events["time"]), kind
+
+
+def _around(time: np.ndarray) -> list[Span]:
+    return [Span(int(time.min()), int(time.max()) + 1, "none")] if len(time) else []
+
+
+_READERS: dict[str, Callable[[pa.Table, str, str], Read]] = {
+    "candles": _candles,
+    "trades": _trades,
+    "funding": _funding,
+    "open_interest": _rates,
+    "liquidations": _liquidations,
+}

@@ -1,0 +1,151 @@
+"""Files of Binance Vision: what is right is kept, and of planted defects none goes unreported."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from venue_tape import MINUTE
+from vision_files import (
+    AGG_DEFECTS,
+    DAY,
+    HEAD,
+    START,
+    agg_file,
+    agg_lines,
+    day_of,
+    kline_lines,
+    metric_lines,
+    write,
+    zipped,
+)
+
+from liquidator_integrations.store import Store
+
+pytest.importorskip("filelock")
+FOLDER = "data/futures/um/daily/aggTrades/BTCUSDT"
+NAME = "BTCUSDT-aggTrades-2025-06-02.zip"
+
+
+@pytest.mark.parametrize("defect", AGG_DEFECTS.values(), ids=AGG_DEFECTS)
+def test_no_defect_goes_unreported(tmp_path, defect):
+    path = write(tmp_path / FOLDER, NAME, *agg_file(defect))
+    store = Store(tmp_path / "store")
+    if not defect.kept:
+        with pytest.raises(ValueError, match=defect.said):
+            store.import_(path)
+        assert list(store.places()) == []
+        return
+    (row,) = store.import_(path).itertuples()
+    assert defect.said in row.problem
+    assert row.kept == row.rows == len(store.read("trades", "BTC"))
+    assert len(store.check()) == ("missing" in defect.said)
+
+
+@pytest.mark.parametrize("head", [True, False])
+def test_trades_with_and_without_a_header(tmp_path, head):
+    tape = day_of()
+    data = zipped(NAME[:-4], agg_lines(tape), HEAD["aggTrades"] if head else None)
+    write(tmp_path / FOLDER, NAME, data)
+    store = Store(tmp_path / "store")
+    assert store.import_(tmp_path / "data")["problem"].tolist() == [""]
+    table = store.read("trades", "BTC-USDT")
+    assert table["id"].to_pylist() == [str(one) for one in tape.id]
+    assert np.array_equal(table["time"].to_numpy(), tape.time)
+    assert np.array_equal(np.array(table["side"].to_pylist()) == "sell", tape.sell)
+    assert table["symbol"][0].as_py() == "BTC/USDT:USDT"
+
+
+def test_days_prove_each_other_by_their_ids(tmp_path):
+    tape = day_of(days=2, trades=4000)
+    store = Store(tmp_path / "store")
+    for day, name in enumerate(("2025-06-02", "2025-06-03")):
+        stem = f"BTCUSDT-aggTrades-{name}"
+        rows = (tape.time >= START + day * DAY) & (tape.time < START + (day + 1) * DAY)
+        write(tmp_path / FOLDER, f"{stem}.zip", *agg_file(tape=tape.only(rows), stem=stem))
+    store.import_(tmp_path / "data")
+    assert store.coverage()["status"].tolist() == ["unproven", "unproven"]  # its first and its last hours
+    assert store.coverage()["proof"].tolist() == ["none", "none"]
+    assert len(store.gaps()) == 0
+
+
+@pytest.mark.parametrize(
+    ("market", "since", "unit"), [("spot", START, 1000), ("spot", START, 1), ("futures/um", START, 1)]
+)
+def test_klines_in_both_units(tmp_path, market, since, unit):
+    lines = kline_lines(day_of(), unit=unit)
+    folder = tmp_path / f"data/{market}/daily/klines/BTCUSDT/1m"
+    write(folder, "BTCUSDT-1m-2025-06-02.zip", zipped("BTCUSDT-1m-2025-06-02", lines, None))
+    store = Store(tmp_path / "store")
+    (row,) = store.import_(tmp_path / "data").itertuples()
+    table = store.read("candles", "BTC")
+    assert table["time"].to_numpy()[-1] == START + DAY - MINUTE
+    assert row.problem == ("" if len(lines) == 1440 else f"{1440 - len(lines)} candles are missing")
+    assert set(store.coverage()["proof"]) == {"count"}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda lines: lines[:100] + lines[200:], "103 candles are missing"),  # the first trade comes after 3 minutes
+        (lambda lines: [*lines, lines[-1]], "1 candles repeat"),
+        (lambda lines: [lines[0].replace(lines[0].split(",")[3], "1e9"), *lines[1:]], "high or low is none"),
+        (lambda lines: [line.replace("0000,", "7000,", 1) for line in lines], "open_time is none"),
+    ],
+)
+def test_defects_of_klines(tmp_path, change, said):
+    lines = change([line for line in kline_lines(day_of()) if line])
+    folder = tmp_path / "data/futures/um/daily/klines/BTCUSDT/1m"
+    path = write(folder, "BTCUSDT-1m-2025-06-02.zip", zipped("BTCUSDT-1m-2025-06-02", lines, HEAD["1m"]))
+    store = Store(tmp_path / "store")
+    try:
+        problem = store.import_(path)["problem"][0]
+    except ValueError as error:
+        problem = str(error)
+    assert said in problem
+
+
+def test_metrics_and_funding(tmp_path):
+    folder = tmp_path / "data/futures/um/daily/metrics/BTCUSDT"
+    stem = "BTCUSDT-metrics-2025-06-02"
+    write(folder, f"{stem}.zip", zipped(stem, metric_lines(), HEAD["metrics"]))
+    stem = "BTCUSDT-fundingRate-2025-06"
+    rates = [f"{START + n * 8 * 3_600_000 + 3},8,0.0001" for n in range(9)]
+    write(
+        tmp_path / "data/futures/um/monthly/fundingRate/BTCUSDT",
+        f"{stem}.zip",
+        zipped(stem, rates, HEAD["fundingRate"]),
+    )
+    store = Store(tmp_path / "store")
+    assert store.import_(tmp_path / "data")["problem"].tolist() == ["", ""]
+    table = store.read("open_interest", "BTC")
+    assert table["open_interest"].to_pylist()[:2] == [80_000.0, 80_001.0]
+    assert table["time"][0].as_py() == START + 300_000
+    assert store.read("funding", "BTC")["funding_rate"].to_pylist() == [0.0001] * 9
+
+
+def test_a_file_without_its_folder_does_not_say_its_market(tmp_path):
+    path = write(tmp_path, NAME, *agg_file())
+    store = Store(tmp_path / "store")
+    with pytest.raises(ValueError, match=r"say symbol='BTC/USDT' \(spot\) or 'BTC/USDT:USDT' \(perpetual\)"):
+        store.import_(path)
+    assert store.import_(path, symbol="BTC/USDT:USDT")["kept"].tolist() == [3000]
+    with pytest.raises(ValueError, match="found bookTicker, allowed klines, aggTrades, trades, metrics, fundingRate"):
+        store.import_(write(tmp_path, "BTCUSDT-bookTicker-2025-06-02.zip", b"x"))
+
+
+@pytest.mark.parametrize("head", ["id,price,qty,quote_qty,time,is_buyer_maker,is_best_match", None])
+def test_single_trades_are_a_kind_of_their_own(tmp_path, head):
+    tape, stem = day_of(), "BTCUSDT-trades-2025-06-02"
+    rows = zip(tape.id.tolist(), tape.price.tolist(), tape.size.tolist(), tape.time.tolist(), tape.sell, strict=True)
+    lines = [
+        f"{one},{price},{size},{price * size},{time}000,{bool(sell)},True" for one, price, size, time, sell in rows
+    ]
+    write(tmp_path / "data/spot/daily/trades/BTCUSDT", f"{stem}.zip", zipped(stem, lines[:400] + lines[420:], head))
+    store = Store(tmp_path / "store")
+    assert store.import_(tmp_path / "data")["problem"].tolist() == ["20 trades are missing, the first after id 1000400"]
+    assert len(store.read("trades-single", "BTC")) == len(store.read("trades", "BTC")) == 2980
+    assert store.gaps()["missing"].tolist() == [20.0]
+    write(tmp_path / FOLDER, NAME, *agg_file())
+    store.import_(tmp_path / FOLDER / NAME, symbol="BTC/USDT")
+    assert [place.kind for place in store.places()] == ["trades", "trades-single"]
+    assert len(store.read("trades", "BTC")) == 3000
