@@ -79,7 +79,7 @@ def test_a_replay_after_a_reconnect_doubles_nothing(server, venue):
     took(running, 400)
     running.stop()
     same(made, rows(SHORT, venue, range(400)))
-    assert running.gaps().empty
+    assert all(filled is True for filled in running.gaps()["filled"])  # REST may be quicker than the replay
 
 
 @pytest.mark.parametrize("venue", VENUES)
