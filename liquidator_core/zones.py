@@ -109,6 +109,16 @@ def nearest_zones(s: Record, price: float) -> tuple[int, int]:
 
 
 @kernel
+def is_clear(s: Record, low: float, high: float) -> bool:
+    """Whether no zone lies across a band."""
+    for index in range(s.zone_count):
+        m = s.marks[s.zones[index]]
+        if m.zone_low <= high and m.zone_high >= low:
+            return False
+    return True
+
+
+@kernel
 def quality(m: Record, p: Record, row: int, all_usd: float) -> float:
     """Quality of the zone that a mark leads; formula and weights stand in the module's text."""
     tightness = 0.0

@@ -18,7 +18,7 @@ from liquidator_core._jit import kernel, kernel_views, rare_kernel
 from liquidator_core.advance import advance
 from liquidator_core.layout import LONG, Record
 from liquidator_core.marks import OPEN, verdict
-from liquidator_core.zones import quality
+from liquidator_core.zones import is_clear, quality
 
 from ..tables.checked import marks_params
 
@@ -95,16 +95,6 @@ def _odds_up(price: float, step: float, avoid: float) -> float:
 
 
 @kernel
-def _is_clear(s: Record, low: float, high: float) -> bool:
-    """Whether no zone lies across a band."""
-    for index in range(s.zone_count):
-        m = s.marks[s.zones[index]]
-        if m.zone_low <= high and m.zone_high >= low:
-            return False
-    return True
-
-
-@kernel
 def _is_meant(s: Record, p: Record, slot: int, where: int, row: int, rows: int) -> bool:
     m = s.marks[slot]
     if where == _SUPPORT:
@@ -152,7 +142,7 @@ def _walk(
             slot = _touched(z, price, before)
             if slot < 0 or not _is_meant(z, p, slot, where, row, len(bars)):
                 continue
-            if where == _MIRRORED and not _is_clear(s, z.marks[slot].zone_low, z.marks[slot].zone_high):
+            if where == _MIRRORED and not is_clear(s, z.marks[slot].zone_low, z.marks[slot].zone_high):
                 continue
             met[row] = True
             if tosses[row] < abs(tilt):

@@ -22,7 +22,7 @@ from liquidator_core.advance import advance
 from liquidator_core.bars import average_true_range, is_good
 from liquidator_core.layout import BINS, BINS_PER_LOG, LONG, SHORT, Record
 from liquidator_core.levels import nearest_bin
-from liquidator_core.zones import quality
+from liquidator_core.zones import is_clear, quality
 
 FEATURES = {
     "width": "of the zone, ATR",
@@ -218,16 +218,6 @@ def _is_met(m: Record, bar: Record) -> bool:
 
 
 @kernel
-def _is_clear(s: Record, low: float, high: float) -> bool:
-    """Whether no zone lies across a band."""
-    for index in range(s.zone_count):
-        m = s.marks[s.zones[index]]
-        if m.zone_low <= high and m.zone_high >= low:
-            return False
-    return True
-
-
-@kernel
 def _meant(met: np.ndarray, count: int, low: float, high: float) -> int:
     """Place of the zone with a fade's edges, else, marks having expired, of the largest that lies across; -1: none."""
     best = -1
@@ -286,7 +276,7 @@ def _approaches(
                     count += 1
         _advance(s, p, bar, o)
         if is_fake:
-            clear[row] = o.fade != 0 and _is_clear(real, o.fade_low, o.fade_high)
+            clear[row] = o.fade != 0 and is_clear(real, o.fade_low, o.fade_high)
             _advance(real, real_params[0], real_bars[row], real_signal[0])
         known = is_good(bar) and o.atr > 0.0
         if known:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pytest
+from test_speed import seconds
 
 from liquidator_core import Params, new_signals, new_state, warm_up
 from liquidator_core.calls import fold
@@ -28,16 +28,6 @@ DAY = 20_240 * DAY_MS
 MINUTES = 365 * 1440
 SYMBOL = "BTC/USDT:USDT"
 PARAMS = Params().to_record()
-
-
-def seconds(run: Callable[[], object], rounds: int = 5) -> float:
-    """The least time of several runs: what the work takes when nothing disturbs it."""
-    times = []
-    for _ in range(rounds):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return min(times)
 
 
 def columns_of_a_day() -> dict[str, Any]:
