@@ -17,7 +17,7 @@ def wall_ms() -> int:
 class Limits:
     """Seconds, unless a name says otherwise.
 
-    hold_s       for how long trades wait while a gap is filled
+    hold_s       for how long trades and liquidations wait while a gap is filled
     most_held    how many of them wait at most; what would be more ends the wait
     flush_s      between two writes of what was captured
     save_s       between two saves of the state

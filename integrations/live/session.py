@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -20,6 +19,7 @@ from .courier import Courier
 from .limits import Limits
 from .repair import fetch_rows
 from .said import Liquidation, Reading, Row, Said, Trades
+from .waiting import Placed, Waiting
 
 _LOG = logging.getLogger("liquidator")
 _READING_MS = 10_000  # between two readings of a market's funding or open interest
@@ -76,14 +76,13 @@ class Session:
     ) -> None:
         self.channels: list[Channel] = []
         self.gap_rows: list[dict[str, Any]] = []
-        self.held = 0  # trades that wait
         self.faults: list[str] = []
         self.instances = instances
         self._capture = capture
         self._courier = courier
         self._limits = limits
         self._on_gap, self._on_health = on_gap, on_health
-        self._queue: list[tuple[Channel, list[Row]]] = []
+        self._waiting = Waiting()
         self._open: set[Gap] = set()
         self._settled: list[Gap] = []
         self._changed = asyncio.Event()
@@ -123,12 +122,13 @@ class Session:
         if self._holding is None:
             channel.sink.trades(channel.venue, new)
         else:
-            self._queue.append((channel, new))
-            channel.queued += len(new)
-            self.held += len(new)
-            if self.held >= self._limits.most_held:
-                self._changed.set()
+            self._wait(channel, new)
         channel.counts["trades"] += len(new)
+
+    def _wait(self, channel: Channel, events: Sequence[Row | Placed]) -> None:
+        self._waiting.put(channel, events)
+        if len(self._waiting) >= self._limits.most_held:
+            self._changed.set()
 
     def said(self, channel: Channel, said: Said, receipt: int, bankruptcy: bool) -> None:
         """Take what a frame says of a market."""
@@ -147,7 +147,11 @@ class Session:
         """Place a liquidation: one that is told at its bankruptcy price by the mark price, once that is known."""
         price = (channel.mark or channel.health.last_price or said.price) if bankruptcy else said.price
         usd = channel.worth(said.amount, price)
-        channel.sink.liquidation(channel.venue, said.time, price, usd, said.side)
+        placed = Placed(said.time, price, usd, said.side)
+        if self._holding is None:
+            channel.sink.liquidation(channel.venue, *placed)
+        else:
+            self._wait(channel, [placed])
         channel.counts["liquidations"] += 1
         channel.raw_usd[said.side] += usd
         if self._capture is not None:
@@ -292,7 +296,7 @@ class Session:
         self._tell(gap)
 
     async def _hold(self) -> None:
-        """Let trades wait for the gaps before them, each at most so long, then tell of gaps and apply what is due."""
+        """Let what comes wait for the gaps before it, each at most so long; then tell of them and apply what is due."""
         loop = asyncio.get_running_loop()
         while self._open or self._settled:
             while not (self._settled or self._over(loop.time())):
@@ -306,13 +310,14 @@ class Session:
             for gap in over:
                 self._give_up(gap)
             await self.told([*fills, *over])
-            self._queue[:0] = [(gap.channel, gap.rows) for gap in (*fills, *over)]
+            for gap in reversed([*fills, *over]):
+                self._waiting.put_first(gap.channel, gap.rows)
             self._release()
         self._holding = None
 
     def _over(self, now: float) -> list[Gap]:
         """The gaps that are waited for no longer."""
-        full = self.held >= self._limits.most_held
+        full = len(self._waiting) >= self._limits.most_held
         return [gap for gap in self._open if full or now >= gap.deadline]
 
     def _give_up(self, gap: Gap) -> None:
@@ -360,25 +365,7 @@ class Session:
 
     def _release(self) -> None:
         """Apply what waits, up to the first gap that is open."""
-        bound = min((gap.left.time for gap in self._open), default=None)
-        rows = [(row, channel) for channel, some in self._queue for row in some]
-        later = [] if bound is None else [one for one in rows if one[0].time > bound]
-        self.apply(rows if bound is None else [one for one in rows if one[0].time <= bound])
-        self._queue = [(channel, [row]) for row, channel in later]
-        self.held = len(later)
-        waiting = Counter(channel for _, channel in later)
-        for channel in self.channels:
-            channel.queued = waiting[channel]
-
-    def apply(self, rows: list[tuple[Row, Channel]]) -> None:
-        """Apply trades in order of time over all markets."""
-        rows.sort(key=lambda one: one[0].time)
-        start = 0
-        for end in range(1, len(rows) + 1):
-            if end == len(rows) or rows[end][1] is not rows[start][1]:
-                channel = rows[start][1]
-                channel.sink.trades(channel.venue, [row for row, _ in rows[start:end]])
-                start = end
+        self._waiting.release(min((gap.left.time for gap in self._open), default=None))
 
     # Running ---------------------------------------------------------------------------------------------------------
 
@@ -404,7 +391,8 @@ class Session:
             fills.append(gap)
         for gap in fills:
             self._tell(gap)
-        self._queue[:0] = [(gap.channel, gap.rows) for gap in fills]
+        for gap in reversed(fills):
+            self._waiting.put_first(gap.channel, gap.rows)
         self._release()
         self._holding = None
         try:

@@ -1,0 +1,131 @@
+"""A session told by hand what comes, its venue's REST and its clock a test's own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from liquidator_integrations.live import session as sessions
+from liquidator_integrations.live.channel import Channel, Gap
+from liquidator_integrations.live.courier import Courier
+from liquidator_integrations.live.limits import Limits
+from liquidator_integrations.live.said import Liquidation, Row
+from liquidator_integrations.live.session import Session
+
+T = 1_700_000_000_000
+
+
+class Heard:
+    """A sink that keeps the times of what is applied."""
+
+    closed = 0
+
+    def __init__(self) -> None:
+        self.applied: list[Any] = []
+
+    def trades(self, venue: str, rows: Sequence[Row]) -> None:
+        self.applied += [row.time - T for row in rows]
+
+    def liquidation(self, venue: str, time: int, price: float, usd: float, side: str) -> None:
+        self.applied.append((time - T, usd))
+
+    def rate(self, kind: str, time: int, value: float) -> None:
+        self.applied.append((kind, value))
+
+    def save(self) -> None: ...
+
+
+class Rest:
+    """A venue's REST: ``answer`` gives the rows and whether they are all there were."""
+
+    def __init__(self) -> None:
+        self.asked: list[Gap] = []
+        self.answer: Callable[[Gap], Coroutine[Any, Any, tuple[list[Row], bool]]] = self._nothing
+
+    async def _nothing(self, gap: Gap) -> tuple[list[Row], bool]:
+        return [], False
+
+    async def __call__(self, instance: Any, channel: Channel, gap: Gap, now: int) -> tuple[list[Row], bool]:
+        self.asked.append(gap)
+        return await self.answer(gap)
+
+
+class Bench:
+    """A session with one market, ``bybit`` by its ids, unless told otherwise."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, on_gap: Any = None, **limits: Any) -> None:
+        self.rest, self.sink, self.now = Rest(), Heard(), T
+        monkeypatch.setattr(sessions, "fetch_rows", self.rest)
+        usual: dict[str, Any] = {"first_wait": 0.001, "longest_wait": 0.001, "quiet_s": 3.0, "now": lambda: self.now}
+        self.limits = replace(Limits(), **{**usual, **limits})
+        self.courier = Courier()
+        self.session = Session({"bybit": object()}, None, self.courier, self.limits, on_gap, None)
+        self.channel = self.market("bybit")
+
+    def market(self, venue: str, **market: Any) -> Channel:
+        channel = Channel(venue, {"symbol": "BTC/USDT:USDT", **market}, self.sink, False, False, "full", T)
+        self.session.add(channel)
+        return channel
+
+    def trade(self, *times: int) -> None:
+        self.session.take(self.channel, [row(time) for time in times], self.now)
+
+    def liquidate(self, time: int) -> None:
+        self.session.said(self.channel, Liquidation("BTCUSDT", T + time, 10.0, 1.0, "long"), self.now, False)
+
+    def run(self, play: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Play within a loop, whose tasks end with it."""
+
+        async def main() -> None:
+            try:
+                async with asyncio.timeout(20.0):
+                    await play()
+            finally:
+                for task in list(self.session._tasks):
+                    task.cancel()
+                await asyncio.gather(*self.session._tasks, return_exceptions=True)
+                self.courier.close(1.0)
+
+        asyncio.run(main())
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
+    return lambda *args, **limits: Bench(monkeypatch, *args, **limits)
+
+
+def row(time: int) -> Row:
+    return Row(T + time, 10.0, 1.0, 1, str(time))
+
+
+async def until(done: Callable[[], Any]) -> None:
+    while not done():
+        await asyncio.sleep(0.001)
+
+
+def test_liquidations_wait_with_the_trades_and_are_applied_in_order_of_time(bench):
+    one = bench()
+
+    async def play() -> None:
+        one.session.stands([one.channel])
+        one.trade(0)
+        one.session.broke([one.channel])
+        one.session.stands([one.channel])
+        one.trade(500)
+        one.liquidate(900_000)
+        one.trade(1_000_000)
+        assert one.sink.applied == [0]
+
+        async def whole(gap: Gap) -> tuple[list[Row], bool]:
+            return [row(0), row(400), row(500)], True
+
+        one.rest.answer = whole
+        await until(lambda: len(one.sink.applied) > 1)
+        assert one.sink.applied == [0, 400, 500, (900_000, 10.0), 1_000_000]
+        assert one.channel.queued == 0
+
+    one.run(play)
