@@ -182,7 +182,9 @@ class Session:
     def stands(self, channels: Sequence[Channel]) -> None:
         """A connection stands, and what it delivers of these markets is whole from here on."""
         for channel in channels:
-            self._stands[channel].set()
+            if not self._stands[channel].is_set():
+                channel.stood = self._limits.now()
+                self._stands[channel].set()
 
     def broke(self, channels: Sequence[Channel]) -> None:
         """A connection is gone: what its markets trade until the next one stands is missing."""
@@ -235,9 +237,11 @@ class Session:
     async def _fill(self, gap: Gap) -> None:
         """Ask the venue until it gives what is missing. Once the wait is over what it gives goes to the store alone."""
         channel, attempt, proven = gap.channel, 0, False
-        await self._stands[channel].wait()
-        stood = self._limits.now()
+        stands = self._stands[channel]
         while gap.is_open or (gap.filled is False and attempt < self._limits.late_attempts):
+            if gap.right is None and not stands.is_set():
+                await stands.wait()
+                continue
             attempt += 1
             right, asked = gap.right, self._limits.now()
             try:
@@ -246,7 +250,7 @@ class Session:
                 _LOG.warning("%s %s: a gap is not filled yet: %s", channel.venue, channel.symbol, error)
                 rows, proven = [], False
             gap.rows = rows if len(rows) >= len(gap.rows) else gap.rows
-            quiet = right is None and asked - stood >= self._limits.quiet_s * 1000
+            quiet = stands.is_set() and asked - max(channel.stood, gap.opened) >= self._limits.quiet_s * 1000
             proven = proven and gap.right is right and (right is not None or quiet)
             if gap.is_filled or proven:
                 break

@@ -129,3 +129,77 @@ def test_liquidations_wait_with_the_trades_and_are_applied_in_order_of_time(benc
         assert one.channel.queued == 0
 
     one.run(play)
+
+
+def broken(one: Bench) -> None:
+    """A market whose trade at 0 is known, and whose connection broke and stands again."""
+    one.session.stands([one.channel])
+    one.trade(0)
+    one.session.broke([one.channel])
+    one.session.stands([one.channel])
+
+
+def test_a_second_break_while_a_gap_is_filled_is_a_gap_of_its_own(bench):
+    one = bench()
+
+    async def play() -> None:
+        broken(one)
+        one.trade(500)
+        one.session.broke([one.channel])
+        one.session.stands([one.channel])
+        one.trade(900)
+
+        async def whole(gap: Gap) -> tuple[list[Row], bool]:
+            assert gap.right is not None
+            left, right = gap.left.time - T, gap.right.time - T
+            return [row(left), row((left + right) // 2), row(right)], True
+
+        one.rest.answer = whole
+        await until(lambda: 900 in one.sink.applied)
+        assert one.sink.applied == [0, 250, 500, 700, 900]
+        assert [gap["filled"] for gap in one.session.gap_rows] == [True, True]
+
+    one.run(play)
+
+
+def test_what_a_connection_repeated_before_it_broke_again_fills_no_gap(bench):
+    one = bench()
+
+    async def play() -> None:
+        broken(one)
+        one.trade(0)  # sent again, and then the connection breaks
+        one.session.broke([one.channel])
+        one.session.stands([one.channel])
+        one.trade(500)
+        assert one.channel.gap is not None
+        assert one.channel.gap.is_open
+
+    one.run(play)
+
+
+def test_a_market_is_not_believed_to_be_quiet_while_its_connection_is_down(bench):
+    one = bench()
+
+    async def play() -> None:
+        broken(one)
+        gap = one.channel.gap
+        one.now += 10_000
+
+        async def breaks(gap: Gap) -> tuple[list[Row], bool]:
+            if len(one.rest.asked) == 1:
+                one.session.broke([one.channel])
+            return [row(0)], True
+
+        one.rest.answer = breaks
+        await until(lambda: one.rest.asked)
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        assert gap.is_open
+        assert len(one.rest.asked) == 1
+        one.session.stands([one.channel])
+        await until(lambda: len(one.rest.asked) == 3)
+        assert gap.is_open  # it stands for less than three seconds
+        one.now += 3000
+        await until(lambda: gap.is_filled)
+
+    one.run(play)
