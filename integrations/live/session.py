@@ -313,9 +313,9 @@ class Session:
             over = self._over(loop.time())
             for gap in over:
                 self._give_up(gap)
-            await self.told([*fills, *over])
-            for gap in reversed([*fills, *over]):
+            for gap in reversed([*fills, *over]):  # now: late answers take the place of a gap's rows
                 self._waiting.put_first(gap.channel, gap.rows)
+            await self.told([*fills, *over])
             self._release()
         self._holding = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
@@ -201,5 +202,27 @@ def test_a_market_is_not_believed_to_be_quiet_while_its_connection_is_down(bench
         assert gap.is_open  # it stands for less than three seconds
         one.now += 3000
         await until(lambda: gap.is_filled)
+
+    one.run(play)
+
+
+def test_what_rest_gives_while_on_gap_is_waited_for_is_not_applied(bench):
+    free = threading.Event()
+    one = bench(lambda gap: free.wait(20.0), hold_s=0.02, late_attempts=10_000)
+
+    async def play() -> None:
+        broken(one)
+        one.trade(500)
+
+        async def raw(gap: Gap) -> tuple[list[Row], bool]:
+            return [row(-900), row(0), row(500)], False
+
+        await until(lambda: one.session.gap_rows)
+        one.rest.answer = raw
+        asked = len(one.rest.asked)
+        await until(lambda: len(one.rest.asked) >= asked + 2)
+        free.set()
+        await until(lambda: len(one.sink.applied) > 1)
+        assert one.sink.applied == [0, 500]
 
     one.run(play)
