@@ -115,9 +115,13 @@ class Channel:
             good.append(row if self._size is None else row._replace(amount=self._size(row.amount, row.price)))
         return good
 
+    def coins(self, amount: float, price: float) -> float:
+        """Base coins of an amount as the venue counts it."""
+        return float(amount if self._size is None else self._size(amount, price))
+
     def worth(self, amount: float, price: float) -> float:
         """USD of an amount as the venue counts it."""
-        return price * (amount if self._size is None else self._size(amount, price))
+        return price * self.coins(amount, price)
 
     def sift(self, rows: list[Row], now: int) -> tuple[list[Row], Gap | None]:
         """(the rows that are new, a gap that lies before the first of them, if there is one that was not known)."""

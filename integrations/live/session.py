@@ -140,6 +140,11 @@ class Session:
             raise ValueError(f"{said.kind}: found {said.value}, allowed a finite number")
         elif said.kind == "mark":
             channel.mark = said.value
+        elif said.kind == "contracts":
+            price = channel.mark or channel.health.last_price
+            if price is not None:
+                coins = channel.coins(said.value, price)
+                self._read(channel, said._replace(kind="open_interest", value=coins), receipt)
         else:
             self._read(channel, said, receipt)
 

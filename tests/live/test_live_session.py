@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from liquidator_integrations.live import bybit
 from liquidator_integrations.live import session as sessions
 from liquidator_integrations.live.channel import Channel, Gap
 from liquidator_integrations.live.courier import Courier
@@ -226,3 +227,14 @@ def test_what_rest_gives_while_on_gap_is_waited_for_is_not_applied(bench):
         assert one.sink.applied == [0, 500]
 
     one.run(play)
+
+
+@pytest.mark.parametrize(("market", "coins"), [({"inverse": True}, 15.0), ({"inverse": False}, 900.0)])
+def test_open_interest_of_an_inverse_market_of_bybit_is_dollars(bench, market, coins):
+    one = bench()
+    channel = one.market("bybit", contract=True, contractSize=1.0, **market)
+    one.session.channels.remove(one.channel)
+    frame = {"topic": "tickers.BTCUSD", "ts": T, "data": {"markPrice": "60", "openInterest": "900"}}
+    for said in bybit.read(frame):
+        one.session.said(channel, said, T, True)
+    assert one.sink.applied == [("open_interest", coins)]
