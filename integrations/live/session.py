@@ -87,6 +87,7 @@ class Session:
         self._settled: list[Gap] = []
         self._changed = asyncio.Event()
         self._holding: asyncio.Task[None] | None = None
+        self._failed = asyncio.Event()  # the task that holds ended with an error
         self._tasks: set[asyncio.Task[None]] = set()
         self._stands: dict[Channel, asyncio.Event] = {}
         self._rates: dict[tuple[Channel, str], tuple[int, float]] = {}
@@ -238,6 +239,8 @@ class Session:
         if not task.cancelled() and task.exception() is not None:
             _LOG.error("a task of the stream failed", exc_info=task.exception())
             self.faults.append(repr(task.exception()))
+            if task is self._holding:
+                self._failed.set()
 
     async def _fill(self, gap: Gap) -> None:
         """Ask the venue until it gives what is missing. Once the wait is over what it gives goes to the store alone."""
@@ -381,7 +384,7 @@ class Session:
     async def run(self, sources: Sequence[Any], saved: Sequence[Sink]) -> None:
         """Until it is cancelled, or one of the sources ends; then what waits is applied, kept and saved."""
         running = [self.start(source) for source in sources]
-        running += [self.start(self._watch()), self.start(self._keep(saved))]
+        running += [self.start(one) for one in (self._watch(), self._keep(saved), self._end_with_holding())]
         try:
             done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -391,6 +394,12 @@ class Session:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self.finish(saved)
+
+    async def _end_with_holding(self) -> None:
+        """Raise what ended the task that holds: nothing would ever be applied again."""
+        await self._failed.wait()
+        assert self._holding is not None
+        self._holding.result()
 
     def finish(self, saved: Sequence[Sink]) -> None:
         """Tell of what is open, apply what waits, and write both store and states."""
@@ -402,14 +411,13 @@ class Session:
             self._tell(gap)
         for gap in reversed(fills):
             self._waiting.put_first(gap.channel, gap.rows)
-        self._release()
         self._holding = None
-        try:
-            if self._capture is not None:
-                self._capture.close()
-        finally:
+        with contextlib.ExitStack() as ending:  # all of it, whatever fails
             for sink in saved:
-                sink.save()
+                ending.callback(sink.save)
+            if self._capture is not None:
+                ending.callback(self._capture.close)
+            self._release()
 
     async def _watch(self) -> None:
         """Tell of changes of health, and write what was captured, every second."""

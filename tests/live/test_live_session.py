@@ -238,3 +238,28 @@ def test_open_interest_of_an_inverse_market_of_bybit_is_dollars(bench, market, c
     for said in bybit.read(frame):
         one.session.said(channel, said, T, True)
     assert one.sink.applied == [("open_interest", coins)]
+
+
+def test_an_error_while_what_waited_is_applied_ends_the_stream(bench):
+    one = bench(quiet_s=0.0)
+    saved: list[bool] = []
+
+    def fail(venue: str, rows: Sequence[Row]) -> None:
+        raise ZeroDivisionError("engine")
+
+    async def source() -> None:
+        broken(one)
+        one.sink.trades, one.sink.save = fail, lambda: saved.append(True)
+
+        async def whole(gap: Gap) -> tuple[list[Row], bool]:
+            return [row(0), row(400)], True
+
+        one.rest.answer = whole
+        await asyncio.Event().wait()
+
+    async def play() -> None:
+        with pytest.raises(ZeroDivisionError, match="engine"):
+            await one.session.run([source()], [one.sink])
+        assert saved == [True]
+
+    one.run(play)
