@@ -73,13 +73,20 @@ class Raw:
     async def run(self) -> None:
         """Until it is cancelled."""
         old: asyncio.Task[str] | None = None
+        wait, clock = self._limits.first_wait, asyncio.get_running_loop().time
         try:
             while True:
                 began = asyncio.Event()
                 reader = await self._connected(began)
+                since = clock()
                 if old is not None:
                     await self._retire(old, reader, began)
                 await asyncio.wait({reader}, timeout=self._limits.life_s)
+                if reader.done() and clock() - since < self._limits.steady_s:
+                    await asyncio.sleep(wait)
+                    wait = min(2 * wait, self._limits.longest_wait)
+                else:
+                    wait = self._limits.first_wait
                 old = next(iter(self._standing), None)
         finally:
             for task in list(self._standing):
@@ -145,7 +152,6 @@ class Raw:
                     return f"{message.type.name.lower()} {message.data or ''} {message.extra or ''}".strip()
                 refusal = self._take(message.data, number)
                 if refusal:
-                    await asyncio.sleep(self._limits.first_wait)
                     return refusal
                 if not began.is_set():
                     began.set()
