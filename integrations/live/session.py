@@ -17,12 +17,12 @@ from .capture import Capture
 from .channel import Channel, Gap
 from .courier import Courier
 from .limits import Limits
+from .readings import Readings
 from .repair import fetch_rows
 from .said import Liquidation, Reading, Row, Said, Trades
 from .waiting import Placed, Waiting
 
 _LOG = logging.getLogger("liquidator")
-_READING_MS = 10_000  # between two readings of a market's funding or open interest
 _MOST_GAPS = 100_000
 
 HEALTH = (
@@ -90,7 +90,7 @@ class Session:
         self._failed = asyncio.Event()  # the task that holds ended with an error
         self._tasks: set[asyncio.Task[None]] = set()
         self._stands: dict[Channel, asyncio.Event] = {}
-        self._rates: dict[tuple[Channel, str], tuple[int, float]] = {}
+        self._readings = Readings()
 
     def add(self, channel: Channel) -> None:
         """Have a market join. Raises TimeoutError if another stream captures it."""
@@ -166,22 +166,15 @@ class Session:
     def _read(self, channel: Channel, said: Reading, receipt: int) -> None:
         """Take a reading, one every ten seconds."""
         time = receipt if said.time is None else said.time
-        before = self._rates.get((channel, said.kind))
-        if before is not None and time - before[0] < _READING_MS:
+        if not self._readings.is_due(channel, said.kind, time):
             return
         if self._capture is not None:
             self._capture.reading(channel, said.kind, time, said.value)
         self.rated(channel, said.kind, time, said.value)
 
     def rated(self, channel: Channel, kind: str, time: int, value: float) -> None:
-        """Apply a reading: of funding the mean of the coin's markets, of open interest their sum once all tell it."""
-        self._rates[(channel, kind)] = (time, value)
-        mine = [one for one in self.channels if one.sink is channel.sink]
-        known = [self._rates[(one, kind)][1] for one in mine if (one, kind) in self._rates]
-        if kind == "funding":
-            channel.sink.rate("funding_rate", time, sum(known) / len(known))
-        elif len(known) == len(mine):
-            channel.sink.rate("open_interest", time, sum(known))
+        """Apply a reading of funding or open_interest."""
+        self._readings.apply(channel, kind, time, value, self.channels)
 
     # Connections -----------------------------------------------------------------------------------------------------
 
@@ -421,12 +414,19 @@ class Session:
 
     async def _watch(self) -> None:
         """Tell of changes of health, and write what was captured, every second."""
+        full = False
         while True:
             self.look()
             if self._capture is not None:
                 self._capture.flush()
-                for path, key in self._capture.rotated():
-                    self.start(asyncio.to_thread(journal.fold, path, key))
+                try:
+                    for path, key in self._capture.rotated():
+                        self.start(asyncio.to_thread(journal.fold, path, key))
+                    full = False
+                except OSError as error:
+                    if not full:
+                        _LOG.error("the store's journals cannot be ended, which is tried again: %s", error)
+                    full = True
             await asyncio.sleep(self._limits.flush_s)
 
     def look(self) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -263,3 +264,22 @@ def test_an_error_while_what_waited_is_applied_ends_the_stream(bench):
         assert saved == [True]
 
     one.run(play)
+
+
+def test_a_disk_that_is_full_when_a_journal_ends_is_told_once_and_tried_again(bench, caplog):
+    one = bench(flush_s=0.001)
+    tried: list[int] = []
+
+    def rotated() -> list[Any]:
+        tried.append(len(tried))
+        if len(tried) < 4:
+            raise OSError(28, "No space left on device")
+        return []
+
+    one.session._capture = SimpleNamespace(flush=lambda: None, rotated=rotated, close=lambda: None)
+
+    async def play() -> None:
+        await one.session.run([until(lambda: len(tried) > 5)], [])
+
+    one.run(play)
+    assert caplog.text.count("No space left on device") == 1
