@@ -53,7 +53,7 @@ def read(said: Any) -> Iterator[Said]:
         for one in said["data"]:
             yield Liquidation(one["s"], one["T"], float(one["p"]), float(one["v"]), _POSITIONS[one["S"]])
     elif topic == "tickers":
-        names = (("markPrice", "mark"), ("fundingRate", "funding"), ("openInterest", "open_interest"))
+        names = (("markPrice", "mark"), ("fundingRate", "funding"), ("openInterest", "contracts"))
         for name, kind in names:
             if said["data"].get(name):
                 yield Reading(market, kind, said["ts"], float(said["data"][name]))

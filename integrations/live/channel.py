@@ -27,6 +27,7 @@ class Mark(NamedTuple):
 class Gap:
     """Trades that may be missing after ``left`` and before ``right``.
 
+    opened   when trades were last known to be missing, ms
     right    None: no trade has come since
     filled   True, False or "store"; None as long as it is open
     rows     what was fetched, in time
@@ -85,7 +86,8 @@ class Channel:
         self.health = Health(now)
         self.state: str | None = None  # as it was last told
         self.last: Mark | None = None
-        self.gap: Gap | None = None  # the open one, its trades not known yet
+        self.gap: Gap | None = None  # the latest, its trades not known yet
+        self.stood = now  # since when a connection delivers all of it, if one does
         self.began = now
         self.mark: float | None = None
         self.counts = {"trades": 0, "liquidations": 0, "gaps": 0, "dropped": 0}
@@ -113,9 +115,13 @@ class Channel:
             good.append(row if self._size is None else row._replace(amount=self._size(row.amount, row.price)))
         return good
 
+    def coins(self, amount: float, price: float) -> float:
+        """Base coins of an amount as the venue counts it."""
+        return float(amount if self._size is None else self._size(amount, price))
+
     def worth(self, amount: float, price: float) -> float:
         """USD of an amount as the venue counts it."""
-        return price * (amount if self._size is None else self._size(amount, price))
+        return price * self.coins(amount, price)
 
     def sift(self, rows: list[Row], now: int) -> tuple[list[Row], Gap | None]:
         """(the rows that are new, a gap that lies before the first of them, if there is one that was not known)."""
@@ -197,8 +203,10 @@ class Channel:
         return new
 
     def lost(self, now: int) -> Gap | None:
-        """The connection broke: a gap from the last trade on; None if one is open already."""
-        if self.gap is not None:
+        """The connection broke: a gap from the last trade on; None if one is open in which no trade came since."""
+        known = self.gap
+        if known is not None and known.right is None:
+            known.opened, known.overlapped = now, False
             return None
         self.gap = Gap(self, self.last or Mark(self.began, None), now)
         return self.gap

@@ -21,7 +21,7 @@ _APART_MS = 30_000
 
 
 class Health:
-    """The state of one market's trades.
+    """The state of one market's trades; it may be asked for by any thread, and told by one.
 
     LIVE     they come
     PARTIAL  for an hour after a gap that was not filled in time
@@ -64,7 +64,7 @@ class Health:
 
     def is_stale(self, now: int) -> bool:
         silence = now - (self._began if self.last_message is None else self.last_message)
-        usual = statistics.median(self._intervals) if self._intervals else 0
+        usual = statistics.median(list(self._intervals) or [0])
         return silence >= max(_LEAST_SILENCE_MS, _SILENT_INTERVALS * usual)
 
     def state(self, now: int) -> str:
@@ -76,8 +76,7 @@ class Health:
         return PARTIAL if now < self._partial_until else LIVE
 
     def _lags_behind(self, now: int) -> bool:
-        while self._lags and self._lags[0][0] < now - _MINUTE:
-            self._lags.popleft()
-        if not self._lags or now - self._lags[0][0] < _MINUTE // 2:
+        lags = [one for one in list(self._lags) if one[0] >= now - _MINUTE]
+        if not lags or now - lags[0][0] < _MINUTE // 2:
             return False
-        return abs(statistics.median(lag for _, lag in self._lags)) > _LAG_MS
+        return abs(statistics.median(lag for _, lag in lags)) > _LAG_MS

@@ -17,12 +17,13 @@ def wall_ms() -> int:
 class Limits:
     """Seconds, unless a name says otherwise.
 
-    hold_s       for how long trades wait while a gap is filled
+    hold_s       for how long trades and liquidations wait while a gap is filled
     most_held    how many of them wait at most; what would be more ends the wait
     flush_s      between two writes of what was captured
     save_s       between two saves of the state
     silence_s    without any frame after which a connection counts as dead
     life_s       after which a connection is replaced by one that overlaps with it
+    steady_s     for which a connection must have lived for the next one to be made without a wait
     first_wait   before the second attempt to connect, doubled up to ``longest_wait``
     quiet_s      after a reconnect in which a market without a trade is believed to have had none
     catch_up_ms  how far back a restart asks for trades
@@ -38,6 +39,7 @@ class Limits:
     ping_s: float = 15.0
     life_s: float = 23 * 3600.0
     overlap_s: float = 5.0
+    steady_s: float = 10.0
     first_wait: float = 0.5
     longest_wait: float = 30.0
     quiet_s: float = 3.0

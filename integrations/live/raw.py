@@ -5,15 +5,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, Protocol
 
 from . import binance, bybit, hyperliquid, okx
 from .limits import Limits
-from .said import Link, Refused, Said
+from .said import Link, Liquidation, Refused, Said
 
 _LOG = logging.getLogger("liquidator")
+_REMEMBERED = 10_000  # liquidations of a link
 
 #: ccxt's ids of the venues whose frames are read here.
 MODULES: dict[str, ModuleType] = {
@@ -65,17 +67,26 @@ class Raw:
         self._limits = limits
         self._read: Callable[[Any], Any] = MODULES[venue].read
         self._standing: set[asyncio.Task[str]] = set()
+        self._made = 0  # connections
+        self._told: OrderedDict[Liquidation, Counter[int]] = OrderedDict()  # how often, by each connection
 
     async def run(self) -> None:
         """Until it is cancelled."""
         old: asyncio.Task[str] | None = None
+        wait, clock = self._limits.first_wait, asyncio.get_running_loop().time
         try:
             while True:
                 began = asyncio.Event()
                 reader = await self._connected(began)
+                since = clock()
                 if old is not None:
                     await self._retire(old, reader, began)
                 await asyncio.wait({reader}, timeout=self._limits.life_s)
+                if reader.done() and clock() - since < self._limits.steady_s:
+                    await asyncio.sleep(wait)
+                    wait = min(2 * wait, self._limits.longest_wait)
+                else:
+                    wait = self._limits.first_wait
                 old = next(iter(self._standing), None)
         finally:
             for task in list(self._standing):
@@ -128,6 +139,8 @@ class Raw:
 
     async def _reading(self, ws: Any, began: asyncio.Event) -> str:
         """Why it ended."""
+        self._made += 1
+        number = self._made
         pinging = asyncio.create_task(self._ping(ws))
         try:
             while True:
@@ -137,9 +150,8 @@ class Raw:
                     return f"silent for {self._limits.silence_s:g} s"
                 if message.type.name not in ("TEXT", "BINARY"):
                     return f"{message.type.name.lower()} {message.data or ''} {message.extra or ''}".strip()
-                refusal = self._take(message.data)
+                refusal = self._take(message.data, number)
                 if refusal:
-                    await asyncio.sleep(self._limits.first_wait)
                     return refusal
                 if not began.is_set():
                     began.set()
@@ -149,7 +161,7 @@ class Raw:
             with contextlib.suppress(Exception):
                 await ws.close()
 
-    def _take(self, frame: Any) -> str:
+    def _take(self, frame: Any, connection: int) -> str:
         """Read one frame; what cannot be read is counted, and the connection lives."""
         import orjson
 
@@ -158,12 +170,22 @@ class Raw:
             if frame == "pong":
                 return ""
             for said in self._read(orjson.loads(frame)):
+                if isinstance(said, Liquidation) and self._is_told(said, connection):
+                    continue
                 self._listener.said(said, receipt)
         except Refused as error:
             return f"it refuses: {error}"
         except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
             self._listener.nonsense(error)
         return ""
+
+    def _is_told(self, said: Liquidation, connection: int) -> bool:
+        """Whether another connection has told a liquidation, which has no id, as often as this one does now."""
+        counts = self._told.setdefault(said, Counter())
+        counts[connection] += 1
+        while len(self._told) > _REMEMBERED:
+            self._told.popitem(last=False)
+        return counts[connection] <= max((count for other, count in counts.items() if other != connection), default=0)
 
     async def _ping(self, ws: Any) -> None:
         with contextlib.suppress(Exception):  # of a connection that ends: who reads it says so

@@ -13,6 +13,7 @@ from .limits import Limits
 from .repair import fetch_rows, rows_of
 from .said import Row
 from .session import Session
+from .waiting import Event, apply
 
 _LOG = logging.getLogger("liquidator")
 _ATTEMPTS = 3
@@ -26,7 +27,7 @@ async def catch_up(channels: Sequence[Channel], capture: Capture | None, session
     behind = [channel for channel in channels if channel.sink.closed > 0]
     found = await asyncio.gather(*(_missed(one, session.instances[one.venue], capture, limits) for one in behind))
     gaps = []
-    rows: list[tuple[Row, Channel]] = []
+    rows: list[tuple[Event, Channel]] = []
     for channel, (kept, gap) in zip(behind, found, strict=True):
         rows += [(row, channel) for row in kept]
         new = channel.resume(gap.rows)
@@ -36,7 +37,7 @@ async def catch_up(channels: Sequence[Channel], capture: Capture | None, session
         if gap.filled is not True:
             gaps.append(gap)
     await session.told(gaps)
-    session.apply(rows)
+    apply(rows)
     for channel in behind:
         if capture is not None:
             _feeds(channel, capture, session, limits.now())

@@ -49,7 +49,7 @@ class Liquidation(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """A value of ``kind``: mark, funding or open_interest (coins)."""
+    """A value of ``kind``: mark, funding, open_interest (coins) or contracts (open interest as amounts are counted)."""
 
     market: str
     kind: str

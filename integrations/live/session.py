@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import math
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -18,11 +17,12 @@ from .capture import Capture
 from .channel import Channel, Gap
 from .courier import Courier
 from .limits import Limits
+from .readings import Readings
 from .repair import fetch_rows
 from .said import Liquidation, Reading, Row, Said, Trades
+from .waiting import Placed, Waiting
 
 _LOG = logging.getLogger("liquidator")
-_READING_MS = 10_000  # between two readings of a market's funding or open interest
 _MOST_GAPS = 100_000
 
 HEALTH = (
@@ -76,21 +76,21 @@ class Session:
     ) -> None:
         self.channels: list[Channel] = []
         self.gap_rows: list[dict[str, Any]] = []
-        self.held = 0  # trades that wait
         self.faults: list[str] = []
         self.instances = instances
         self._capture = capture
         self._courier = courier
         self._limits = limits
         self._on_gap, self._on_health = on_gap, on_health
-        self._queue: list[tuple[Channel, list[Row]]] = []
+        self._waiting = Waiting()
         self._open: set[Gap] = set()
         self._settled: list[Gap] = []
         self._changed = asyncio.Event()
         self._holding: asyncio.Task[None] | None = None
+        self._failed = asyncio.Event()  # the task that holds ended with an error
         self._tasks: set[asyncio.Task[None]] = set()
         self._stands: dict[Channel, asyncio.Event] = {}
-        self._rates: dict[tuple[Channel, str], tuple[int, float]] = {}
+        self._readings = Readings()
 
     def add(self, channel: Channel) -> None:
         """Have a market join. Raises TimeoutError if another stream captures it."""
@@ -123,12 +123,13 @@ class Session:
         if self._holding is None:
             channel.sink.trades(channel.venue, new)
         else:
-            self._queue.append((channel, new))
-            channel.queued += len(new)
-            self.held += len(new)
-            if self.held >= self._limits.most_held:
-                self._changed.set()
+            self._wait(channel, new)
         channel.counts["trades"] += len(new)
+
+    def _wait(self, channel: Channel, events: Sequence[Row | Placed]) -> None:
+        self._waiting.put(channel, events)
+        if len(self._waiting) >= self._limits.most_held:
+            self._changed.set()
 
     def said(self, channel: Channel, said: Said, receipt: int, bankruptcy: bool) -> None:
         """Take what a frame says of a market."""
@@ -140,6 +141,11 @@ class Session:
             raise ValueError(f"{said.kind}: found {said.value}, allowed a finite number")
         elif said.kind == "mark":
             channel.mark = said.value
+        elif said.kind == "contracts":
+            price = channel.mark or channel.health.last_price
+            if price is not None:
+                coins = channel.coins(said.value, price)
+                self._read(channel, said._replace(kind="open_interest", value=coins), receipt)
         else:
             self._read(channel, said, receipt)
 
@@ -147,7 +153,11 @@ class Session:
         """Place a liquidation: one that is told at its bankruptcy price by the mark price, once that is known."""
         price = (channel.mark or channel.health.last_price or said.price) if bankruptcy else said.price
         usd = channel.worth(said.amount, price)
-        channel.sink.liquidation(channel.venue, said.time, price, usd, said.side)
+        placed = Placed(said.time, price, usd, said.side)
+        if self._holding is None:
+            channel.sink.liquidation(channel.venue, *placed)
+        else:
+            self._wait(channel, [placed])
         channel.counts["liquidations"] += 1
         channel.raw_usd[said.side] += usd
         if self._capture is not None:
@@ -156,29 +166,24 @@ class Session:
     def _read(self, channel: Channel, said: Reading, receipt: int) -> None:
         """Take a reading, one every ten seconds."""
         time = receipt if said.time is None else said.time
-        before = self._rates.get((channel, said.kind))
-        if before is not None and time - before[0] < _READING_MS:
+        if not self._readings.is_due(channel, said.kind, time):
             return
         if self._capture is not None:
             self._capture.reading(channel, said.kind, time, said.value)
         self.rated(channel, said.kind, time, said.value)
 
     def rated(self, channel: Channel, kind: str, time: int, value: float) -> None:
-        """Apply a reading: of funding the mean of the coin's markets, of open interest their sum once all tell it."""
-        self._rates[(channel, kind)] = (time, value)
-        mine = [one for one in self.channels if one.sink is channel.sink]
-        known = [self._rates[(one, kind)][1] for one in mine if (one, kind) in self._rates]
-        if kind == "funding":
-            channel.sink.rate("funding_rate", time, sum(known) / len(known))
-        elif len(known) == len(mine):
-            channel.sink.rate("open_interest", time, sum(known))
+        """Apply a reading of funding or open_interest."""
+        self._readings.apply(channel, kind, time, value, self.channels)
 
     # Connections -----------------------------------------------------------------------------------------------------
 
     def stands(self, channels: Sequence[Channel]) -> None:
         """A connection stands, and what it delivers of these markets is whole from here on."""
         for channel in channels:
-            self._stands[channel].set()
+            if not self._stands[channel].is_set():
+                channel.stood = self._limits.now()
+                self._stands[channel].set()
 
     def broke(self, channels: Sequence[Channel]) -> None:
         """A connection is gone: what its markets trade until the next one stands is missing."""
@@ -227,13 +232,17 @@ class Session:
         if not task.cancelled() and task.exception() is not None:
             _LOG.error("a task of the stream failed", exc_info=task.exception())
             self.faults.append(repr(task.exception()))
+            if task is self._holding:
+                self._failed.set()
 
     async def _fill(self, gap: Gap) -> None:
         """Ask the venue until it gives what is missing. Once the wait is over what it gives goes to the store alone."""
         channel, attempt, proven = gap.channel, 0, False
-        await self._stands[channel].wait()
-        stood = self._limits.now()
+        stands = self._stands[channel]
         while gap.is_open or (gap.filled is False and attempt < self._limits.late_attempts):
+            if gap.right is None and not stands.is_set():
+                await stands.wait()
+                continue
             attempt += 1
             right, asked = gap.right, self._limits.now()
             try:
@@ -242,7 +251,7 @@ class Session:
                 _LOG.warning("%s %s: a gap is not filled yet: %s", channel.venue, channel.symbol, error)
                 rows, proven = [], False
             gap.rows = rows if len(rows) >= len(gap.rows) else gap.rows
-            quiet = right is None and asked - stood >= self._limits.quiet_s * 1000
+            quiet = stands.is_set() and asked - max(channel.stood, gap.opened) >= self._limits.quiet_s * 1000
             proven = proven and gap.right is right and (right is not None or quiet)
             if gap.is_filled or proven:
                 break
@@ -292,7 +301,7 @@ class Session:
         self._tell(gap)
 
     async def _hold(self) -> None:
-        """Let trades wait for the gaps before them, each at most so long, then tell of gaps and apply what is due."""
+        """Let what comes wait for the gaps before it, each at most so long; then tell of them and apply what is due."""
         loop = asyncio.get_running_loop()
         while self._open or self._settled:
             while not (self._settled or self._over(loop.time())):
@@ -305,14 +314,15 @@ class Session:
             over = self._over(loop.time())
             for gap in over:
                 self._give_up(gap)
+            for gap in reversed([*fills, *over]):  # now: late answers take the place of a gap's rows
+                self._waiting.put_first(gap.channel, gap.rows)
             await self.told([*fills, *over])
-            self._queue[:0] = [(gap.channel, gap.rows) for gap in (*fills, *over)]
             self._release()
         self._holding = None
 
     def _over(self, now: float) -> list[Gap]:
         """The gaps that are waited for no longer."""
-        full = self.held >= self._limits.most_held
+        full = len(self._waiting) >= self._limits.most_held
         return [gap for gap in self._open if full or now >= gap.deadline]
 
     def _give_up(self, gap: Gap) -> None:
@@ -360,32 +370,14 @@ class Session:
 
     def _release(self) -> None:
         """Apply what waits, up to the first gap that is open."""
-        bound = min((gap.left.time for gap in self._open), default=None)
-        rows = [(row, channel) for channel, some in self._queue for row in some]
-        later = [] if bound is None else [one for one in rows if one[0].time > bound]
-        self.apply(rows if bound is None else [one for one in rows if one[0].time <= bound])
-        self._queue = [(channel, [row]) for row, channel in later]
-        self.held = len(later)
-        waiting = Counter(channel for _, channel in later)
-        for channel in self.channels:
-            channel.queued = waiting[channel]
-
-    def apply(self, rows: list[tuple[Row, Channel]]) -> None:
-        """Apply trades in order of time over all markets."""
-        rows.sort(key=lambda one: one[0].time)
-        start = 0
-        for end in range(1, len(rows) + 1):
-            if end == len(rows) or rows[end][1] is not rows[start][1]:
-                channel = rows[start][1]
-                channel.sink.trades(channel.venue, [row for row, _ in rows[start:end]])
-                start = end
+        self._waiting.release(min((gap.left.time for gap in self._open), default=None))
 
     # Running ---------------------------------------------------------------------------------------------------------
 
     async def run(self, sources: Sequence[Any], saved: Sequence[Sink]) -> None:
         """Until it is cancelled, or one of the sources ends; then what waits is applied, kept and saved."""
         running = [self.start(source) for source in sources]
-        running += [self.start(self._watch()), self.start(self._keep(saved))]
+        running += [self.start(one) for one in (self._watch(), self._keep(saved), self._end_with_holding())]
         try:
             done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -396,6 +388,12 @@ class Session:
             await asyncio.gather(*self._tasks, return_exceptions=True)
             self.finish(saved)
 
+    async def _end_with_holding(self) -> None:
+        """Raise what ended the task that holds: nothing would ever be applied again."""
+        await self._failed.wait()
+        assert self._holding is not None
+        self._holding.result()
+
     def finish(self, saved: Sequence[Sink]) -> None:
         """Tell of what is open, apply what waits, and write both store and states."""
         fills, self._settled = self._settled, []
@@ -404,24 +402,31 @@ class Session:
             fills.append(gap)
         for gap in fills:
             self._tell(gap)
-        self._queue[:0] = [(gap.channel, gap.rows) for gap in fills]
-        self._release()
+        for gap in reversed(fills):
+            self._waiting.put_first(gap.channel, gap.rows)
         self._holding = None
-        try:
-            if self._capture is not None:
-                self._capture.close()
-        finally:
+        with contextlib.ExitStack() as ending:  # all of it, whatever fails
             for sink in saved:
-                sink.save()
+                ending.callback(sink.save)
+            if self._capture is not None:
+                ending.callback(self._capture.close)
+            self._release()
 
     async def _watch(self) -> None:
         """Tell of changes of health, and write what was captured, every second."""
+        full = False
         while True:
             self.look()
             if self._capture is not None:
                 self._capture.flush()
-                for path, key in self._capture.rotated():
-                    self.start(asyncio.to_thread(journal.fold, path, key))
+                try:
+                    for path, key in self._capture.rotated():
+                        self.start(asyncio.to_thread(journal.fold, path, key))
+                    full = False
+                except OSError as error:
+                    if not full:
+                        _LOG.error("the store's journals cannot be ended, which is tried again: %s", error)
+                    full = True
             await asyncio.sleep(self._limits.flush_s)
 
     def look(self) -> None:

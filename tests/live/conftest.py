@@ -22,7 +22,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> Any:
 
     def set_limits(**changes: Any) -> None:
         usual: dict[str, Any] = {"hold_s": 15.0, "first_wait": 0.01, "quiet_s": 0.0, "flush_s": 0.05, "overlap_s": 0.05}
-        usual |= {"now": lambda: int(SHORT.time[-1]) + 5}
+        usual |= {"steady_s": 0.0, "now": lambda: int(SHORT.time[-1]) + 5}
         monkeypatch.setattr(limits, "LIMITS", replace(limits.Limits(), **{**usual, **changes}))
 
     set_limits()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import statistics
+from collections.abc import Iterable
+
 import pytest
 
 from liquidator_integrations.live.health import Health
@@ -74,3 +77,20 @@ def test_stale_goes_before_drift_before_partial():
     clear = fed(120)
     clear.lost(120 * S)
     assert clear.state(120 * S) == "PARTIAL"
+
+
+def test_it_may_be_asked_for_while_it_is_told(monkeypatch):
+    """As a thread that is told in the midst of a median would have it."""
+    health = fed(60, lag=5000)
+
+    def median(values: Iterable[int]) -> float:
+        each = iter(values)
+        first = next(each)
+        health.heard(60 * S, 55 * S, 100.0)
+        return real([first, *each])
+
+    real = statistics.median
+    monkeypatch.setattr(statistics, "median", median)
+    before = list(health._lags)
+    assert health.state(62 * S) == "DRIFT"
+    assert list(health._lags)[: len(before)] == before

@@ -1,0 +1,31 @@
+"""Funding and open interest of a coin, of the readings of its markets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .channel import Channel
+
+_READING_MS = 10_000  # between two readings of a market's funding or open interest
+
+
+class Readings:
+    """The last reading of each kind of each market."""
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[Channel, str], tuple[int, float]] = {}
+
+    def is_due(self, channel: Channel, kind: str, time: int) -> bool:
+        """Whether the last one of a market is ten seconds old."""
+        before = self._last.get((channel, kind))
+        return before is None or time - before[0] >= _READING_MS
+
+    def apply(self, channel: Channel, kind: str, time: int, value: float, channels: Sequence[Channel]) -> None:
+        """Apply a reading: of funding the mean of a coin's markets, of open interest their sum once all tell it."""
+        self._last[(channel, kind)] = (time, value)
+        mine = [one for one in channels if one.sink is channel.sink]
+        known = [self._last[(one, kind)][1] for one in mine if (one, kind) in self._last]
+        if kind == "funding":
+            channel.sink.rate("funding_rate", time, sum(known) / len(known))
+        elif len(known) == len(mine):
+            channel.sink.rate("open_interest", time, sum(known))

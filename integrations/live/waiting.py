@@ -1,0 +1,68 @@
+"""What waits while a gap is filled: trades and liquidations of all markets, applied in order of time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import NamedTuple, TypeAlias
+
+from .channel import Channel
+from .said import Row
+
+
+class Placed(NamedTuple):
+    """A liquidation at the price that it counts at."""
+
+    time: int
+    price: float
+    usd: float
+    side: str
+
+
+Event: TypeAlias = Row | Placed
+
+
+class Waiting:
+    """Events that are not applied yet; ``len()`` of them."""
+
+    def __init__(self) -> None:
+        self._events: list[tuple[Event, Channel]] = []
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def put(self, channel: Channel, events: Sequence[Event]) -> None:
+        """Have events of a market wait."""
+        self._events += [(one, channel) for one in events]
+        channel.queued += len(events)
+
+    def put_first(self, channel: Channel, events: Sequence[Event]) -> None:
+        """Have events wait that go before others of their moment: a gap's."""
+        self._events[:0] = [(one, channel) for one in events]
+        channel.queued += len(events)
+
+    def release(self, bound: int | None) -> None:
+        """Apply what waits up to a time; None: all of it."""
+        events = self._events
+        self._events = [] if bound is None else [one for one in events if one[0].time > bound]
+        due = events if bound is None else [one for one in events if one[0].time <= bound]
+        released = Counter(channel for _, channel in due)
+        try:
+            apply(due)
+        finally:
+            for channel, count in released.items():
+                channel.queued -= count
+
+
+def apply(events: list[tuple[Event, Channel]]) -> None:
+    """Apply events in order of time over all markets, trades of one that follow each other at once. They are sorted."""
+    events.sort(key=lambda one: one[0].time)
+    rows: list[Row] = []
+    for place, (event, channel) in enumerate(events, 1):
+        if isinstance(event, Placed):
+            channel.sink.liquidation(channel.venue, *event)
+            continue
+        rows.append(event)
+        if place == len(events) or events[place][1] is not channel or isinstance(events[place][0], Placed):
+            channel.sink.trades(channel.venue, rows)
+            rows = []

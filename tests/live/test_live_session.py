@@ -1,0 +1,285 @@
+"""A session told by hand what comes, its venue's REST and its clock a test's own."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from liquidator_integrations.live import bybit
+from liquidator_integrations.live import session as sessions
+from liquidator_integrations.live.channel import Channel, Gap
+from liquidator_integrations.live.courier import Courier
+from liquidator_integrations.live.limits import Limits
+from liquidator_integrations.live.said import Liquidation, Row
+from liquidator_integrations.live.session import Session
+
+T = 1_700_000_000_000
+
+
+class Heard:
+    """A sink that keeps the times of what is applied."""
+
+    closed = 0
+
+    def __init__(self) -> None:
+        self.applied: list[Any] = []
+
+    def trades(self, venue: str, rows: Sequence[Row]) -> None:
+        self.applied += [row.time - T for row in rows]
+
+    def liquidation(self, venue: str, time: int, price: float, usd: float, side: str) -> None:
+        self.applied.append((time - T, usd))
+
+    def rate(self, kind: str, time: int, value: float) -> None:
+        self.applied.append((kind, value))
+
+    def save(self) -> None: ...
+
+
+class Rest:
+    """A venue's REST: ``answer`` gives the rows and whether they are all there were."""
+
+    def __init__(self) -> None:
+        self.asked: list[Gap] = []
+        self.answer: Callable[[Gap], Coroutine[Any, Any, tuple[list[Row], bool]]] = self._nothing
+
+    async def _nothing(self, gap: Gap) -> tuple[list[Row], bool]:
+        return [], False
+
+    async def __call__(self, instance: Any, channel: Channel, gap: Gap, now: int) -> tuple[list[Row], bool]:
+        self.asked.append(gap)
+        return await self.answer(gap)
+
+
+class Bench:
+    """A session with one market, ``bybit`` by its ids, unless told otherwise."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, on_gap: Any = None, **limits: Any) -> None:
+        self.rest, self.sink, self.now = Rest(), Heard(), T
+        monkeypatch.setattr(sessions, "fetch_rows", self.rest)
+        usual: dict[str, Any] = {"first_wait": 0.001, "longest_wait": 0.001, "quiet_s": 3.0, "now": lambda: self.now}
+        self.limits = replace(Limits(), **{**usual, **limits})
+        self.courier = Courier()
+        self.session = Session({"bybit": object()}, None, self.courier, self.limits, on_gap, None)
+        self.channel = self.market("bybit")
+
+    def market(self, venue: str, **market: Any) -> Channel:
+        channel = Channel(venue, {"symbol": "BTC/USDT:USDT", **market}, self.sink, False, False, "full", T)
+        self.session.add(channel)
+        return channel
+
+    def trade(self, *times: int) -> None:
+        self.session.take(self.channel, [row(time) for time in times], self.now)
+
+    def liquidate(self, time: int) -> None:
+        self.session.said(self.channel, Liquidation("BTCUSDT", T + time, 10.0, 1.0, "long"), self.now, False)
+
+    def run(self, play: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Play within a loop, whose tasks end with it."""
+
+        async def main() -> None:
+            try:
+                async with asyncio.timeout(20.0):
+                    await play()
+            finally:
+                for task in list(self.session._tasks):
+                    task.cancel()
+                await asyncio.gather(*self.session._tasks, return_exceptions=True)
+                self.courier.close(1.0)
+
+        asyncio.run(main())
+
+
+@pytest.fixture
+def bench(monkeypatch: pytest.MonkeyPatch) -> Any:
+    return lambda *args, **limits: Bench(monkeypatch, *args, **limits)
+
+
+def row(time: int) -> Row:
+    return Row(T + time, 10.0, 1.0, 1, str(time))
+
+
+async def until(done: Callable[[], Any]) -> None:
+    while not done():
+        await asyncio.sleep(0.001)
+
+
+def test_liquidations_wait_with_the_trades_and_are_applied_in_order_of_time(bench):
+    one = bench()
+
+    async def play() -> None:
+        one.session.stands([one.channel])
+        one.trade(0)
+        one.session.broke([one.channel])
+        one.session.stands([one.channel])
+        one.trade(500)
+        one.liquidate(900_000)
+        one.trade(1_000_000)
+        assert one.sink.applied == [0]
+
+        async def whole(gap: Gap) -> tuple[list[Row], bool]:
+            return [row(0), row(400), row(500)], True
+
+        one.rest.answer = whole
+        await until(lambda: len(one.sink.applied) > 1)
+        assert one.sink.applied == [0, 400, 500, (900_000, 10.0), 1_000_000]
+        assert one.channel.queued == 0
+
+    one.run(play)
+
+
+def broken(one: Bench) -> None:
+    """A market whose trade at 0 is known, and whose connection broke and stands again."""
+    one.session.stands([one.channel])
+    one.trade(0)
+    one.session.broke([one.channel])
+    one.session.stands([one.channel])
+
+
+def test_a_second_break_while_a_gap_is_filled_is_a_gap_of_its_own(bench):
+    one = bench()
+
+    async def play() -> None:
+        broken(one)
+        one.trade(500)
+        one.session.broke([one.channel])
+        one.session.stands([one.channel])
+        one.trade(900)
+
+        async def whole(gap: Gap) -> tuple[list[Row], bool]:
+            assert gap.right is not None
+            left, right = gap.left.time - T, gap.right.time - T
+            return [row(left), row((left + right) // 2), row(right)], True
+
+        one.rest.answer = whole
+        await until(lambda: 900 in one.sink.applied)
+        assert one.sink.applied == [0, 250, 500, 700, 900]
+        assert [gap["filled"] for gap in one.session.gap_rows] == [True, True]
+
+    one.run(play)
+
+
+def test_what_a_connection_repeated_before_it_broke_again_fills_no_gap(bench):
+    one = bench()
+
+    async def play() -> None:
+        broken(one)
+        one.trade(0)  # sent again, and then the connection breaks
+        one.session.broke([one.channel])
+        one.session.stands([one.channel])
+        one.trade(500)
+        assert one.channel.gap is not None
+        assert one.channel.gap.is_open
+
+    one.run(play)
+
+
+def test_a_market_is_not_believed_to_be_quiet_while_its_connection_is_down(bench):
+    one = bench()
+
+    async def play() -> None:
+        broken(one)
+        gap = one.channel.gap
+        one.now += 10_000
+
+        async def breaks(gap: Gap) -> tuple[list[Row], bool]:
+            if len(one.rest.asked) == 1:
+                one.session.broke([one.channel])
+            return [row(0)], True
+
+        one.rest.answer = breaks
+        await until(lambda: one.rest.asked)
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+        assert gap.is_open
+        assert len(one.rest.asked) == 1
+        one.session.stands([one.channel])
+        await until(lambda: len(one.rest.asked) == 3)
+        assert gap.is_open  # it stands for less than three seconds
+        one.now += 3000
+        await until(lambda: gap.is_filled)
+
+    one.run(play)
+
+
+def test_what_rest_gives_while_on_gap_is_waited_for_is_not_applied(bench):
+    free = threading.Event()
+    one = bench(lambda gap: free.wait(20.0), hold_s=0.02, late_attempts=10_000)
+
+    async def play() -> None:
+        broken(one)
+        one.trade(500)
+
+        async def raw(gap: Gap) -> tuple[list[Row], bool]:
+            return [row(-900), row(0), row(500)], False
+
+        await until(lambda: one.session.gap_rows)
+        one.rest.answer = raw
+        asked = len(one.rest.asked)
+        await until(lambda: len(one.rest.asked) >= asked + 2)
+        free.set()
+        await until(lambda: len(one.sink.applied) > 1)
+        assert one.sink.applied == [0, 500]
+
+    one.run(play)
+
+
+@pytest.mark.parametrize(("market", "coins"), [({"inverse": True}, 15.0), ({"inverse": False}, 900.0)])
+def test_open_interest_of_an_inverse_market_of_bybit_is_dollars(bench, market, coins):
+    one = bench()
+    channel = one.market("bybit", contract=True, contractSize=1.0, **market)
+    one.session.channels.remove(one.channel)
+    frame = {"topic": "tickers.BTCUSD", "ts": T, "data": {"markPrice": "60", "openInterest": "900"}}
+    for said in bybit.read(frame):
+        one.session.said(channel, said, T, True)
+    assert one.sink.applied == [("open_interest", coins)]
+
+
+def test_an_error_while_what_waited_is_applied_ends_the_stream(bench):
+    one = bench(quiet_s=0.0)
+    saved: list[bool] = []
+
+    def fail(venue: str, rows: Sequence[Row]) -> None:
+        raise ZeroDivisionError("engine")
+
+    async def source() -> None:
+        broken(one)
+        one.sink.trades, one.sink.save = fail, lambda: saved.append(True)
+
+        async def whole(gap: Gap) -> tuple[list[Row], bool]:
+            return [row(0), row(400)], True
+
+        one.rest.answer = whole
+        await asyncio.Event().wait()
+
+    async def play() -> None:
+        with pytest.raises(ZeroDivisionError, match="engine"):
+            await one.session.run([source()], [one.sink])
+        assert saved == [True]
+
+    one.run(play)
+
+
+def test_a_disk_that_is_full_when_a_journal_ends_is_told_once_and_tried_again(bench, caplog):
+    one = bench(flush_s=0.001)
+    tried: list[int] = []
+
+    def rotated() -> list[Any]:
+        tried.append(len(tried))
+        if len(tried) < 4:
+            raise OSError(28, "No space left on device")
+        return []
+
+    one.session._capture = SimpleNamespace(flush=lambda: None, rotated=rotated, close=lambda: None)
+
+    async def play() -> None:
+        await one.session.run([until(lambda: len(tried) > 5)], [])
+
+    one.run(play)
+    assert caplog.text.count("No space left on device") == 1

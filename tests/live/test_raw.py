@@ -1,0 +1,100 @@
+"""One link: what two of its connections say, how it is read, and when it is connected again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from liquidator_integrations.live.limits import Limits
+from liquidator_integrations.live.raw import Raw
+from liquidator_integrations.live.said import Link, Liquidation
+
+T = 1_700_000_000_000
+LINK = Link("ws://x", [], "ping", True, {"BTCUSDT": "BTC/USDT:USDT"})
+
+
+class Listener:
+    """Keeps what is told; ``error`` is what it makes of it."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.heard: list[Any] = []
+        self.unread: list[Exception] = []
+        self._error = error
+
+    def said(self, said: Any, receipt: int) -> None:
+        self.heard.append(said)
+        if self._error is not None:
+            raise self._error
+
+    def nonsense(self, error: Exception) -> None:
+        self.unread.append(error)
+
+    def up(self) -> None: ...
+
+    def down(self) -> None: ...
+
+    def tried(self, attempt: int, why: str) -> None: ...
+
+
+def liquidations(*times: int) -> str:
+    data = [{"T": T + time, "s": "BTCUSDT", "S": "Buy", "v": "2.5", "p": "50.5"} for time in times]
+    return json.dumps({"topic": "allLiquidation.BTCUSDT", "ts": T, "data": data})
+
+
+def test_a_liquidation_that_both_of_two_connections_tell_counts_once():
+    heard = Listener()
+    raw = Raw(None, "bybit", LINK, heard, Limits())
+    for connection, times in ((1, [0, 1, 1]), (2, [1]), (2, [1, 2]), (1, [2]), (2, [3, 3, 3])):
+        raw._take(liquidations(*times), connection)
+    assert [said.time - T for said in heard.heard if isinstance(said, Liquidation)] == [0, 1, 1, 2, 3, 3, 3]
+
+
+class Closing:
+    """An aiohttp session whose connections say one thing, if they are given one, and are closed by the server."""
+
+    def __init__(self, *says: str) -> None:
+        self.made = 0
+        self._says = says
+
+    async def ws_connect(self, url: str, **options: Any) -> Any:
+        self.made += 1
+        says = [SimpleNamespace(type=SimpleNamespace(name="TEXT"), data=one) for one in self._says]
+        closed = SimpleNamespace(type=SimpleNamespace(name="CLOSE"), data=1000, extra="")
+        messages = iter([*says, closed])
+
+        async def receive(timeout: float) -> Any:
+            return next(messages)
+
+        async def close() -> None: ...
+
+        return SimpleNamespace(receive=receive, close=close, send_str=None)
+
+
+@pytest.mark.parametrize(
+    ("steady", "waits"), [(10.0, [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]), (0.0, [])], ids=["at once", "later"]
+)
+@pytest.mark.parametrize("says", [(), (liquidations(1),), ('{"success": false, "ret_msg": "no"}',)])
+def test_a_connection_that_ends_at_once_is_followed_by_a_wait(monkeypatch, steady, waits, says):
+    limits, http, waited = Limits(steady_s=steady), Closing(*says), []
+
+    async def main() -> None:
+        running = asyncio.create_task(Raw(http, "bybit", LINK, Listener(), limits).run())
+        real = asyncio.sleep
+
+        async def sleep(seconds: float) -> None:
+            if seconds != limits.ping_s:
+                waited.append(seconds)
+            await real(0)
+
+        monkeypatch.setattr(asyncio, "sleep", sleep)
+        while http.made <= 8:
+            await real(0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(main())
+    assert waited[:8] == waits
