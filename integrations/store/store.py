@@ -319,9 +319,8 @@ def _is_symbol(asked: str, name: str) -> bool:
 
 def _bounds(place: Place, since: Any, until: Any) -> tuple[int, int]:
     """The times asked for, within the days that a place holds."""
-    stems = sorted(path.stem for path in parquet.files(place.path))
-    first = layout.begin_of(stems[0])
-    last = max(layout.end_of(stem) for stem in stems[-2:])
+    stems = [path.stem for path in parquet.files(place.path)]
+    first, last = min(map(layout.begin_of, stems)), max(map(layout.end_of, stems))
     begin = first if since is None else ms_of(since)
     end = last if until is None else ms_of(until)
     if since is not None and until is not None and begin > end:

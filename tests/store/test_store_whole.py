@@ -77,6 +77,19 @@ def test_rows_come_back_with_the_time_of_writing(traded):
     assert len(store.read("trades", "BTC", since=DAY + 9 * DAY_MS)) == 0
 
 
+def test_a_month_is_read_whole_beside_parts_of_its_days(store):
+    since, until = DAY + 23 * HOUR, DAY + 30 * DAY_MS  # an hour of the first day, and of the second
+    hours = np.r_[since, DAY + 2 * DAY_MS - HOUR, np.arange(DAY + 2 * DAY_MS, until, HOUR)]
+    rows = [candle_table(int(first), 1, HOUR) for first in hours]
+    kept(store, "candles-1h", rows[0], "count", since, DAY + DAY_MS)
+    kept(store, "candles-1h", rows[1], "count", DAY + 2 * DAY_MS - HOUR, DAY + 2 * DAY_MS)
+    kept(store, "candles-1h", pa.concat_tables(rows[2:]), "count", DAY + 2 * DAY_MS, until)
+    days = len(store.coverage())
+    assert [path.stem for path in store.compact()] == ["2025-06"]
+    assert np.array_equal(store.read("candles", "BTC")["time"].to_numpy(), hours)
+    assert len(store.coverage()) == days == 30
+
+
 @pytest.mark.parametrize("symbol", ["BTC", "btcusdt", "BTC-USD", "BTC/USDT:USDT", "BTC-PERP", "XBT"])
 def test_symbols_as_people_write_them(traded, symbol):
     assert len(traded[0].read("trades", symbol, "binance-futures")) == 4000
