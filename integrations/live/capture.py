@@ -120,18 +120,15 @@ class Capture:
             for (_, _, kind), one in self._journals.items():
                 if one.rows >= max(_FOLD_ROWS, self._folded // 4):
                     self._folded += one.rows
-                    path = one.rotate()
-                    done += [(path, key_of(kind))] if path is not None else []
+                    done += [(path, key_of(kind)) for path in one.rotate()]
             return done
 
     def fold(self) -> None:
         """Flush, and put all that was captured into the files of its days."""
         with self._lock:
             self.flush()
-            for (_, _, kind), one in self._journals.items():
-                path = one.rotate()
-                if path is not None:
-                    journal.fold(path, key_of(kind))
+            for one in self._journals.values():
+                one.fold()
 
     def stored(self, channel: Channel, kind: str, since: int, until: int) -> Any:
         """The Arrow table of what the store holds of a market's kind."""
