@@ -233,7 +233,7 @@ class Streamed:
         bars = made.bars()
         if len(before := bars[bars["time"] < begin]):
             fresh._history.add_candles(before)
-        play(store, {market: Sink(fresh, None) for market in markets}, max(begin, first), None)
+        play(store, dict.fromkeys(markets, Sink(fresh, None)), max(begin, first), None)
         fresh._events.advance()
         take_over(made, fresh)
 

@@ -10,10 +10,10 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import unquote
 
-from ..exchanges.venues import MODULES
+from ..exchanges.venues import module_of
 from ..market.coins import Identity
 from ..market.times import ms_of
-from ..store import journal, layout
+from ..store import journal, layout, parquet
 from ..store.kinds import key_of
 from . import raw
 from .capture import read
@@ -78,14 +78,22 @@ def markets_of(
         for kind in _KINDS:
             if (place.parent / kind).exists():
                 journal.recover(place.parent / kind, key_of(kind))
-        days = sorted(place.glob("*.parquet"))
-        if days:
+        begin = _first(place)
+        if begin is not None:
             found.append((venue, symbol))
-            begin = ms_of(days[0].stem if len(days[0].stem) > 7 else f"{days[0].stem}-01")
-            first.append(int(read(place, "trades", begin, begin + 32 * layout.DAY_MS)["time"][0].as_py()))
+            first.append(begin)
     if not found:
         raise ValueError(f"{store}: no trades of {coin or symbols} in it")
     return min(first), found
+
+
+def _first(place: Path) -> int | None:
+    """The time of the first row of a folder."""
+    for begin, end in sorted(_bounds({path.stem for path in parquet.files(place)})):
+        _, table = parquet.read(place, begin, end, columns=["time"])
+        if table is not None and len(table):
+            return int(table["time"][0].as_py())
+    return None
 
 
 def _is_of(symbol: str, coin: str | None) -> bool:
@@ -108,9 +116,9 @@ def play(
     session = Session({}, None, courier, Limits(), None, None)
     for (venue, symbol), sink in sinks.items():
         sink.join(symbol)
-        chained = venue in MODULES and bool(MODULES[venue].CHAINED)
+        chained = bool(module_of(venue).CHAINED)
         module: ModuleType | None = raw.MODULES.get(venue)
-        numbered = module is not None and bool(module.NUMBERED)
+        numbered = chained if module is None else bool(module.NUMBERED)
         session.add(Channel(venue, {"symbol": symbol}, sink, chained, numbered, "none", since))
     began, start = time.monotonic(), None
     try:
@@ -154,14 +162,7 @@ def _in_order(
 
 def _bounds(names: set[str]) -> set[tuple[int, int]]:
     """The days of files of days and of months."""
-    found: set[tuple[int, int]] = set()
-    for name in names:
-        begin = ms_of(name if len(name) > 7 else f"{name}-01")
-        end = begin + layout.DAY_MS
-        while len(name) == 7 and layout.day_name(end)[:7] == name:
-            end += layout.DAY_MS
-        found |= set(layout.days(begin, end))
-    return found
+    return {day for name in names for day in layout.days(layout.begin_of(name), layout.end_of(name))}
 
 
 def _joined(told: Sequence[tuple[int, Channel, str, Any]]) -> Iterator[tuple[int, Channel, str, Any]]:
