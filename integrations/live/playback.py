@@ -28,6 +28,7 @@ _KINDS = ("trades", "liquidations", "funding", "open_interest")
 _AT_ONCE = 1000  # trades that are taken at once
 
 Market = tuple[str, str]  # venue and symbol, as ccxt names them
+Told = tuple[int, Channel, str, Any]  # time, market, kind, a row; of trades those that follow each other
 
 
 def replay(
@@ -128,18 +129,22 @@ def play(
                 time.sleep(max(0.0, (at - start) / 1000.0 / speed - (time.monotonic() - began)))
             if kind == "trades":
                 session.take(channel, what, at)
-            elif kind == "liquidations":
-                channel.sink.liquidation(channel.venue, at, what["price"], what["usd"], what["side"])
             else:
-                session.rated(channel, kind, at, what["funding_rate" if kind == "funding" else kind])
+                feed(session, channel, kind, at, what)
     finally:
         courier.close(1.0)
 
 
-def _in_order(
-    root: Path, channels: Sequence[Channel], since: int, until: int | None
-) -> Iterator[tuple[int, Channel, str, Any]]:
-    """(time, market, kind, trades that follow each other or a row), a day after the other."""
+def feed(session: Session, channel: Channel, kind: str, at: int, row: Any) -> None:
+    """Apply a row of liquidations, funding or open interest."""
+    if kind == "liquidations":
+        channel.sink.liquidation(channel.venue, at, row["price"], row["usd"], row["side"])
+    else:
+        session.rated(channel, kind, at, row["funding_rate" if kind == "funding" else kind])
+
+
+def _in_order(root: Path, channels: Sequence[Channel], since: int, until: int | None) -> Iterator[Told]:
+    """What a store holds of markets, a day after the other."""
     days = {
         file.stem
         for channel in channels
@@ -150,14 +155,13 @@ def _in_order(
         first, last = max(begin, since), end if until is None else min(end, until)
         if first >= last:
             continue
-        told: list[tuple[int, Channel, str, Any]] = []
+        told: list[Told] = []
         for channel in channels:
             for kind in _KINDS:
                 table = read(layout.folder(root, channel.venue, channel.symbol, kind), kind, first, last)
                 rows = rows_of(table, channel) if kind == "trades" else table.to_pylist()
                 told += [(row.time if isinstance(row, Row) else row["time"], channel, kind, row) for row in rows]
-        told.sort(key=lambda one: one[0])
-        yield from _joined(told)
+        yield from joined(told)
 
 
 def _bounds(names: set[str]) -> set[tuple[int, int]]:
@@ -165,11 +169,11 @@ def _bounds(names: set[str]) -> set[tuple[int, int]]:
     return {day for name in names for day in layout.days(layout.begin_of(name), layout.end_of(name))}
 
 
-def _joined(told: Sequence[tuple[int, Channel, str, Any]]) -> Iterator[tuple[int, Channel, str, Any]]:
-    """Trades of one market that follow each other, taken together."""
+def joined(told: Sequence[Told]) -> Iterator[Told]:
+    """Rows in order of time, trades of one market that follow each other taken together."""
     together: list[Row] = []
     whose: Channel | None = None
-    for time_ms, channel, kind, row in told:
+    for time_ms, channel, kind, row in sorted(told, key=lambda one: one[0]):
         if together and (channel is not whose or kind != "trades" or len(together) >= _AT_ONCE):
             assert whose is not None
             yield together[0].time, whose, "trades", together

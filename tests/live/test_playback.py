@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,12 @@ import numpy as np
 import pytest
 
 from liquidator_integrations import Liquidator
-from liquidator_integrations.live import replay
+from liquidator_integrations.live import replay, resume
+from liquidator_integrations.live.capture import Capture
+from liquidator_integrations.live.channel import Channel
+from liquidator_integrations.live.courier import Courier
+from liquidator_integrations.live.limits import Limits
+from liquidator_integrations.live.session import Session
 from liquidator_integrations.store import layout, parquet
 from liquidator_integrations.store.kinds import empty, key_of, table_of
 from liquidator_integrations.store.layout import DAY_MS, Span
@@ -88,3 +95,33 @@ def test_markets_are_one_coins_when_it_is_rebuilt(tmp_path):
     assert want["open_interest"][-1] == 40.0
     for name in ("open_interest", "funding_rate"):
         np.testing.assert_array_equal(made.bars()[name], want[name])
+
+
+def test_a_restart_takes_trades_liquidations_and_readings_in_one_order(tmp_path, monkeypatch):
+    end = DAY + DAY_MS
+    keep(tmp_path, "trades", trades(DAY, end), DAY, end)
+    half = np.arange(DAY, end, HOUR) + HOUR // 2
+    keep(tmp_path, "funding", {"time": half, "funding_rate": np.linspace(1e-4, 2e-4, 24)}, DAY, end)
+    events = {"time": half, "price": np.full(24, 100.0), "size": np.ones(24), "usd": np.full(24, 100.0)}
+    keep(tmp_path, "liquidations", {**events, "side": ["long"] * 24}, DAY, end)
+    want = replayed(tmp_path)
+    made = Liquidator("BTC", mode="streaming", bar="1h")
+    replay(made, tmp_path, until=DAY + 6 * HOUR)
+
+    async def nothing(*_: Any) -> Any:
+        return [], True
+
+    async def restart() -> None:
+        capture, courier, limits = Capture(tmp_path), Courier(), replace(Limits(), now=lambda: end)
+        session = Session({"binance": None}, capture, courier, limits, None, None)
+        market = {"symbol": PERPETUAL, "contract": False}
+        channel = Channel("binance", market, made._stream_sink(None), True, True, "full", DAY)
+        session.add(channel)
+        await resume.catch_up([channel], capture, session, limits)
+        session.finish([])
+        courier.close(1.0)
+
+    monkeypatch.setattr(resume, "fetch_rows", nothing)
+    asyncio.run(restart())
+    assert made.bars().tobytes() == want.bars().tobytes()
+    assert not any(count for name, count in made.counts.items() if name.startswith("late"))
