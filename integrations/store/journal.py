@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 
 from . import parquet
-from .layout import Span, merged, within
+from .layout import Span, merged, without
 
 if TYPE_CHECKING:
     import filelock
@@ -138,10 +138,9 @@ def fold(path: Path, key: Sequence[str]) -> None:
 
 def covering(table: pa.Table, spans: Sequence[Span]) -> list[Span]:
     """These spans, and one without a proof for each moment of a row outside of them."""
-    spans = merged(list(spans))
     moments = np.unique(table["time"].to_numpy()).tolist()
-    loose = [Span(one, one + 1, "none") for one in moments if not within(spans, one, one + 1)]
-    return merged([*spans, *loose])
+    loose = without([(one, one + 1) for one in moments], list(spans))
+    return merged([*spans, *(Span(*one, "none") for one in loose)])
 
 
 def _read(path: Path) -> tuple[pa.Table | None, list[Span]]:
