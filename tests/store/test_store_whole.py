@@ -20,13 +20,14 @@ from venue_tape import HOUR, MINUTE, Tape, make
 from liquidator_core.timeframes import to_timeframe
 from liquidator_integrations import Liquidator
 from liquidator_integrations.frames import bars_from_frame
-from liquidator_integrations.store import Store, parquet
+from liquidator_integrations.store import Store, exports, parquet
 from liquidator_integrations.store.kinds import key_of, table_of
 from liquidator_integrations.store.layout import DAY_MS, Span, folder
 
 pytest.importorskip("filelock")
 SYMBOL = "BTC/USDT:USDT"
 DAY = 20_240 * DAY_MS  # 2025-06-01
+FUNDED = {"time": [DAY], "funding_rate": [1e-4]}
 
 
 def tape_table(tape: Tape) -> pa.Table:
@@ -516,6 +517,13 @@ def test_backtrader_reads_what_is_written_for_it(store, tmp_path):
     cerebro.run()
     assert list(feed.close.array) == table["close"].to_pylist()
     assert bt.num2date(feed.datetime.array[0]) == pd.Timestamp(DAY, unit="ms").to_pydatetime()
+
+
+@pytest.mark.parametrize("venue", ["../../evil", "..", "a/b", "a\\b", "c:", ""])
+def test_a_venue_that_names_no_folder_is_refused(tmp_path, venue):
+    with pytest.raises(ValueError, match=r"venue: found .*, allowed letters, digits, _ and -, as it names a folder"):
+        exports.to_freqtrade(table_of("funding", FUNDED, venue, SYMBOL), "funding", tmp_path / "data")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_exports_that_cannot_be(traded, tmp_path):
