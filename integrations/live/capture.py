@@ -73,8 +73,12 @@ class Capture:
                 return
             waiting.extend(rows)
             first, last = rows[0][0], rows[-1][0]
+            before = self._lasts.get(key, first)
+            if kind != "trades" and abs(first - before) > layout.DAY_MS:  # one of the two may be no time at all
+                self._break(key, before + 1)
+                before = first
             self._begins.setdefault(key, first)
-            self._lasts[key] = max(last, self._lasts.get(key, last))
+            self._lasts[key] = max(last, before)
 
     def _break(self, key: Key, until: int) -> None:
         """What is covered ends at a time, and goes on with the next row."""

@@ -51,6 +51,7 @@ class Journal:
         self._file: pa.NativeFile | None = None
         self._writer: pa.RecordBatchStreamWriter | None = None
         self._schema: pa.Schema | None = None
+        self._head = 0  # bytes before the first batch
         self.rows = 0  # that are not in the day's file yet
 
     def append(self, table: pa.Table, spans: Sequence[Span]) -> None:
@@ -60,6 +61,7 @@ class Journal:
             self._file = pa.OSFile(str(self._path()), "wb")
             self._writer = pa.ipc.new_stream(self._file, table.schema)
             self._schema = table.schema
+            self._head = self._file.tell()
         assert self._file is not None
         whole = self._file.tell()
         said = json.dumps([list(span) for span in spans])
@@ -73,9 +75,8 @@ class Journal:
 
     def rotate(self) -> list[Path]:
         """End the file that is written to: all that are ended and wait for ``fold``."""
-        if self._writer is not None:
-            self._writer.close()
-            self._end()
+        if self._file is not None and self._writer is not None:
+            self._end(self._file.tell())
         return _ended(self._place)
 
     def fold(self) -> None:
@@ -88,13 +89,16 @@ class Journal:
         self.fold()
         self._lock.release()
 
-    def _end(self, size: int | None = None) -> None:
+    def _end(self, size: int) -> None:
+        """Let go of the file after so many bytes; without a batch it goes."""
         assert self._file is not None
         self._file.close()
         self._writer = self._file = None
         self.rows = 0
-        if size is not None:
-            os.truncate(self._path(), size)
+        if size == self._head:
+            self._path().unlink()
+            return
+        os.truncate(self._path(), size)
         self._path().replace(self._place / f"folding-{time.time_ns()}.arrows")
 
     def _path(self) -> Path:

@@ -26,7 +26,7 @@ _ISSUES = ("venue", "symbol", "kind", "since", "until", "file", "problem")
 _IMPORTED = ("file", "venue", "symbol", "kind", "rows", "kept", "since", "until", "problem")
 _CONTENTS = ("venue", "symbol", "kind", "since", "until", "rows", "files", "bytes")
 _CANDLES = "candles-"
-_HEARD = ("liquidations", "funding", "open_interest")  # of a stream: no row says that one is missing
+_WHOLE = ("candles", "trades")  # kinds of which something is always there; of others it takes a proof
 
 
 class Place(NamedTuple):
@@ -161,7 +161,9 @@ class Store:
             if broken:
                 continue
             begin, end = _bounds(place, None, None)
-            if place.kind in _HEARD and all(span.proof == "none" for span in _spans(place, begin, end)):
+            if place.kind.partition("-")[0] not in _WHOLE and all(
+                span.proof == "none" for span in _spans(place, begin, end)
+            ):
                 continue
             for gap in _known(place, None, begin, end).gaps:
                 count = "rows" if np.isnan(gap.missing) else f"{gap.missing:,.0f} rows"

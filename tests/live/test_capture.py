@@ -65,6 +65,15 @@ def test_feeds_are_covered_from_one_end_of_a_connection_to_the_other(tmp_path):
     assert len(Store(tmp_path).check()) == 0
 
 
+def test_a_time_that_is_none_is_covered_by_itself(tmp_path):
+    made, channel = opened(tmp_path)
+    told(made, channel, 0, 10, 8 * 86_400, 20, 30)
+    made.close()
+    for kind in FEEDS:
+        far = 8 * 86_400
+        assert spans(made, kind) == [at(0, 10.001, "none"), at(20, 30.001, "none"), at(far, far + 0.001, "none")]
+
+
 def test_a_fold_touches_the_days_that_it_has_rows_of(tmp_path):
     made, channel = opened(tmp_path)
     trade(made, channel, 0, 100)
