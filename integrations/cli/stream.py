@@ -73,9 +73,11 @@ def stream(
     except KeyboardInterrupt:
         pass
     finally:
-        running.stop()
-        if alerts is not None:
-            alerts.close(_LAST_ALERTS_S)
+        try:
+            running.stop()
+        finally:
+            if alerts is not None:
+                alerts.close(_LAST_ALERTS_S)
 
 
 def replay(

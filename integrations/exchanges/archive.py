@@ -17,7 +17,7 @@ from liquidator_core._atomic import replacing
 
 from ..store import dailies, vision
 from ..store.layout import DAY_MS, Span, day_name, days, without
-from .download import download
+from .download import Refused, download
 from .feed import Feed
 from .placing import READING_MS, shift_of
 from .tables import sized
@@ -102,8 +102,13 @@ def _days(feed: Feed, since: int, until: int) -> Iterator[_Span]:
 
 
 async def _take(feed: Feed, span: _Span, folder: Path, place: Path | None) -> list[Defect]:
-    """Take one file; what is wrong with it."""
-    file = await _fetched(feed, feed.kind, feed.timeframe, span, folder)
+    """Take one file; what is wrong with it, or that the archive does not say whether it is there."""
+    try:
+        file = await _fetched(feed, feed.kind, feed.timeframe, span, folder)
+    except Refused as error:
+        path, address = _place(feed, feed.kind, feed.timeframe, span, folder)
+        _forget(path)
+        return [Defect(address, str(error), "")]
     if file is None:
         return []
     columns, spans, problem = file.read
@@ -126,7 +131,10 @@ async def _take(feed: Feed, span: _Span, folder: Path, place: Path | None) -> li
 
 async def _shift(feed: Feed, columns: dict[str, Any], span: _Span, folder: Path) -> int:
     """By how many ms readings of open interest were known later than stamped, told by the candles of their day."""
-    file = await _fetched(feed, "candles", "5m", span, folder)
+    try:
+        file = await _fetched(feed, "candles", "5m", span, folder)
+    except Refused:
+        return 0
     if file is None:
         return 0
     _forget(file.path)

@@ -11,16 +11,19 @@ from .client import Client, Fault, one_line
 _ATTEMPTS = 4
 _WAIT = 0.5  # seconds, doubled with every attempt
 _SECONDS = 60
-_NOT_THERE = (403, 404)
 _CHUNK = 1 << 20
 _LARGEST = 1 << 34  # bytes
+
+
+class Refused(ConnectionError):  # noqa: N818
+    """An answer that does not say whether there is anything."""
 
 
 async def download(client: Client, url: str, path: Path, most: int = _LARGEST) -> bool:
     """Write what lies at an address to a file; whether there is anything, of no more bytes than ``most``.
 
-    What asking again may cure is asked again. Raises ConnectionError for a server that does not answer, refuses, or
-    sends more than any file of market data holds.
+    What asking again may cure is asked again. Raises Refused for HTTP 403, and ConnectionError for a server that does
+    not answer or refuses otherwise.
     """
     import tenacity
 
@@ -49,8 +52,10 @@ def _get(instance: Any, url: str, path: Path, most: int) -> bool:
     proxies = {scheme: proxy for scheme in ("http", "https") if (proxy := getattr(instance, f"{scheme}Proxy", None))}
     try:
         with requests.get(url, stream=True, timeout=_SECONDS, proxies=proxies) as answer:
-            if answer.status_code in _NOT_THERE:
+            if answer.status_code == 404:
                 return False
+            if answer.status_code == 403:
+                raise Refused(f"{url}: refuses (HTTP 403)")
             if answer.status_code >= 500 or answer.status_code == 429:
                 raise Fault(f"HTTP {answer.status_code}")
             if answer.status_code != 200:
@@ -61,9 +66,12 @@ def _get(instance: Any, url: str, path: Path, most: int) -> bool:
             with path.open("wb") as file:
                 for chunk in answer.iter_content(_CHUNK):
                     size += len(chunk)
-                    if size > _LARGEST:
-                        raise ConnectionError(f"{url}: sends more than {_LARGEST:,} bytes")
+                    if size > most:
+                        break
                     file.write(chunk)
+            if size > most:
+                path.unlink()
+                return False
     except requests.RequestException as error:
         raise Fault(one_line(error)) from None
     return True

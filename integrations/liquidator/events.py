@@ -42,6 +42,10 @@ class EventCallbacks:
         self._next = 0  # position of the first row whose events were not announced yet
         self._advancing = False
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Of a copy, which no stream feeds."""
+        return {**self.__dict__, "courier": None}
+
     def register(self, event: str, callback: Callback) -> None:
         """Have a callback called from the next event on."""
         if not callable(callback):

@@ -151,7 +151,7 @@ def _part(venue: str, rows: Sequence[Row]) -> Trades:
 
 def _check_same(one: Any, other: Any, path: Any) -> None:
     """Raise ValueError for a state that was written with other settings."""
-    for name in (*SETTINGS, "params"):
+    for name in (*(name for name in SETTINGS if name != "ml_enabled"), "params"):  # training enables it
         mine, saved = getattr(one, name), getattr(other, name)
         if mine != saved and not (name == "coin" and mine is None):
             raise ValueError(f"{path}: a state of {name}={saved!r}, and this Liquidator has {name}={mine!r}")
@@ -214,26 +214,31 @@ class Streamed:
         if self._guard.stream is not None:
             self._guard.stream.stop()
 
-    def rebuild(self, store: str | os.PathLike[str], symbols: Sequence[str] | None = None) -> None:
+    def rebuild(self, store: str | os.PathLike[str] | None = None, symbols: Sequence[str] | None = None) -> None:
         """Fold anew, from a store's first trade of this coin on, what streams brought; bars before it stay.
 
+        store     None: that of the stream that runs, or ran last
         symbols   the markets, as ccxt names them; None: all of this coin in the store
 
-        What came too late to be applied counts then. Raises ValueError for a store without a trade of this coin. While
-        a stream runs it waits until this is done: what the store holds takes half a second a million trades.
+        What came too late to be applied counts then. Raises ValueError for a store without a trade of this coin, and
+        for None where no stream kept one. While a stream runs it waits until this is done: what the store holds takes
+        half a second a million trades.
         """
         from ..live.playback import markets_of, play
 
         made: Any = self
         if self._guard.stream is not None:
             self._guard.stream.flush()
+            store = self._guard.stream.store if store is None else store
+        if store is None:
+            raise ValueError("store: found none, and no stream kept one: rebuild(store=...)")
         fresh = type(made)(**{name: getattr(made, name) for name in SETTINGS}, params=made.params)
         first, markets = markets_of(store, made.coin, symbols)
         begin = first // made._history.step * made._history.step
         bars = made.bars()
         if len(before := bars[bars["time"] < begin]):
             fresh._history.add_candles(before)
-        play(store, {market: Sink(fresh, None) for market in markets}, max(begin, first), None)
+        play(store, dict.fromkeys(markets, Sink(fresh, None)), max(begin, first), None)
         fresh._events.advance()
         take_over(made, fresh)
 

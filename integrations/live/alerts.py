@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
+import http.client
 import json
 import logging
 import queue
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
@@ -15,11 +18,14 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+from liquidator_core._atomic import replacing
+
 _LOG = logging.getLogger("liquidator")
 _ATTEMPTS = 6
 _FIRST_WAIT = 1.0  # seconds, doubled with every attempt
 _TIMEOUT = 10.0
 _MOST = 10_000  # that wait
+_REMEMBERED = 100_000  # that were delivered
 
 
 class _Again(Exception):  # noqa: N818
@@ -39,13 +45,14 @@ class Alerts:
 
     def __init__(self, url: str, template: str | None = None, secret: str | None = None, path: Path | None = None):
         if not url.startswith(("http://", "https://")):
-            raise ValueError(f"alert url: found {url!r}, allowed one of http or https")
+            scheme, found, _ = url.partition("://")  # what follows may hold a token
+            raise ValueError(f"alert url: found {scheme if found else 'none'!r} for a scheme, allowed http or https")
         self.failed = 0
         self._url = url
         self._template = None if template is None else Template(template)
         self._secret = None if secret is None else secret.encode()
         self._path = path
-        self._sent = set(path.read_text().split()) if path is not None and path.exists() else set()
+        self._sent = {} if path is None else _newest(path)
         if template is not None:
             self._body({"event": "zone_formed"})
         self._waiting: queue.Queue[tuple[str, bytes] | None] = queue.Queue(_MOST)
@@ -62,8 +69,10 @@ class Alerts:
 
     def close(self, seconds: float) -> None:
         """Post what waits, for so long."""
-        self._waiting.put(None)
-        self._thread.join(seconds)
+        end = time.monotonic() + seconds
+        with contextlib.suppress(queue.Full):
+            self._waiting.put(None, timeout=seconds)
+        self._thread.join(max(0.0, end - time.monotonic()))
 
     def _body(self, event: Mapping[str, Any]) -> bytes:
         if self._template is None:
@@ -89,10 +98,20 @@ class Alerts:
                 self.failed += 1
                 _LOG.error("an alert could not be delivered: %s", error)
                 continue
-            self._sent.add(key)
-            if self._path is not None:
-                with open(self._path, "a", encoding="utf-8") as file:
-                    file.write(f"{key}\n")
+            self._keep(key)
+
+    def _keep(self, key: str) -> None:
+        """Remember what was delivered."""
+        self._sent[key] = None
+        if len(self._sent) > _REMEMBERED:
+            del self._sent[next(iter(self._sent))]
+        if self._path is None:
+            return
+        try:
+            with open(self._path, "a", encoding="utf-8") as file:
+                file.write(f"{key}\n")
+        except OSError as error:
+            _LOG.error("that an alert was delivered cannot be kept, a restart may repeat it: %s", error)
 
     def _deliver(self, key: str, body: bytes) -> None:
         import tenacity
@@ -109,8 +128,8 @@ class Alerts:
         headers = {"Content-Type": "application/json", "Idempotency-Key": key}
         if self._secret is not None:
             headers["X-Signature-256"] = f"sha256={hmac.new(self._secret, body, hashlib.sha256).hexdigest()}"
-        request = urllib.request.Request(self._url, body, headers)
         try:
+            request = urllib.request.Request(self._url, body, headers)
             with urllib.request.urlopen(request, timeout=_TIMEOUT):
                 pass
         except urllib.error.HTTPError as error:
@@ -120,6 +139,18 @@ class Alerts:
                 raise ValueError(f"HTTP {error.code}") from None
         except OSError as error:
             raise _Again(str(error)) from None
+        except (http.client.HTTPException, ValueError) as error:  # whose words may hold the URL
+            raise ValueError(type(error).__name__) from None
+
+
+def _newest(path: Path) -> dict[str, None]:
+    """What was delivered last; the file keeps no more than that."""
+    there = path.read_text(encoding="utf-8").split() if path.exists() else []
+    kept = there[-_REMEMBERED:]
+    if len(kept) < len(there):
+        with replacing(path) as file:
+            file.write("".join(f"{key}\n" for key in kept).encode())
+    return dict.fromkeys(kept)
 
 
 def text_of(event: Mapping[str, Any]) -> str:

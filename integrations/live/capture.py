@@ -17,7 +17,10 @@ from .said import Row
 _LOG = logging.getLogger("liquidator")
 _MOST = 1_000_000  # rows that wait for a disk
 _FOLD_ROWS = 20_000  # that are folded at once, or a quarter of what the last fold had
+_KINDS = ("trades", "liquidations", "funding", "open_interest")
 _SIDES = {1: "buy", -1: "sell"}
+
+Key = tuple[str, str, str]  # venue, symbol, kind
 
 
 class Capture:
@@ -30,112 +33,131 @@ class Capture:
 
     def __init__(self, root: Path) -> None:
         self.lost = 0
-        self._root = layout.open_root(root)
-        self._journals: dict[tuple[str, str, str], journal.Journal] = {}
-        self._rows: dict[tuple[str, str, str], list[tuple[Any, ...]]] = {}
-        self._channels: dict[tuple[str, str, str], Channel] = {}
-        self._begins: dict[Channel, int] = {}  # of the trades that follow each other without a gap
-        self._done: dict[Channel, list[Span]] = {}  # spans that no flush has told yet
-        self._folded = 0
+        self.root = layout.open_root(root)
+        self._journals: dict[Key, journal.Journal] = {}
+        self._rows: dict[Key, list[tuple[Any, ...]]] = {}
+        self._channels: dict[Key, Channel] = {}
+        self._begins: dict[Key, int] = {}  # of what follows without a gap and no flush has told yet
+        self._lasts: dict[Key, int] = {}  # times of the last rows
+        self._done: dict[Key, list[Span]] = {}  # spans that no flush has told yet
+        self._folded: dict[Key, tuple[int, int]] = {}  # a day, and how many rows were folded on it
         self._faults = 0
         self._lock = threading.RLock()
 
     def open(self, channel: Channel) -> None:
         """Take a market's journals, and fold what an earlier process left. Raises TimeoutError if they are taken."""
-        for kind in ("trades", "liquidations", "funding", "open_interest"):
+        for kind in _KINDS:
             key = (channel.venue, channel.symbol, kind)
-            self._journals[key] = journal.Journal(layout.folder(self._root, *key), key_of(kind))
+            self._journals[key] = journal.Journal(layout.folder(self.root, *key), key_of(kind))
             self._rows[key], self._channels[key] = [], channel
 
     def trades(self, channel: Channel, rows: Sequence[Row]) -> None:
         """Keep trades in base coins."""
-        with self._lock:
-            self._begins.setdefault(channel, rows[0].time)
-            self._put(channel, "trades", rows)
+        self._put(channel, "trades", rows)
 
     def liquidation(self, channel: Channel, time: int, price: float, size: float, side: str, usd: float) -> None:
-        with self._lock:
-            self._put(channel, "liquidations", [(time, price, size, side, usd)])
+        self._put(channel, "liquidations", [(time, price, size, side, usd)])
 
     def reading(self, channel: Channel, kind: str, time: int, value: float) -> None:
         """Keep a reading of funding or open_interest."""
-        with self._lock:
-            self._put(channel, kind, [(time, value)])
+        self._put(channel, kind, [(time, value)])
 
     def _put(self, channel: Channel, kind: str, rows: Sequence[tuple[Any, ...]]) -> None:
-        waiting = self._rows[(channel.venue, channel.symbol, kind)]
-        if len(waiting) + len(rows) > _MOST:
-            self.lost += len(rows)
-            channel.counts["dropped"] += len(rows)
-            return
-        waiting.extend(rows)
+        key = (channel.venue, channel.symbol, kind)
+        with self._lock:
+            waiting = self._rows[key]
+            if len(waiting) + len(rows) > _MOST:
+                self.lost += len(rows)
+                channel.counts["dropped"] += len(rows)
+                self._break(key, rows[0][0])
+                return
+            waiting.extend(rows)
+            first, last = rows[0][0], rows[-1][0]
+            before = self._lasts.get(key, first)
+            if kind != "trades" and abs(first - before) > layout.DAY_MS:  # one of the two may be no time at all
+                self._break(key, before + 1)
+                before = first
+            self._begins.setdefault(key, first)
+            self._lasts[key] = max(last, before)
+
+    def _break(self, key: Key, until: int) -> None:
+        """What is covered ends at a time, and goes on with the next row."""
+        begin = self._begins.pop(key, until)
+        if begin < until:
+            self._done.setdefault(key, []).append(Span(begin, until, _proof(key, self._channels[key])))
 
     def broken(self, gap: Gap) -> None:
         """A gap that is not filled: what is covered ends before it and goes on after it."""
         with self._lock:
-            channel = gap.channel
-            done = self._done.setdefault(channel, [])
-            begin = self._begins.pop(channel, None)
-            if begin is not None:
-                done.append(Span(begin, max(gap.left.time, begin), _proof(channel)))
+            for kind in _KINDS:
+                key = (gap.channel.venue, gap.channel.symbol, kind)
+                self._break(key, gap.left.time if kind == "trades" else self._lasts.get(key, 0) + 1)
             if gap.right is not None:
-                self._begins[channel] = gap.right.time
+                self._begins[gap.channel.venue, gap.channel.symbol, "trades"] = gap.right.time
 
     def mended(self, gap: Gap) -> None:
         """A gap that was told as such, and whose trades came later."""
         with self._lock:
             if gap.right is not None:
-                self._done.setdefault(gap.channel, []).append(
-                    Span(gap.left.time, gap.right.time + 1, _proof(gap.channel))
-                )
+                key = (gap.channel.venue, gap.channel.symbol, "trades")
+                span = Span(gap.left.time, gap.right.time + 1, _proof(key, gap.channel))
+                self._done.setdefault(key, []).append(span)
 
     def flush(self) -> None:
         """Write what waits into the journals. A disk that is full is told once, and what waits goes on waiting."""
         with self._lock:
             try:
                 for key, rows in self._rows.items():
-                    if rows or (key[2] == "trades" and self._done.get(self._channels[key])):
-                        self._journals[key].append(_table(key, rows), self._spans(key))
-                        self._rows[key] = []
+                    if rows or self._done.get(key):
+                        self._write(key, rows)
                 self._faults = 0
             except OSError as error:
                 if self._faults == 0:
                     _LOG.error("the store cannot be written to, what was captured waits: %s", error)
                 self._faults += 1
 
-    def _spans(self, key: tuple[str, str, str]) -> list[Span]:
+    def _write(self, key: Key, rows: list[tuple[Any, ...]]) -> None:
+        """Append rows of a kind, and what is covered that was not told yet."""
+        begin, end = self._begins.get(key), self._end(key)
+        spans = list(self._done.get(key, []))
+        if begin is not None and end is not None and begin < end:
+            spans.append(Span(begin, end, _proof(key, self._channels[key])))
+        self._journals[key].append(_table(key, rows), spans)
+        self._rows[key] = []
+        self._done.pop(key, None)
+        if begin is not None and end is not None:
+            self._begins[key] = max(begin, end)
+
+    def _end(self, key: Key) -> int | None:
+        """Until when a kind is covered by now: trades up to the last, whose moment may not be over."""
         if key[2] != "trades":
-            return []
+            return self._lasts[key] + 1 if key in self._lasts else None
         channel = self._channels[key]
-        spans = self._done.pop(channel, [])
-        begin = self._begins.get(channel)
-        if begin is not None and channel.last is not None and channel.gap is None and begin < channel.last.time:
-            spans.append(Span(begin, channel.last.time, _proof(channel)))
-        return spans
+        return None if channel.last is None or channel.gap is not None else channel.last.time
 
     def rotated(self) -> list[tuple[Path, tuple[str, ...]]]:
         """Journals that are long enough to be folded, ended; ``journal.fold`` does it, in any thread."""
         with self._lock:
             done = []
-            for (_, _, kind), one in self._journals.items():
-                if one.rows >= max(_FOLD_ROWS, self._folded // 4):
-                    self._folded += one.rows
-                    path = one.rotate()
-                    done += [(path, key_of(kind))] if path is not None else []
+            for key, one in self._journals.items():
+                day = self._lasts.get(key, 0) // layout.DAY_MS
+                before, folded = self._folded.get(key, (day, 0))
+                folded = folded if before == day else 0
+                if one.rows >= max(_FOLD_ROWS, folded // 4):
+                    self._folded[key] = day, folded + one.rows
+                    done += [(path, key_of(key[2])) for path in one.rotate()]
             return done
 
     def fold(self) -> None:
         """Flush, and put all that was captured into the files of its days."""
         with self._lock:
             self.flush()
-            for (_, _, kind), one in self._journals.items():
-                path = one.rotate()
-                if path is not None:
-                    journal.fold(path, key_of(kind))
+            for one in self._journals.values():
+                one.fold()
 
     def stored(self, channel: Channel, kind: str, since: int, until: int) -> Any:
         """The Arrow table of what the store holds of a market's kind."""
-        place = layout.folder(self._root, channel.venue, channel.symbol, kind)
+        place = layout.folder(self.root, channel.venue, channel.symbol, kind)
         return read(place, kind, since, until)
 
     def close(self) -> None:
@@ -147,7 +169,7 @@ class Capture:
             self._journals = {}
             waiting = sum(map(len, self._rows.values()))
             if waiting:
-                raise OSError(f"{self._root}: {waiting:,} rows that were captured could not be written")
+                raise OSError(f"{self.root}: {waiting:,} rows that were captured could not be written")
 
 
 def read(place: Path, kind: str, since: int, until: int) -> Any:
@@ -158,11 +180,11 @@ def read(place: Path, kind: str, since: int, until: int) -> Any:
     return finished(parquet.in_order(table.drop_columns([parquet.WRITTEN]), key_of(kind)))
 
 
-def _proof(channel: Channel) -> str:
-    return "ids" if channel.chained else "none"
+def _proof(key: Key, channel: Channel) -> str:
+    return "ids" if key[2] == "trades" and channel.chained else "none"
 
 
-def _table(key: tuple[str, str, str], rows: list[tuple[Any, ...]]) -> Any:
+def _table(key: Key, rows: list[tuple[Any, ...]]) -> Any:
     venue, symbol, kind = key
     if not rows:
         return empty(kind)

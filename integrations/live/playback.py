@@ -10,10 +10,10 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import unquote
 
-from ..exchanges.venues import MODULES
+from ..exchanges.venues import module_of
 from ..market.coins import Identity
 from ..market.times import ms_of
-from ..store import journal, layout
+from ..store import journal, layout, parquet
 from ..store.kinds import key_of
 from . import raw
 from .capture import read
@@ -28,6 +28,7 @@ _KINDS = ("trades", "liquidations", "funding", "open_interest")
 _AT_ONCE = 1000  # trades that are taken at once
 
 Market = tuple[str, str]  # venue and symbol, as ccxt names them
+Told = tuple[int, Channel, str, Any]  # time, market, kind, a row; of trades those that follow each other
 
 
 def replay(
@@ -78,14 +79,22 @@ def markets_of(
         for kind in _KINDS:
             if (place.parent / kind).exists():
                 journal.recover(place.parent / kind, key_of(kind))
-        days = sorted(place.glob("*.parquet"))
-        if days:
+        begin = _first(place)
+        if begin is not None:
             found.append((venue, symbol))
-            begin = ms_of(days[0].stem if len(days[0].stem) > 7 else f"{days[0].stem}-01")
-            first.append(int(read(place, "trades", begin, begin + 32 * layout.DAY_MS)["time"][0].as_py()))
+            first.append(begin)
     if not found:
         raise ValueError(f"{store}: no trades of {coin or symbols} in it")
     return min(first), found
+
+
+def _first(place: Path) -> int | None:
+    """The time of the first row of a folder."""
+    for begin, end in sorted(_bounds({path.stem for path in parquet.files(place)})):
+        _, table = parquet.read(place, begin, end, columns=["time"])
+        if table is not None and len(table):
+            return int(table["time"][0].as_py())
+    return None
 
 
 def _is_of(symbol: str, coin: str | None) -> bool:
@@ -108,9 +117,9 @@ def play(
     session = Session({}, None, courier, Limits(), None, None)
     for (venue, symbol), sink in sinks.items():
         sink.join(symbol)
-        chained = venue in MODULES and bool(MODULES[venue].CHAINED)
+        chained = bool(module_of(venue).CHAINED)
         module: ModuleType | None = raw.MODULES.get(venue)
-        numbered = module is not None and bool(module.NUMBERED)
+        numbered = chained if module is None else bool(module.NUMBERED)
         session.add(Channel(venue, {"symbol": symbol}, sink, chained, numbered, "none", since))
     began, start = time.monotonic(), None
     try:
@@ -120,18 +129,22 @@ def play(
                 time.sleep(max(0.0, (at - start) / 1000.0 / speed - (time.monotonic() - began)))
             if kind == "trades":
                 session.take(channel, what, at)
-            elif kind == "liquidations":
-                channel.sink.liquidation(channel.venue, at, what["price"], what["usd"], what["side"])
             else:
-                session.rated(channel, kind, at, what["funding_rate" if kind == "funding" else kind])
+                feed(session, channel, kind, at, what)
     finally:
         courier.close(1.0)
 
 
-def _in_order(
-    root: Path, channels: Sequence[Channel], since: int, until: int | None
-) -> Iterator[tuple[int, Channel, str, Any]]:
-    """(time, market, kind, trades that follow each other or a row), a day after the other."""
+def feed(session: Session, channel: Channel, kind: str, at: int, row: Any) -> None:
+    """Apply a row of liquidations, funding or open interest."""
+    if kind == "liquidations":
+        channel.sink.liquidation(channel.venue, at, row["price"], row["usd"], row["side"])
+    else:
+        session.rated(channel, kind, at, row["funding_rate" if kind == "funding" else kind])
+
+
+def _in_order(root: Path, channels: Sequence[Channel], since: int, until: int | None) -> Iterator[Told]:
+    """What a store holds of markets, a day after the other."""
     days = {
         file.stem
         for channel in channels
@@ -142,33 +155,25 @@ def _in_order(
         first, last = max(begin, since), end if until is None else min(end, until)
         if first >= last:
             continue
-        told: list[tuple[int, Channel, str, Any]] = []
+        told: list[Told] = []
         for channel in channels:
             for kind in _KINDS:
                 table = read(layout.folder(root, channel.venue, channel.symbol, kind), kind, first, last)
                 rows = rows_of(table, channel) if kind == "trades" else table.to_pylist()
                 told += [(row.time if isinstance(row, Row) else row["time"], channel, kind, row) for row in rows]
-        told.sort(key=lambda one: one[0])
-        yield from _joined(told)
+        yield from joined(told)
 
 
 def _bounds(names: set[str]) -> set[tuple[int, int]]:
     """The days of files of days and of months."""
-    found: set[tuple[int, int]] = set()
-    for name in names:
-        begin = ms_of(name if len(name) > 7 else f"{name}-01")
-        end = begin + layout.DAY_MS
-        while len(name) == 7 and layout.day_name(end)[:7] == name:
-            end += layout.DAY_MS
-        found |= set(layout.days(begin, end))
-    return found
+    return {day for name in names for day in layout.days(layout.begin_of(name), layout.end_of(name))}
 
 
-def _joined(told: Sequence[tuple[int, Channel, str, Any]]) -> Iterator[tuple[int, Channel, str, Any]]:
-    """Trades of one market that follow each other, taken together."""
+def joined(told: Sequence[Told]) -> Iterator[Told]:
+    """Rows in order of time, trades of one market that follow each other taken together."""
     together: list[Row] = []
     whose: Channel | None = None
-    for time_ms, channel, kind, row in told:
+    for time_ms, channel, kind, row in sorted(told, key=lambda one: one[0]):
         if together and (channel is not whose or kind != "trades" or len(together) >= _AT_ONCE):
             assert whose is not None
             yield together[0].time, whose, "trades", together

@@ -10,10 +10,10 @@ from typing import Any
 from .capture import Capture
 from .channel import Channel, Gap, Mark
 from .limits import Limits
+from .playback import Told, feed, joined
 from .repair import fetch_rows, rows_of
 from .said import Row
 from .session import Session
-from .waiting import Event, apply
 
 _LOG = logging.getLogger("liquidator")
 _ATTEMPTS = 3
@@ -27,20 +27,23 @@ async def catch_up(channels: Sequence[Channel], capture: Capture | None, session
     behind = [channel for channel in channels if channel.sink.closed > 0]
     found = await asyncio.gather(*(_missed(one, session.instances[one.venue], capture, limits) for one in behind))
     gaps = []
-    rows: list[tuple[Event, Channel]] = []
+    missed: list[Told] = []
     for channel, (kept, gap) in zip(behind, found, strict=True):
-        rows += [(row, channel) for row in kept]
         new = channel.resume(gap.rows)
         if capture is not None and new:
             capture.trades(channel, new)
-        rows += [(row, channel) for row in new]
+        missed += [(row.time, channel, "trades", row) for row in (*kept, *new)]
+        if capture is not None:
+            missed += _feeds(channel, capture, limits.now())
         if gap.filled is not True:
             gaps.append(gap)
     await session.told(gaps)
-    apply(rows)
+    for time, channel, kind, what in joined(missed):
+        if kind == "trades":
+            channel.sink.trades(channel.venue, what)
+        else:
+            feed(session, channel, kind, time, what)
     for channel in behind:
-        if capture is not None:
-            _feeds(channel, capture, session, limits.now())
         session.lost(channel)
 
 
@@ -72,13 +75,12 @@ async def _missed(channel: Channel, instance: Any, capture: Capture | None, limi
     return kept, gap
 
 
-def _feeds(channel: Channel, capture: Capture, session: Session, now: int) -> None:
-    """Apply the liquidations and readings of the store that the engine does not have."""
+def _feeds(channel: Channel, capture: Capture, now: int) -> list[Told]:
+    """The liquidations and readings of the store that the engine does not have."""
     since = channel.sink.closed
-    begin = channel.sink.last_liquidation(channel.venue) + 1
-    events = capture.stored(channel, "liquidations", max(begin, since), now + 1).to_pylist()
-    for one in events:
-        channel.sink.liquidation(channel.venue, one["time"], one["price"], one["usd"], one["side"])
-    for kind, name in (("funding", "funding_rate"), ("open_interest", "open_interest")):
-        for one in capture.stored(channel, kind, since, now + 1).to_pylist():
-            session.rated(channel, kind, one["time"], one[name])
+    begins = {"liquidations": max(channel.sink.last_liquidation(channel.venue) + 1, since)}
+    return [
+        (row["time"], channel, kind, row)
+        for kind in ("liquidations", "funding", "open_interest")
+        for row in capture.stored(channel, kind, begins.get(kind, since), now + 1).to_pylist()
+    ]

@@ -161,6 +161,11 @@ class Stream:
         """The thread of its callbacks."""
         return self._courier
 
+    @property
+    def store(self) -> Path | None:
+        """The folder of its store."""
+        return None if self._capture is None else self._capture.root
+
     def flush(self) -> None:
         """Have all that was captured in the files of the store."""
         if self._capture is not None:
@@ -198,8 +203,10 @@ class Stream:
             self._error = error
             _LOG.error("the stream has ended: %s", error)
         finally:
-            self._done.set()
-            self._courier.close(_LAST_CALLBACKS_S)
+            try:
+                self._courier.close(_LAST_CALLBACKS_S)
+            finally:
+                self._done.set()
             if self._thread is not None:
                 interrupts.forget(self)
 

@@ -23,7 +23,9 @@ def to_freqtrade(table: pa.Table, kind: str, folder: Path) -> Path:
     Candles, trades and funding. Raises ValueError for other kinds.
     """
     venue, pair = (table[name][0].as_py() for name in ("venue", "symbol"))
-    stem = re.sub(r"[/ .@$:+]", "_", pair)
+    if not re.fullmatch(r"[\w-]+", venue):  # of an imported column, say
+        raise ValueError(f"venue: found {venue!r}, allowed letters, digits, _ and -, as it names a folder")
+    stem = re.sub(r"[/ .@$:+\\]", "_", pair)
     name, _, timeframe = kind.partition("-")
     of_swap = ":" in pair
     place = folder / venue / "futures" if of_swap else folder / venue

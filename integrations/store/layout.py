@@ -8,6 +8,7 @@ timeframe are a kind of their own, ``candles-1m``. A name from a venue becomes t
 
 from __future__ import annotations
 
+import bisect
 import json
 import re
 from collections.abc import Iterator
@@ -117,13 +118,11 @@ def end_of(day: str) -> int:
 
 def merged(spans: list[Span]) -> list[Span]:
     """Spans in order of time without overlaps: of those that overlap the one with a proof counts, then the first."""
-    out: list[Span] = []
-    for span in sorted(spans, key=lambda one: (one.proof == "none", one.since)):
-        for since, until in without([(span.since, span.until)], out):
-            out.append(Span(since, until, span.proof))
-    out.sort()
+    proven = _apart([span for span in spans if span.proof != "none"])
+    loose = _apart([span for span in spans if span.proof == "none"])
+    out = proven + [Span(*part, "none") for part in without([span[:2] for span in loose], proven)]
     joined: list[Span] = []
-    for span in out:
+    for span in sorted(out):
         if joined and joined[-1].until == span.since and joined[-1].proof == span.proof:
             joined[-1] = joined[-1]._replace(until=span.until)
         else:
@@ -131,16 +130,29 @@ def merged(spans: list[Span]) -> list[Span]:
     return joined
 
 
+def _apart(spans: list[Span]) -> list[Span]:
+    """Spans in order of time, each without what those before it cover."""
+    out: list[Span] = []
+    for span in sorted(spans, key=lambda one: one.since):
+        since = max(span.since, out[-1].until) if out else span.since
+        if since < span.until:
+            out.append(span._replace(since=since))
+    return out
+
+
 def without(wanted: list[tuple[int, int]], spans: list[Span]) -> list[tuple[int, int]]:
     """What of some spans of time others do not cover, in order."""
+    there = _apart(spans)
+    ends = [span.until for span in there]
     left = []
     for since, until in wanted:
-        for span in sorted(spans):
-            if span.until <= since or span.since >= until:
-                continue
+        for place in range(bisect.bisect_right(ends, since), len(there)):
+            span = there[place]
+            if span.since >= until:
+                break
             if since < span.since:
                 left.append((since, span.since))
-            since = max(since, span.until)
+            since = span.until
         if since < until:
             left.append((since, until))
     return left

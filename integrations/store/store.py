@@ -26,6 +26,7 @@ _ISSUES = ("venue", "symbol", "kind", "since", "until", "file", "problem")
 _IMPORTED = ("file", "venue", "symbol", "kind", "rows", "kept", "since", "until", "problem")
 _CONTENTS = ("venue", "symbol", "kind", "since", "until", "rows", "files", "bytes")
 _CANDLES = "candles-"
+_WHOLE = ("candles", "trades")  # kinds of which something is always there; of others it takes a proof
 
 
 class Place(NamedTuple):
@@ -160,6 +161,10 @@ class Store:
             if broken:
                 continue
             begin, end = _bounds(place, None, None)
+            if place.kind.partition("-")[0] not in _WHOLE and all(
+                span.proof == "none" for span in _spans(place, begin, end)
+            ):
+                continue
             for gap in _known(place, None, begin, end).gaps:
                 count = "rows" if np.isnan(gap.missing) else f"{gap.missing:,.0f} rows"
                 issues.append(
@@ -319,9 +324,8 @@ def _is_symbol(asked: str, name: str) -> bool:
 
 def _bounds(place: Place, since: Any, until: Any) -> tuple[int, int]:
     """The times asked for, within the days that a place holds."""
-    stems = sorted(path.stem for path in parquet.files(place.path))
-    first = layout.begin_of(stems[0])
-    last = max(layout.end_of(stem) for stem in stems[-2:])
+    stems = [path.stem for path in parquet.files(place.path)]
+    first, last = min(map(layout.begin_of, stems)), max(map(layout.end_of, stems))
     begin = first if since is None else ms_of(since)
     end = last if until is None else ms_of(until)
     if since is not None and until is not None and begin > end:

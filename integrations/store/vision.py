@@ -37,6 +37,7 @@ _COLUMNS = {
 _READING = 300_000
 _LARGEST, _MOST_PACKED = 1 << 33, 200  # bytes of a member, and how many times what they are packed into
 _ALWAYS = 1 << 22  # bytes that any member may have
+_CHUNK = 1 << 20  # bytes that are unpacked at once
 _MICROSECONDS = begin_of("2025-01-01")  # from which on spot files count them
 
 
@@ -110,8 +111,12 @@ def unzipped(data: bytes, name: str) -> bytes:
             if [member.filename for member in members] != [name]:
                 held = ", ".join(repr(member.filename) for member in members[:3]) or "nothing"
                 raise Untrusted(f"holds {held}, allowed {name} alone")
-            check_size(members[0].file_size, members[0].compress_size)
-            return archive.read(members[0])
+            member = members[0]
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise Untrusted(f"is packed by method {member.compress_type}, allowed stored and deflated")
+            check_size(member.file_size, member.compress_size)
+            with archive.open(member) as file:  # which ends at the size that is declared, and then checks its CRC
+                return b"".join(iter(lambda: file.read(_CHUNK), b""))
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
         if isinstance(error, Untrusted):
             raise

@@ -79,4 +79,4 @@ def test_what_is_wrong_is_a_line(server, tmp_path):
     assert said.code == 2
     assert said.stderr.splitlines()[-1].startswith("liquidator: symbol: found 'NONE-USDT', allowed a market of the")
     said = said_here("stream", "BTC", "--exchange", "binance", "--alert-url", "ftp://x", cwd=tmp_path)
-    assert said.stderr.splitlines()[-1].startswith("liquidator: alert url: found 'ftp://x'")
+    assert said.stderr.splitlines()[-1].startswith("liquidator: alert url: found 'ftp' for a scheme")

@@ -111,6 +111,33 @@ def test_a_day_that_is_not_there_comes_by_rest(served):
     assert served.asked("aggTrades")
 
 
+def test_a_file_that_is_refused_is_named_and_comes_by_rest(served):
+    put_days(served)
+    served.faults = [Fault("2025-06-03", 403, 1)]
+    history = get(served)
+    assert history.tables["trades"]["id"].to_pylist() == [str(one) for one in served.tape.id]
+    assert history.defects["file"].tolist() == [f"{AGG}-2025-06-03.zip"]
+    assert history.defects["problem"].str.endswith("2025-06-03.zip: refuses (HTTP 403)").tolist() == [True]
+
+
+def test_a_file_that_does_not_say_its_length_is_cut_off(tmp_path, monkeypatch):
+    class Endless:
+        status_code, headers = 200, {}
+
+        def __enter__(self) -> Any:
+            return self
+
+        def __exit__(self, *_: Any) -> None:
+            pass
+
+        def iter_content(self, size: int) -> Any:
+            return iter(lambda: b"0" * size, b"")
+
+    monkeypatch.setattr("requests.get", lambda *_, **__: Endless())
+    assert download._get(None, "http://x", tmp_path / "file", 5_000_000) is False
+    assert not (tmp_path / "file").exists()
+
+
 def test_a_file_without_a_checksum_is_named(served):
     put_days(served)
     del served.files[f"{AGG}-2025-06-03.zip.CHECKSUM"]

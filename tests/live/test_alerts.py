@@ -97,7 +97,77 @@ def test_a_template(receiver, template, want):
 
 
 def test_what_is_none_is_refused():
-    with pytest.raises(ValueError, match="alert url: found 'ftp://x'"):
-        alerts.Alerts("ftp://x")
+    with pytest.raises(ValueError, match="alert url: found 'ftp' for a scheme, allowed http or https"):
+        alerts.Alerts("ftp://x/bot-token")
+    with pytest.raises(ValueError, match="alert url: found 'none' for a scheme"):
+        alerts.Alerts("x/bot-token")
     with pytest.raises(ValueError, match="alert template: found"):
         alerts.Alerts("http://127.0.0.1:1", "{text}")
+
+
+def test_a_url_is_in_no_message(caplog):
+    made = alerts.Alerts("http://127.0.0.1:1/bot to-ken")
+    made(FORMED)
+    made.close(10.0)
+    assert made.failed == 1
+    assert "an alert could not be delivered: InvalidURL" in caplog.text
+    assert "to-ken" not in caplog.text
+
+
+def test_what_cannot_be_kept_is_told_and_the_next_goes_on(receiver, tmp_path, caplog):
+    made = alerts.Alerts(receiver.url, path=tmp_path / "missing" / "sent")
+    made(FORMED)
+    made({**FORMED, "zone_id": 8})
+    made.close(10.0)
+    assert len(receiver.posted) == 2
+    assert "a restart may repeat it" in caplog.text
+
+
+def test_the_newest_are_remembered(receiver, tmp_path, monkeypatch):
+    monkeypatch.setattr(alerts, "_REMEMBERED", 3)
+    for _ in range(2):
+        made = alerts.Alerts(receiver.url, path=tmp_path / "sent")
+        for zone in range(6):
+            made({**FORMED, "zone_id": zone})
+        made.close(10.0)
+        assert len(made._sent) == 3
+    assert len((tmp_path / "sent").read_text().split()) == 9
+    alerts.Alerts(receiver.url, path=tmp_path / "sent").close(10.0)
+    assert len((tmp_path / "sent").read_text().split()) == 3
+
+
+def test_a_queue_that_is_full_does_not_hold_up_an_exit(receiver, monkeypatch):
+    monkeypatch.setattr(alerts, "_MOST", 1)
+    answered = threading.Event()
+    monkeypatch.setattr(alerts.Alerts, "_deliver", lambda *_: answered.wait(10.0))
+    made = alerts.Alerts(receiver.url)
+    for zone in range(20):
+        made({**FORMED, "zone_id": zone})
+    made.close(0.01)
+    answered.set()
+    assert made.failed >= 18
+
+
+def test_alerts_are_closed_after_a_stream_that_fails_to_stop(monkeypatch):
+    from liquidator_integrations import Liquidator
+    from liquidator_integrations.cli import stream
+
+    closed: list[float] = []
+
+    class Failing:
+        def wait(self) -> None:
+            raise KeyboardInterrupt
+
+        def stop(self) -> None:
+            raise OSError("the disk is full")
+
+    class Recorded(alerts.Alerts):
+        def close(self, seconds: float) -> None:
+            closed.append(seconds)
+            super().close(seconds)
+
+    monkeypatch.setattr(stream, "Alerts", Recorded)
+    monkeypatch.setattr(Liquidator, "start_stream", lambda *_, **__: Failing())
+    with pytest.raises(OSError, match="the disk is full"):
+        stream.stream("BTC", None, "1m", None, None, True, "http://127.0.0.1:1", None, None)
+    assert closed == [60.0]

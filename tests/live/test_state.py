@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import signal
 import subprocess
 import sys
@@ -90,6 +91,44 @@ def test_a_state_that_does_not_fit_is_refused(server, tmp_path):
     path.write_bytes(path.read_bytes().replace(old, b"schema %d" % (layout.SCHEMA - 1), 1))
     with pytest.raises(ValueError, match="this version reads schema"):
         Liquidator("BTC", mode="streaming").start_stream(exchange=server.live("binance"), state=path)
+
+
+def test_a_state_of_one_that_was_trained_since_is_taken(server, tmp_path):
+    trained = Liquidator("BTC", mode="streaming", ml_enabled=True)
+    trained.save(tmp_path / "state")
+    made = Liquidator("BTC", mode="streaming")
+    made.start_stream(exchange=server.live("binance"), state=tmp_path / "state").stop()
+    assert not made.ml_enabled
+
+
+def test_one_that_was_streamed_is_copied_without_its_stream(server, tmp_path):
+    made, running = run(server, "binance", range(300))
+    assert copy.deepcopy(made).bars().tobytes() == made.bars().tobytes()
+    with pytest.raises(ValueError, match=r"store: found none, and no stream kept one: rebuild\(store=...\)"):
+        made.rebuild()
+    assert running.store is None
+
+
+def test_it_has_ended_once_its_callbacks_have(server, monkeypatch):
+    running = Liquidator("BTC", mode="streaming").start_stream(exchange=server.live("binance"))
+    seen, close = [], running.courier.close
+
+    def closed(seconds: float) -> None:
+        seen.append(running.running)
+        close(seconds)
+
+    monkeypatch.setattr(running.courier, "close", closed)
+    running.stop()
+    assert seen == [True]
+
+
+def test_it_is_rebuilt_from_the_store_of_its_stream(server, tmp_path):
+    made, _ = run(server, "binance", range(300), store=tmp_path / "store")
+    bars = made.bars()
+    made.rebuild()
+    assert made.bars().tobytes() == bars.tobytes()
+    with pytest.raises(ValueError, match="store: found none"):
+        Liquidator("BTC", mode="streaming").rebuild()
 
 
 def test_two_streams_cannot_capture_the_same(server, tmp_path):

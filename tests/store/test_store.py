@@ -169,6 +169,12 @@ def test_spans_are_sets_of_instants():
         assert instants(layout.within(spans, 5, 20)) == instants(spans) & set(range(5, 20))
 
 
+def test_many_spans_are_as_quick_as_they_are_many():
+    spans = [Span(2 * place, 2 * place + 1, "none") for place in range(50_000)]
+    assert layout.merged([*spans, Span(0, 10, "ids")])[:2] == [Span(0, 10, "ids"), spans[5]]
+    assert len(layout.without([span[:2] for span in spans], spans[1:])) == 1
+
+
 # Killed, crowded and full ---------------------------------------------------------------------------------------------
 
 

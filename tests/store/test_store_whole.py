@@ -20,13 +20,14 @@ from venue_tape import HOUR, MINUTE, Tape, make
 from liquidator_core.timeframes import to_timeframe
 from liquidator_integrations import Liquidator
 from liquidator_integrations.frames import bars_from_frame
-from liquidator_integrations.store import Store, parquet
+from liquidator_integrations.store import Store, exports, parquet
 from liquidator_integrations.store.kinds import key_of, table_of
 from liquidator_integrations.store.layout import DAY_MS, Span, folder
 
 pytest.importorskip("filelock")
 SYMBOL = "BTC/USDT:USDT"
 DAY = 20_240 * DAY_MS  # 2025-06-01
+FUNDED = {"time": [DAY], "funding_rate": [1e-4]}
 
 
 def tape_table(tape: Tape) -> pa.Table:
@@ -75,6 +76,19 @@ def test_rows_come_back_with_the_time_of_writing(traded):
     part = store.read("trades", SYMBOL, "binance", "2025-06-02", DAY + 2 * DAY_MS)["time"].to_numpy()
     assert np.array_equal(part, tape.time[(tape.time >= DAY + DAY_MS) & (tape.time < DAY + 2 * DAY_MS)])
     assert len(store.read("trades", "BTC", since=DAY + 9 * DAY_MS)) == 0
+
+
+def test_a_month_is_read_whole_beside_parts_of_its_days(store):
+    since, until = DAY + 23 * HOUR, DAY + 30 * DAY_MS  # an hour of the first day, and of the second
+    hours = np.r_[since, DAY + 2 * DAY_MS - HOUR, np.arange(DAY + 2 * DAY_MS, until, HOUR)]
+    rows = [candle_table(int(first), 1, HOUR) for first in hours]
+    kept(store, "candles-1h", rows[0], "count", since, DAY + DAY_MS)
+    kept(store, "candles-1h", rows[1], "count", DAY + 2 * DAY_MS - HOUR, DAY + 2 * DAY_MS)
+    kept(store, "candles-1h", pa.concat_tables(rows[2:]), "count", DAY + 2 * DAY_MS, until)
+    days = len(store.coverage())
+    assert [path.stem for path in store.compact()] == ["2025-06"]
+    assert np.array_equal(store.read("candles", "BTC")["time"].to_numpy(), hours)
+    assert len(store.coverage()) == days == 30
 
 
 @pytest.mark.parametrize("symbol", ["BTC", "btcusdt", "BTC-USD", "BTC/USDT:USDT", "BTC-PERP", "XBT"])
@@ -503,6 +517,13 @@ def test_backtrader_reads_what_is_written_for_it(store, tmp_path):
     cerebro.run()
     assert list(feed.close.array) == table["close"].to_pylist()
     assert bt.num2date(feed.datetime.array[0]) == pd.Timestamp(DAY, unit="ms").to_pydatetime()
+
+
+@pytest.mark.parametrize("venue", ["../../evil", "..", "a/b", "a\\b", "c:", ""])
+def test_a_venue_that_names_no_folder_is_refused(tmp_path, venue):
+    with pytest.raises(ValueError, match=r"venue: found .*, allowed letters, digits, _ and -, as it names a folder"):
+        exports.to_freqtrade(table_of("funding", FUNDED, venue, SYMBOL), "funding", tmp_path / "data")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_exports_that_cannot_be(traded, tmp_path):

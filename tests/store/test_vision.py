@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import tracemalloc
+import zipfile
+
 import numpy as np
 import pytest
 from venue_tape import MINUTE
@@ -19,7 +23,7 @@ from vision_files import (
     zipped,
 )
 
-from liquidator_integrations.store import Store
+from liquidator_integrations.store import Store, vision
 
 pytest.importorskip("filelock")
 FOLDER = "data/futures/um/daily/aggTrades/BTCUSDT"
@@ -149,3 +153,25 @@ def test_single_trades_are_a_kind_of_their_own(tmp_path, head):
     store.import_(tmp_path / FOLDER / NAME, symbol="BTC/USDT")
     assert [place.kind for place in store.places()] == ["trades", "trades-single"]
     assert len(store.read("trades", "BTC")) == 3000
+
+
+def test_a_size_that_is_declared_too_small_is_no_way_around():
+    data = bytearray(zipped("x", ["0" * 50_000_000], None))
+    central = data.index(b"PK\x01\x02")
+    data[central + 24 : central + 28] = (1000).to_bytes(4, "little")
+    tracemalloc.start()
+    try:
+        with pytest.raises(vision.Untrusted, match="is no whole archive: Bad CRC-32"):
+            vision.unzipped(bytes(data), "x.csv")
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_packing_that_cannot_be_cut_off_is_refused(method):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", method) as made:
+        made.writestr("x.csv", "1,2,3")
+    with pytest.raises(vision.Untrusted, match=f"is packed by method {method}, allowed stored and deflated"):
+        vision.unzipped(out.getvalue(), "x.csv")

@@ -1,0 +1,132 @@
+"""What a stream captures says what it covers, and no more: connections, rows for which there was no room, days."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from liquidator_integrations.live import capture as capturing
+from liquidator_integrations.live.capture import Capture
+from liquidator_integrations.live.channel import Channel, Gap, Mark
+from liquidator_integrations.live.said import Row
+from liquidator_integrations.store import Store, journal, parquet
+from liquidator_integrations.store.layout import DAY_MS, Span, folder
+
+pytest.importorskip("filelock")
+DAY = 20_240 * DAY_MS
+FEEDS = ("liquidations", "funding", "open_interest")
+
+
+def opened(root: Path) -> tuple[Capture, Channel]:
+    made = Capture(root)
+    channel = Channel("binance", {"symbol": "BTC/USDT:USDT"}, None, True, True, "full", DAY)
+    made.open(channel)
+    return made, channel
+
+
+def trade(made: Capture, channel: Channel, *seconds: int) -> None:
+    rows = [Row(DAY + 1000 * second, 100.0, 1.0, 1, second) for second in seconds]
+    made.trades(channel, rows)
+    channel.last = Mark(rows[-1].time, rows[-1].id)
+
+
+def told(made: Capture, channel: Channel, *seconds: int) -> None:
+    for second in seconds:
+        time = DAY + 1000 * second
+        made.liquidation(channel, time, 100.0, 1.0, "long", 100.0)
+        made.reading(channel, "funding", time, 1e-4)
+        made.reading(channel, "open_interest", time, 10.0)
+
+
+def spans(made: Capture, kind: str) -> list[Span]:
+    return parquet.read(folder(made.root, "binance", "BTC/USDT:USDT", kind), DAY, DAY + 9 * DAY_MS)[0]
+
+
+def at(since: float, until: float, proof: str) -> Span:
+    return Span(DAY + int(1000 * since), DAY + int(1000 * until), proof)
+
+
+def test_feeds_are_covered_from_one_end_of_a_connection_to_the_other(tmp_path):
+    made, channel = opened(tmp_path)
+    trade(made, channel, 0, 1, 2)
+    told(made, channel, 0, 10)
+    made.flush()
+    told(made, channel, 20, 30)
+    made.fold()
+    told(made, channel, 40)
+    made.broken(Gap(channel, channel.last, DAY))
+    told(made, channel, 1000, 1010)
+    made.close()
+    for kind in FEEDS:
+        assert spans(made, kind) == [at(0, 40.001, "none"), at(1000, 1010.001, "none")]
+        assert len(capturing.read(folder(made.root, "binance", "BTC/USDT:USDT", kind), kind, DAY, DAY + DAY_MS)) == 7
+    assert len(Store(tmp_path).check()) == 0
+
+
+def test_a_time_that_is_none_is_covered_by_itself(tmp_path):
+    made, channel = opened(tmp_path)
+    told(made, channel, 0, 10, 8 * 86_400, 20, 30)
+    made.close()
+    for kind in FEEDS:
+        far = 8 * 86_400
+        assert spans(made, kind) == [at(0, 10.001, "none"), at(20, 30.001, "none"), at(far, far + 0.001, "none")]
+
+
+def test_a_fold_touches_the_days_that_it_has_rows_of(tmp_path):
+    made, channel = opened(tmp_path)
+    trade(made, channel, 0, 100)
+    made.fold()
+    trade(made, channel, 86_400, 90_000)
+    made.fold()
+    first = folder(made.root, "binance", "BTC/USDT:USDT", "trades") / "2025-06-01.parquet"
+    before = first.stat().st_ino
+    trade(made, channel, 90_001, 90_002)
+    made.close()
+    assert first.stat().st_ino == before  # not written anew
+    assert spans(made, "trades") == [at(0, 90_002, "ids"), at(90_002, 90_002.001, "none")]
+
+
+def test_rows_without_room_are_not_covered(tmp_path, monkeypatch):
+    monkeypatch.setattr(capturing, "_MOST", 4)
+    made, channel = opened(tmp_path)
+    trade(made, channel, 0, 1, 2, 3)
+    trade(made, channel, 4, 5)
+    made.flush()
+    trade(made, channel, 6, 7)
+    made.close()
+    assert made.lost == 2
+    assert spans(made, "trades") == [at(0, 4, "ids"), at(6, 7, "ids"), at(7, 7.001, "none")]
+
+
+def test_what_is_covered_is_told_again_after_a_full_disk(tmp_path, monkeypatch):
+    made, channel = opened(tmp_path)
+    trade(made, channel, 0, 1, 2)
+    made.broken(Gap(channel, channel.last, DAY, Mark(DAY + 9000, 9)))
+    trade(made, channel, 9, 10)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal.Journal, "append", full)
+        made.flush()
+    made.close()
+    assert spans(made, "trades") == [at(0, 2, "ids"), at(2, 2.001, "none"), at(9, 10, "ids"), at(10, 10.001, "none")]
+
+
+def test_a_new_day_folds_as_early_as_the_first(tmp_path, monkeypatch):
+    monkeypatch.setattr(capturing, "_FOLD_ROWS", 5)
+    made, channel = opened(tmp_path)
+    trade(made, channel, *range(100))
+    made.flush()
+    assert len(made.rotated()) == 1
+    trade(made, channel, *range(100, 110))
+    told(made, channel, *range(100, 106))
+    made.flush()
+    assert sorted(path.parent.name for path, _ in made.rotated()) == sorted(FEEDS)
+    trade(made, channel, *range(86_400, 86_406))
+    made.flush()
+    assert [path.parent.name for path, _ in made.rotated()][-1:] == ["trades"]
+    made.close()

@@ -1,0 +1,127 @@
+"""Stores as they grow old, played back: months, parts of days, days without a trade, other venues, several markets."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from liquidator_integrations import Liquidator
+from liquidator_integrations.live import replay, resume
+from liquidator_integrations.live.capture import Capture
+from liquidator_integrations.live.channel import Channel
+from liquidator_integrations.live.courier import Courier
+from liquidator_integrations.live.limits import Limits
+from liquidator_integrations.live.session import Session
+from liquidator_integrations.store import layout, parquet
+from liquidator_integrations.store.kinds import empty, key_of, table_of
+from liquidator_integrations.store.layout import DAY_MS, Span
+
+pytest.importorskip("filelock")
+DAY = 20_240 * DAY_MS  # 2025-06-01
+HOUR = 3_600_000
+PERPETUAL = "BTC/USDT:USDT"
+
+
+def keep(
+    root: Path, kind: str, rows: Any, since: int, until: int, venue: str = "binance", symbol: str = PERPETUAL
+) -> None:
+    table = empty(kind) if rows is None else table_of(kind, rows, venue, symbol)
+    place = layout.folder(layout.open_root(root), venue, symbol, kind)
+    parquet.add(place, table, [Span(since, until, "none")], key_of(kind))
+
+
+def trades(since: int, until: int) -> dict[str, Any]:
+    time = np.arange(since, until, HOUR)
+    ids = [str(one) for one in (time // HOUR).tolist()]
+    return {"time": time, "price": 100.0 + time % 7, "size": np.ones(len(time)), "side": ["buy"] * len(time), "id": ids}
+
+
+def replayed(root: Path) -> Liquidator:
+    made = Liquidator("BTC", mode="streaming", bar="1h")
+    replay(made, root)
+    return made
+
+
+def test_a_month_comes_before_the_days_behind_it(tmp_path):
+    keep(tmp_path, "trades", trades(DAY, DAY + 3 * DAY_MS), DAY, DAY + 3 * DAY_MS)
+    keep(
+        tmp_path,
+        "trades",
+        trades(DAY + 3 * DAY_MS, DAY + 3 * DAY_MS + 6 * HOUR),
+        DAY + 3 * DAY_MS,
+        DAY + 4 * DAY_MS - 1,
+    )
+    want = replayed(tmp_path).bars()
+    place = layout.folder(tmp_path, "binance", PERPETUAL, "trades")
+    parquet.compact(place, key_of("trades"))
+    assert sorted(path.stem for path in place.glob("*.parquet")) == ["2025-06", "2025-06-04"]
+    got = replayed(tmp_path).bars()
+    assert len(got) == 76
+    assert got.tobytes() == want.tobytes()
+
+
+def test_a_day_without_a_trade_comes_first(tmp_path):
+    keep(tmp_path, "trades", None, DAY, DAY + DAY_MS)
+    keep(tmp_path, "trades", trades(DAY + DAY_MS, DAY + 2 * DAY_MS), DAY + DAY_MS, DAY + 2 * DAY_MS)
+    assert replayed(tmp_path).bars()["time"][0] == DAY + DAY_MS
+    keep(tmp_path / "empty", "trades", None, DAY, DAY + DAY_MS)
+    with pytest.raises(ValueError, match="no trades of BTC"):
+        replayed(tmp_path / "empty")
+
+
+@pytest.mark.parametrize("venue", ["kraken", "coinbase", "bitfinex"])
+def test_a_venue_of_ccxt_pro(tmp_path, venue):
+    keep(tmp_path, "trades", trades(DAY, DAY + DAY_MS), DAY, DAY + DAY_MS, venue, "BTC/USD")
+    made = replayed(tmp_path)
+    assert len(made.bars()) == 22
+    made.rebuild(tmp_path)
+    assert len(made.bars()) == 22
+
+
+def test_markets_are_one_coins_when_it_is_rebuilt(tmp_path):
+    for venue, open_interest, funding in (("binance", 10.0, 1e-4), ("okx", 30.0, 3e-4)):
+        keep(tmp_path, "trades", trades(DAY, DAY + DAY_MS), DAY, DAY + DAY_MS, venue)
+        when = {"time": np.arange(DAY, DAY + DAY_MS, HOUR)}
+        keep(tmp_path, "funding", {**when, "funding_rate": np.full(24, funding)}, DAY, DAY + DAY_MS, venue)
+        keep(tmp_path, "open_interest", {**when, "open_interest": np.full(24, open_interest)}, DAY, DAY + DAY_MS, venue)
+    made = replayed(tmp_path)
+    want = made.bars()
+    made.rebuild(tmp_path)
+    assert want["open_interest"][-1] == 40.0
+    for name in ("open_interest", "funding_rate"):
+        np.testing.assert_array_equal(made.bars()[name], want[name])
+
+
+def test_a_restart_takes_trades_liquidations_and_readings_in_one_order(tmp_path, monkeypatch):
+    end = DAY + DAY_MS
+    keep(tmp_path, "trades", trades(DAY, end), DAY, end)
+    half = np.arange(DAY, end, HOUR) + HOUR // 2
+    keep(tmp_path, "funding", {"time": half, "funding_rate": np.linspace(1e-4, 2e-4, 24)}, DAY, end)
+    events = {"time": half, "price": np.full(24, 100.0), "size": np.ones(24), "usd": np.full(24, 100.0)}
+    keep(tmp_path, "liquidations", {**events, "side": ["long"] * 24}, DAY, end)
+    want = replayed(tmp_path)
+    made = Liquidator("BTC", mode="streaming", bar="1h")
+    replay(made, tmp_path, until=DAY + 6 * HOUR)
+
+    async def nothing(*_: Any) -> Any:
+        return [], True
+
+    async def restart() -> None:
+        capture, courier, limits = Capture(tmp_path), Courier(), replace(Limits(), now=lambda: end)
+        session = Session({"binance": None}, capture, courier, limits, None, None)
+        market = {"symbol": PERPETUAL, "contract": False}
+        channel = Channel("binance", market, made._stream_sink(None), True, True, "full", DAY)
+        session.add(channel)
+        await resume.catch_up([channel], capture, session, limits)
+        session.finish([])
+        courier.close(1.0)
+
+    monkeypatch.setattr(resume, "fetch_rows", nothing)
+    asyncio.run(restart())
+    assert made.bars().tobytes() == want.bars().tobytes()
+    assert not any(count for name, count in made.counts.items() if name.startswith("late"))
