@@ -118,8 +118,10 @@ def joined_by_columns(identity: Identity, data: Any) -> Identity:
     is_kline = {"o", "h", "l", "c"} <= {*names} and not isinstance(data, Mapping)
     for name in names:
         if normal_name(name) in MARKET_NAMES or (name == "s" and is_kline):
-            values = [row.get(name) for row in rows] if rows else data[name]
-            identity = joined(identity, str(name), _coded(pa.array([text_of(value) for value in values])))
+            texts = [text_of(value) for value in ([row.get(name) for row in rows] if rows else data[name])]
+            words = list(dict.fromkeys(texts))
+            place = {word: at for at, word in enumerate(words)}
+            identity = joined(identity, str(name), (words, np.array([place[text] for text in texts])))
     return identity
 
 

@@ -153,3 +153,9 @@ def test_series_go_by_place():
     shifted = {name: pd.Series(values, index=[5, 6]) for name, values in CANDLES.items() if name != "volume"}
     bars = bars_from_frame({**shifted, "volume": pd.Series([3.0, 4.0])})
     assert bars["volume"].tolist() == [3.0, 4.0]
+
+
+def test_a_market_that_is_no_unicode_is_told_of():
+    row = {"time": 1_700_000_040_000, "open": 1.0, "high": 1.0, "low": 1.0, "close": 1.0, "volume": 1.0}
+    with pytest.raises(TypeError, match="candles cannot be read as a table"):
+        Liquidator().update_candles([{**row, "symbol": "\ud800"}])
