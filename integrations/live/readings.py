@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from .channel import Channel
+from .channel import Channel, is_moment
+from .said import Reading
 
 _READING_MS = 10_000  # between two readings of a market's funding or open interest
+
+
+def is_reading(said: Reading, receipt: int) -> bool:
+    """Whether a reading has a value, which of funding alone may be below 0, and a time that can be."""
+    right = math.isfinite(said.value) and (said.kind == "funding" or said.value >= 0.0)
+    return right and (said.time is None or is_moment(said.time, receipt))
 
 
 class Readings:
