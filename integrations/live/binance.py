@@ -10,6 +10,7 @@ from .said import Link, Liquidation, Reading, Refused, Row, Said, Trades
 LIQUIDATIONS = "sampled"
 BANKRUPTCY = False
 NUMBERED = True
+FUNDING_HOURS = 8
 _A_MESSAGE = 200  # streams
 
 

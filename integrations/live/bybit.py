@@ -11,6 +11,7 @@ from .said import Link, Liquidation, Reading, Refused, Row, Said, Trades
 LIQUIDATIONS = "full"
 BANKRUPTCY = True
 NUMBERED = False
+FUNDING_HOURS = 8
 _SIDES = {"Buy": 1, "Sell": -1}
 _POSITIONS = {"Buy": "long", "Sell": "short"}
 _A_MESSAGE = 10  # topics; spot allows no more

@@ -10,6 +10,7 @@ from .said import Link, Liquidation, Reading, Refused, Row, Said, Trades
 LIQUIDATIONS = "sampled"
 BANKRUPTCY = True
 NUMBERED = True
+FUNDING_HOURS = 8
 _SIDES = {"buy": 1, "sell": -1}
 _CLOSED = {"sell": "long", "buy": "short"}
 _READINGS = {

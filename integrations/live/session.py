@@ -172,7 +172,7 @@ class Session:
         self.rated(channel, said.kind, time, said.value)
 
     def rated(self, channel: Channel, kind: str, time: int, value: float) -> None:
-        """Apply a reading of funding or open_interest."""
+        """Apply a reading of funding, as its venue tells it, or open_interest."""
         self._readings.apply(channel, kind, time, value, self.channels)
 
     # Connections -----------------------------------------------------------------------------------------------------

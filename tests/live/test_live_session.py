@@ -301,3 +301,11 @@ def test_what_cannot_be_is_counted_as_dropped(bench, said):
     one = bench()
     one.session.said(one.channel, said, T, False)
     assert (one.sink.applied, one.channel.mark, one.channel.counts["dropped"]) == ([], None, 1)
+
+
+def test_funding_is_the_mean_of_rates_of_eight_hours(bench):
+    one = bench()
+    hourly = one.market("hyperliquid")
+    for channel, rate in ((one.channel, 0.0008), (hourly, 0.0002)):
+        one.session.said(channel, Reading("BTC", "funding", T, rate), T, False)
+    assert one.sink.applied == [("funding_rate", 0.0008), ("funding_rate", pytest.approx(0.0012))]
