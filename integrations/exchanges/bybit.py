@@ -32,8 +32,8 @@ def _params(feed: Feed, **more: Any) -> dict[str, Any]:
 
 
 def trade_columns(feed: Feed, answer: Any) -> dict[str, Any]:
-    """The columns of a page of trades."""
-    rows = rows_of(answer, "result", "list")[::-1]
+    """The columns of a page of trades, those left out that are block trades, as its streams have them."""
+    rows = [row for row in rows_of(answer, "result", "list")[::-1] if not row.get("isBlockTrade")]
     price = column(rows, "price")
     page = {"time": column(rows, "time", whole), "price": price, "id": [str(row["execId"]) for row in rows]}
     page |= {"side": tables.takers([row["side"] for row in rows], "bybit")}
@@ -48,7 +48,18 @@ async def newest(feed: Feed) -> dict[str, Any]:
 
 
 async def trades(feed: Feed) -> None:
-    await newest_only(feed, lambda: newest(feed), _SPOT_PAGE if feed.market["spot"] else PAGE)
+    limit = _SPOT_PAGE if feed.market["spot"] else PAGE
+    full = False
+
+    def read(answer: Any) -> dict[str, Any]:
+        nonlocal full
+        full = len(rows_of(answer, "result", "list")) >= limit
+        return trade_columns(feed, answer)
+
+    async def ask() -> dict[str, Any]:
+        return await feed.get("publicGetV5MarketRecentTrade", _params(feed, limit=limit), read)
+
+    await newest_only(feed, ask, lambda: full)
 
 
 async def candles(feed: Feed) -> None:

@@ -71,8 +71,10 @@ def streaming_instance(name: str) -> tuple[Any, str | None]:
     return getattr(ccxt.pro, found)({"enableRateLimit": True}), market
 
 
-def tap_trades(instance: Any, symbol: str, heard: Callable[[Any], object]) -> None:
-    """Have every trade that an instance of ccxt.pro puts into its cache of a market heard; ``watch_*`` give not all."""
+@contextlib.contextmanager
+def tap_trades(instance: Any, symbol: str, heard: Callable[[Any], object]) -> Iterator[None]:
+    """Within the block every trade that an instance of ccxt.pro puts into its cache of a market is heard; ``watch_*``
+    give not all. The cache is let go of with it."""
     from ccxt.async_support.base.ws.cache import ArrayCache
 
     class Tapped(ArrayCache):  # type: ignore[misc]
@@ -81,11 +83,17 @@ def tap_trades(instance: Any, symbol: str, heard: Callable[[Any], object]) -> No
             super().append(item)
 
     instance.trades[symbol] = Tapped(1000)
+    try:
+        yield
+    finally:
+        instance.trades.pop(symbol, None)
 
 
-def guard_frames(instance: Any, nonsense: Callable[[Exception], object]) -> None:
-    """Have frames that ccxt.pro cannot read told, instead of ending the loop that reads."""
-    make = instance.client
+@contextlib.contextmanager
+def guard_frames(instance: Any, nonsense: Callable[[Exception], object]) -> Iterator[None]:
+    """Within the block frames that ccxt.pro cannot read are told, instead of ending the loop that reads."""
+    make, own = instance.client, vars(instance).get("client")
+    guarded: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def client(url: str) -> Any:
         made = make(url)
@@ -99,9 +107,19 @@ def guard_frames(instance: Any, nonsense: Callable[[Exception], object]) -> None
                     nonsense(error)
 
             made.handle_message = handle_message
+            guarded.add(made)
         return made
 
     instance.client = client
+    try:
+        yield
+    finally:
+        if own is None:
+            del instance.client
+        else:
+            instance.client = own
+        for made in guarded:
+            del made.handle_message
 
 
 class Refusal(ValueError):  # noqa: N818

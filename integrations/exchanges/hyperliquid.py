@@ -43,7 +43,7 @@ async def newest(feed: Feed) -> dict[str, Any]:
 
 
 async def trades(feed: Feed) -> None:
-    await newest_only(feed, lambda: newest(feed), None)
+    await newest_only(feed, lambda: newest(feed), lambda: True)
 
 
 async def candles(feed: Feed) -> None:

@@ -77,10 +77,10 @@ async def _by_steps(feed: Feed, ask: Ask, page: Page, since: int, end: int, step
             feed.cover(int(first), int(last) + step, "count")
 
 
-async def newest_only(feed: Feed, ask: Callable[[], Awaitable[Page]], limit: int | None) -> None:
+async def newest_only(feed: Feed, ask: Callable[[], Awaitable[Page]], is_full: Callable[[], bool]) -> None:
     """Take the newest rows of a venue that hands out no others: what lies before them stays uncovered.
 
-    limit   rows of a full page; None: not known, so that every page may be one
+    is_full   whether the page that was asked for last may have been cut
     """
     page = await ask()
     if len(times_of(page)) == 0:
@@ -89,5 +89,5 @@ async def newest_only(feed: Feed, ask: Callable[[], Awaitable[Page]], limit: int
     feed.take(page)
     if len(time) == 0:
         return
-    reach = int(time.min()) + 1 if limit is None or len(time) >= limit else feed.since
+    reach = int(time.min()) + 1 if is_full() else feed.since
     feed.cover(reach, feed.until, "none", int(time.max()))

@@ -10,6 +10,7 @@ from .said import Link, Liquidation, Reading, Refused, Row, Said, Trades
 LIQUIDATIONS = "sampled"
 BANKRUPTCY = False
 NUMBERED = True
+FUNDING_HOURS = 8
 _A_MESSAGE = 200  # streams
 
 
@@ -44,16 +45,17 @@ def read(said: Any) -> Iterator[Said]:
     """What a frame says. Raises KeyError, TypeError or ValueError for nonsense, Refused for a refusal."""
     kind = said.get("e")
     if kind == "aggTrade":
-        row = Row(said["T"], float(said["p"]), float(said["q"]), -1 if said["m"] else 1, said["a"])
-        yield Trades(said["s"], [row])
+        row = Row(int(said["T"]), float(said["p"]), float(said["q"]), -1 if said["m"] else 1, int(said["a"]))
+        yield Trades(str(said["s"]), [row])
     elif kind == "markPriceUpdate":
-        yield Reading(said["s"], "mark", said["E"], float(said["p"]))
+        market, time = str(said["s"]), int(said["E"])
+        yield Reading(market, "mark", time, float(said["p"]))
         if said.get("r"):
-            yield Reading(said["s"], "funding", said["E"], float(said["r"]))
+            yield Reading(market, "funding", time, float(said["r"]))
     elif kind == "forceOrder":
         order = said["o"]
         who = {"SELL": "long", "BUY": "short"}[order["S"]]
-        yield Liquidation(order["s"], order["T"], float(order["ap"]), float(order["q"]), who)
+        yield Liquidation(str(order["s"]), int(order["T"]), float(order["ap"]), float(order["q"]), who)
     elif "error" in said:
         raise Refused(str(said["error"]))
     elif "result" not in said:

@@ -11,6 +11,7 @@ from .said import Link, Liquidation, Reading, Refused, Row, Said, Trades
 LIQUIDATIONS = "full"
 BANKRUPTCY = True
 NUMBERED = False
+FUNDING_HOURS = 8
 _SIDES = {"Buy": 1, "Sell": -1}
 _POSITIONS = {"Buy": "long", "Sell": "short"}
 _A_MESSAGE = 10  # topics; spot allows no more
@@ -44,19 +45,20 @@ def read(said: Any) -> Iterator[Said]:
     topic, _, market = said.get("topic", "").partition(".")
     if topic == "publicTrade":
         rows = [
-            Row(one["T"], float(one["p"]), float(one["v"]), _SIDES[one["S"]], one["i"])
+            Row(int(one["T"]), float(one["p"]), float(one["v"]), _SIDES[one["S"]], str(one["i"]))
             for one in said["data"]
             if not one.get("BT")
         ]
         yield Trades(market, rows)
     elif topic == "allLiquidation":
         for one in said["data"]:
-            yield Liquidation(one["s"], one["T"], float(one["p"]), float(one["v"]), _POSITIONS[one["S"]])
+            price, amount = float(one["p"]), float(one["v"])
+            yield Liquidation(str(one["s"]), int(one["T"]), price, amount, _POSITIONS[one["S"]])
     elif topic == "tickers":
         names = (("markPrice", "mark"), ("fundingRate", "funding"), ("openInterest", "contracts"))
         for name, kind in names:
             if said["data"].get(name):
-                yield Reading(market, kind, said["ts"], float(said["data"][name]))
+                yield Reading(market, kind, int(said["ts"]), float(said["data"][name]))
     elif said.get("success") is False:
         raise Refused(str(said.get("ret_msg")))
     elif "op" not in said:

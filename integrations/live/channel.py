@@ -9,11 +9,22 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from .health import Health
-from .said import Row
+from .said import Liquidation, Row
 
 _REMEMBERED = 20_000  # ids of a market whose ids do not chain
 _FIRST_MS, _DAY_MS = 10**11, 86_400_000  # a trade is not older than 1973, and at most a day ahead
+_IDS = 2**63
 _ANEW_MS = 60_000  # an id below the last this long after it: the venue numbers anew
+
+
+def is_moment(time: int, receipt: int) -> bool:
+    """Whether something may be of a time, ms, that is told at another."""
+    return _FIRST_MS <= time <= receipt + _DAY_MS
+
+
+def is_event(said: Row | Liquidation, receipt: int) -> bool:
+    """Whether a trade or a liquidation has a price, an amount and a time that can be."""
+    return 0.0 < said.price < math.inf and 0.0 < said.amount < math.inf and is_moment(said.time, receipt)
 
 
 class Mark(NamedTuple):
@@ -108,8 +119,7 @@ class Channel:
         """Rows in base coins, those that are no trades counted and left out."""
         good = []
         for row in rows:
-            right = 0.0 < row.price < math.inf and 0.0 < row.amount < math.inf
-            if not (right and _FIRST_MS <= row.time <= receipt + _DAY_MS):
+            if not (is_event(row, receipt) and (not self.numbered or abs(row.id) < _IDS)):
                 self.counts["dropped"] += 1
                 continue
             good.append(row if self._size is None else row._replace(amount=self._size(row.amount, row.price)))

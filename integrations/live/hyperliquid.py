@@ -10,6 +10,7 @@ from .said import Link, Reading, Refused, Row, Said, Trades
 LIQUIDATIONS = "none"
 BANKRUPTCY = False
 NUMBERED = True
+FUNDING_HOURS = 1
 _SIDES = {"B": 1, "A": -1}
 
 
@@ -33,12 +34,12 @@ def read(said: Any) -> Iterator[Said]:
     if channel == "trades":
         trades: dict[str, list[Row]] = {}
         for one in said["data"]:
-            row = Row(one["time"], float(one["px"]), float(one["sz"]), _SIDES[one["side"]], one["tid"])
-            trades.setdefault(one["coin"], []).append(row)
+            row = Row(int(one["time"]), float(one["px"]), float(one["sz"]), _SIDES[one["side"]], int(one["tid"]))
+            trades.setdefault(str(one["coin"]), []).append(row)
         for coin, rows in trades.items():
             yield Trades(coin, sorted(rows, key=lambda row: row.time))
     elif channel == "activeAssetCtx":
-        coin, known = said["data"]["coin"], said["data"]["ctx"]
+        coin, known = str(said["data"]["coin"]), said["data"]["ctx"]
         for name, kind in (("markPx", "mark"), ("funding", "funding"), ("openInterest", "open_interest")):
             if known.get(name):
                 yield Reading(coin, kind, None, float(known[name]))

@@ -10,6 +10,7 @@ from .said import Link, Liquidation, Reading, Refused, Row, Said, Trades
 LIQUIDATIONS = "sampled"
 BANKRUPTCY = True
 NUMBERED = True
+FUNDING_HOURS = 8
 _SIDES = {"buy": 1, "sell": -1}
 _CLOSED = {"sell": "long", "buy": "short"}
 _READINGS = {
@@ -53,14 +54,14 @@ def read(said: Any) -> Iterator[Said]:
             Row(int(one["ts"]), float(one["px"]), float(one["sz"]), _SIDES[one["side"]], int(one["tradeId"]))
             for one in said["data"]
         ]
-        yield Trades(said["arg"]["instId"], rows)
+        yield Trades(str(said["arg"]["instId"]), rows)
     elif channel == "liquidation-orders":
         for order in said["data"]:
             for one in order["details"]:
                 price, amount = float(one["bkPx"]), float(one["sz"])
-                yield Liquidation(order["instId"], int(one["ts"]), price, amount, _CLOSED[one["side"]])
+                yield Liquidation(str(order["instId"]), int(one["ts"]), price, amount, _CLOSED[one["side"]])
     elif channel in _READINGS:
         name, kind = _READINGS[channel]
         for one in said["data"]:
             if one[name]:
-                yield Reading(one["instId"], kind, int(one["ts"]), float(one[name]))
+                yield Reading(str(one["instId"]), kind, int(one["ts"]), float(one[name]))

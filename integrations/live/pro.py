@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -30,13 +31,18 @@ class Watched:
 
     async def run(self) -> None:
         """Until it is cancelled."""
-        guard_frames(self._instance, lambda error: self._session.nonsense(self._channels, error))
-        watching = [self._session.start(self._watch(channel)) for channel in self._channels]
-        await asyncio.gather(*watching)
+        with contextlib.ExitStack() as taps:
+            taps.enter_context(
+                guard_frames(self._instance, lambda error: self._session.nonsense(self._channels, error))
+            )
+            watching = []
+            for channel in self._channels:
+                heard = _Heard(channel, self._session, self._limits)
+                taps.enter_context(tap_trades(self._instance, channel.symbol, heard))
+                watching.append(self._session.start(self._watch(channel, heard)))
+            await asyncio.gather(*watching)
 
-    async def _watch(self, channel: Channel) -> None:
-        heard = _Heard(channel, self._session, self._limits)
-        tap_trades(self._instance, channel.symbol, heard)
+    async def _watch(self, channel: Channel, heard: _Heard) -> None:
         wait = self._limits.first_wait
         attempt = 0
         while True:

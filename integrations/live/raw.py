@@ -71,7 +71,7 @@ class Raw:
         self._told: OrderedDict[Liquidation, Counter[int]] = OrderedDict()  # how often, by each connection
 
     async def run(self) -> None:
-        """Until it is cancelled."""
+        """Until it is cancelled. Raises what the listener raises."""
         old: asyncio.Task[str] | None = None
         wait, clock = self._limits.first_wait, asyncio.get_running_loop().time
         try:
@@ -81,7 +81,9 @@ class Raw:
                 since = clock()
                 if old is not None:
                     await self._retire(old, reader, began)
+                    _raise(old)
                 await asyncio.wait({reader}, timeout=self._limits.life_s)
+                _raise(reader)
                 if reader.done() and clock() - since < self._limits.steady_s:
                     await asyncio.sleep(wait)
                     wait = min(2 * wait, self._limits.longest_wait)
@@ -139,6 +141,8 @@ class Raw:
 
     async def _reading(self, ws: Any, began: asyncio.Event) -> str:
         """Why it ended."""
+        import aiohttp
+
         self._made += 1
         number = self._made
         pinging = asyncio.create_task(self._ping(ws))
@@ -148,6 +152,8 @@ class Raw:
                     message = await ws.receive(timeout=self._limits.silence_s)
                 except TimeoutError:
                     return f"silent for {self._limits.silence_s:g} s"
+                except (aiohttp.ClientError, OSError) as error:
+                    return repr(error)
                 if message.type.name not in ("TEXT", "BINARY"):
                     return f"{message.type.name.lower()} {message.data or ''} {message.extra or ''}".strip()
                 refusal = self._take(message.data, number)
@@ -165,19 +171,23 @@ class Raw:
         """Read one frame; what cannot be read is counted, and the connection lives."""
         import orjson
 
-        receipt = self._limits.now()
+        if frame == "pong":
+            return ""
+        receipt, refusal = self._limits.now(), ""
+        read: list[Said] = []
+        unread: Exception | None = None
         try:
-            if frame == "pong":
-                return ""
-            for said in self._read(orjson.loads(frame)):
-                if isinstance(said, Liquidation) and self._is_told(said, connection):
-                    continue
-                self._listener.said(said, receipt)
+            read.extend(self._read(orjson.loads(frame)))  # of a frame that breaks off, what comes before that
         except Refused as error:
-            return f"it refuses: {error}"
-        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
-            self._listener.nonsense(error)
-        return ""
+            refusal = f"it refuses: {error}"
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError, IndexError) as error:
+            unread = error
+        for said in read:
+            if not (isinstance(said, Liquidation) and self._is_told(said, connection)):
+                self._listener.said(said, receipt)
+        if unread is not None:
+            self._listener.nonsense(unread)
+        return refusal
 
     def _is_told(self, said: Liquidation, connection: int) -> bool:
         """Whether another connection has told a liquidation, which has no id, as often as this one does now."""
@@ -192,3 +202,9 @@ class Raw:
             while True:
                 await asyncio.sleep(self._limits.ping_s)
                 await ws.send_str(self._link.ping)
+
+
+def _raise(task: asyncio.Task[str]) -> None:
+    """Raise what a connection's reader raised, if it did."""
+    if task.done() and not task.cancelled():
+        task.result()

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from .channel import Channel
+from .channel import Channel, is_moment
+from .raw import MODULES
+from .said import Reading
 
+_FUNDING_HOURS = 8
 _READING_MS = 10_000  # between two readings of a market's funding or open interest
+
+
+def is_reading(said: Reading, receipt: int) -> bool:
+    """Whether a reading has a value, which of funding alone may be below 0, and a time that can be."""
+    right = math.isfinite(said.value) and (said.kind == "funding" or said.value >= 0.0)
+    return right and (said.time is None or is_moment(said.time, receipt))
 
 
 class Readings:
@@ -21,7 +31,10 @@ class Readings:
         return before is None or time - before[0] >= _READING_MS
 
     def apply(self, channel: Channel, kind: str, time: int, value: float, channels: Sequence[Channel]) -> None:
-        """Apply a reading: of funding the mean of a coin's markets, of open interest their sum once all tell it."""
+        """Apply a reading: of funding the mean of a coin's markets, brought to eight hours; of open interest their sum,
+        once all tell it."""
+        if kind == "funding" and channel.venue in MODULES:
+            value *= _FUNDING_HOURS / MODULES[channel.venue].FUNDING_HOURS
         self._last[(channel, kind)] = (time, value)
         mine = [one for one in channels if one.sink is channel.sink]
         known = [self._last[(one, kind)][1] for one in mine if (one, kind) in self._last]

@@ -8,16 +8,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from ..store import journal
 from .capture import Capture
-from .channel import Channel, Gap
+from .channel import Channel, Gap, is_event
 from .courier import Courier
 from .limits import Limits
-from .readings import Readings
+from .readings import Readings, is_reading
 from .repair import fetch_rows
 from .said import Liquidation, Reading, Row, Said, Trades
 from .waiting import Placed, Waiting
@@ -135,10 +134,10 @@ class Session:
         """Take what a frame says of a market."""
         if isinstance(said, Trades):
             self.take(channel, said.rows, receipt)
+        elif not (is_event(said, receipt) if isinstance(said, Liquidation) else is_reading(said, receipt)):
+            channel.counts["dropped"] += 1
         elif isinstance(said, Liquidation):
             self._liquidated(channel, said, bankruptcy)
-        elif not 0.0 <= abs(said.value) < math.inf:
-            raise ValueError(f"{said.kind}: found {said.value}, allowed a finite number")
         elif said.kind == "mark":
             channel.mark = said.value
         elif said.kind == "contracts":
@@ -173,7 +172,7 @@ class Session:
         self.rated(channel, said.kind, time, said.value)
 
     def rated(self, channel: Channel, kind: str, time: int, value: float) -> None:
-        """Apply a reading of funding or open_interest."""
+        """Apply a reading of funding, as its venue tells it, or open_interest."""
         self._readings.apply(channel, kind, time, value, self.channels)
 
     # Connections -----------------------------------------------------------------------------------------------------

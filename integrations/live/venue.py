@@ -40,7 +40,7 @@ class Venue:
 
         wanted   sink -> symbols
 
-        Raises ValueError for a market that it does not have, or that is another coin's.
+        Raises ValueError for a market that it does not have, that is another coin's or that two sinks want.
         """
         client = Client(self.instance, inline=False)
         wait = self._limits.first_wait
@@ -55,9 +55,14 @@ class Venue:
             await asyncio.sleep(wait)
             wait = min(2 * wait, self._limits.longest_wait)
         module, raw = module_of(self.name), MODULES.get(self.name)
+        taken: dict[str, tuple[Any, str]] = {}
         for sink, symbols in wanted.items():
             for symbol in symbols:
                 market, _ = find_market(markets, symbol, self._type)
+                other, name = taken.setdefault(market["symbol"], (sink, symbol))
+                if other is not sink:
+                    both = f"{name!r} and {symbol!r}, which are both {market['symbol']} of {self.name}"
+                    raise ValueError(f"liquidators: found {both}, allowed a market once")
                 if any(channel.symbol == market["symbol"] for channel in self.channels):
                     continue
                 sink.join(market["symbol"])

@@ -276,3 +276,16 @@ def test_since_is_included_and_until_is_not(small):
     for venue in COMPLETE:
         history = day_of(small, venue, since=since, until=until)
         assert rows_of(history.tables["trades"]) == rows_in(small.tape.only((time >= since) & (time < until))), venue
+
+
+def test_block_trades_of_bybit_are_left_out_as_in_its_streams(small, monkeypatch):
+    make_trade = wire._bybit_trade
+
+    def trade(tape: Tape, category: str, row: int) -> dict[str, Any]:
+        return make_trade(tape, category, row) | {"isBlockTrade": row % 2 == 0}
+
+    monkeypatch.setattr(wire, "_bybit_trade", trade)
+    history = day_of(small, "bybit")
+    want = [(time, wire.uuid(int(ident))) for time, ident in rows_in(small.tape)[-1000:]][1::2]
+    assert rows_of(history.tables["trades"]) == want
+    assert len(history.gaps) == 1  # a page that was full, whatever is left of it

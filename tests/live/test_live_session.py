@@ -16,7 +16,7 @@ from liquidator_integrations.live import session as sessions
 from liquidator_integrations.live.channel import Channel, Gap
 from liquidator_integrations.live.courier import Courier
 from liquidator_integrations.live.limits import Limits
-from liquidator_integrations.live.said import Liquidation, Row
+from liquidator_integrations.live.said import Liquidation, Reading, Row, Trades
 from liquidator_integrations.live.session import Session
 
 T = 1_700_000_000_000
@@ -283,3 +283,29 @@ def test_a_disk_that_is_full_when_a_journal_ends_is_told_once_and_tried_again(be
 
     one.run(play)
     assert caplog.text.count("No space left on device") == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        Liquidation("BTCUSDT", T, float("nan"), 1.0, "long"),
+        Liquidation("BTCUSDT", T, 10.0, 0.0, "long"),
+        Liquidation("BTCUSDT", 2**70, 10.0, 1.0, "long"),
+        Trades("BTCUSDT", [Row(T, -1.0, 1.0, 1, "a")]),
+        Reading("BTCUSDT", "mark", T, -1.0),
+        Reading("BTCUSDT", "funding", T, float("inf")),
+        Reading("BTCUSDT", "open_interest", 2**70, 1.0),
+    ],
+)
+def test_what_cannot_be_is_counted_as_dropped(bench, said):
+    one = bench()
+    one.session.said(one.channel, said, T, False)
+    assert (one.sink.applied, one.channel.mark, one.channel.counts["dropped"]) == ([], None, 1)
+
+
+def test_funding_is_the_mean_of_rates_of_eight_hours(bench):
+    one = bench()
+    hourly = one.market("hyperliquid")
+    for channel, rate in ((one.channel, 0.0008), (hourly, 0.0002)):
+        one.session.said(channel, Reading("BTC", "funding", T, rate), T, False)
+    assert one.sink.applied == [("funding_rate", 0.0008), ("funding_rate", pytest.approx(0.0012))]

@@ -402,6 +402,13 @@ def test_what_cannot_be_streamed_is_refused(server):
             running.wait(PATIENCE)
 
 
+def test_a_market_that_two_liquidators_want_is_refused(server):
+    coins = {name: Liquidator("BTC", mode="streaming") for name in ("BTC", "BTC-USDT")}
+    running = stream(coins, exchange=server.live("binance"))
+    with pytest.raises(ValueError, match="found 'BTC' and 'BTC-USDT', which are both BTC/USDT:USDT of binance"):
+        running.wait(PATIENCE)
+
+
 def test_a_venue_that_never_answers_holds_nobody_up(server, quick, caplog):
     from venue_server import Fault
 

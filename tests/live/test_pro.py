@@ -34,6 +34,20 @@ def test_it_is_the_batch_of_its_trades_whatever_the_burst(server, name):
     same(made, rows(SHORT, name))
 
 
+def test_an_instance_is_as_it_was_once_the_stream_has_ended(server, name):
+    instance = server.live(name)
+    stream = Liquidator("BTC", mode="streaming").start_stream(exchange=instance)
+    server.connected(name)
+    server.send(name, range(10))
+    took(stream, 10)
+    clients = list(instance.clients.values())
+    assert clients
+    stream.stop()
+    assert "client" not in vars(instance)
+    assert not any("handle_message" in vars(one) for one in clients)
+    assert not any(type(cache).__name__ == "Tapped" for cache in instance.trades.values())
+
+
 def test_malformed_frames_do_not_end_it(server, name):
     made = Liquidator("BTC", mode="streaming")
     stream = made.start_stream(exchange=server.live(name))

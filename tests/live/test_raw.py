@@ -98,3 +98,36 @@ def test_a_connection_that_ends_at_once_is_followed_by_a_wait(monkeypatch, stead
 
     asyncio.run(main())
     assert waited[:8] == waits
+
+
+def test_a_frame_that_cannot_be_read_to_its_end_counts_up_to_there():
+    heard = Listener()
+    raw = Raw(None, "bybit", LINK, heard, Limits())
+    raw._take(liquidations(1, 2).replace(f'"T": {T + 2}', '"T": null'), 1)
+    assert [said.time - T for said in heard.heard] == [1]
+    assert [type(error) for error in heard.unread] == [TypeError]
+
+
+@pytest.mark.parametrize("error", [ValueError("engine"), TypeError("engine"), KeyError("engine")])
+def test_what_an_engine_raises_is_no_frame_that_cannot_be_read_and_ends_the_stream(error):
+    heard = Listener(error)
+    raw = Raw(Closing(liquidations(1)), "bybit", LINK, heard, Limits())
+    with pytest.raises(type(error), match="engine"):
+        asyncio.run(raw.run())
+    assert heard.unread == []
+
+
+@pytest.mark.parametrize(
+    ("venue", "frame"),
+    [
+        ("binance", {"e": "aggTrade", "s": "BTCUSDT", "a": "7x", "p": "1", "q": "1", "T": T, "m": True}),
+        ("binance", {"e": "markPriceUpdate", "E": None, "s": "BTCUSDT", "p": "60.0"}),
+        ("bybit", {"topic": "tickers.BTCUSDT", "ts": [T], "data": {"markPrice": "60.0"}}),
+        ("hyperliquid", {"channel": "trades", "data": [{"coin": "BTC", "side": "A", "px": "1", "sz": "1", "time": T,
+            "tid": {}}]}),
+    ],
+)  # fmt: skip
+def test_fields_that_are_none_are_found_where_a_frame_is_read(venue, frame):
+    heard = Listener()
+    Raw(None, venue, LINK, heard, Limits())._take(json.dumps(frame), 1)
+    assert (len(heard.heard), len(heard.unread)) == (0, 1)
