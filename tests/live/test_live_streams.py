@@ -183,6 +183,7 @@ def test_an_unfilled_gap_is_told_before_the_next_trade_and_mended_from_the_store
     server.send("binance", range(1500, 2000))
     until(lambda: running.gaps()["filled"].tolist() == ["store"])
     took(running, 1500)
+    until(lambda: len(seen) == 2)
     assert seen[0] == (False, closed)
     assert [filled for filled, _ in seen] == [False, "store"]
     assert running.health()["state"].tolist() == ["PARTIAL"]
