@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import ClassVar
 
@@ -154,3 +158,20 @@ def test_features_have_no_unit(real_bars):
     np.testing.assert_allclose(other.features, plain.features, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(other.geometric, plain.geometric, rtol=1e-9)
     np.testing.assert_allclose(other.low, 2.0 * plain.low, rtol=1e-9)
+
+
+def test_without_numba_the_bytes_are_the_same():
+    code = (
+        "import hashlib\nfrom made_bars import random_bars, small_params\n"
+        "from liquidator_integrations.model.features import approaches_of\n"
+        "seen = approaches_of(random_bars(150, 3), small_params())\n"
+        "print(hashlib.sha256(seen.features.tobytes() + seen.touched.tobytes()).hexdigest())"
+    )
+    seen = approaches_of(random_bars(150, 3), small_params())
+    assert np.isfinite(seen.features).any()
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "NUMBA_DISABLE_JIT": "1", "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == hashlib.sha256(seen.features.tobytes() + seen.touched.tobytes()).hexdigest()
