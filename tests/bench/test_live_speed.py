@@ -127,7 +127,7 @@ def test_two_hundred_symbols_at_fifty_a_second_on_one_core(tell):
     spent = seconds(lambda frame: raw._take(frame, 1), frames)
     tell(f"200 symbols: {spent * 1e6:.1f} us a trade, {spent * 200 * 50:.0%} of a core at 50 a second each")
     assert spent * 200 * 50 < 1.0
-    assert len(made) == coins
+    assert all(len(one.bars()) for one in made)
 
 
 def test_latency_from_a_frame_to_a_callback(tell):
