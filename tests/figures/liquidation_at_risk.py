@@ -4,13 +4,15 @@ For each series that is there: the share of moves beyond 0.4 % whose liquidated 
 before, and the gain over the move alone (one minus the ratio of mean squared errors of logs, on the later half of the
 moves; the rival is a line in the logarithm of the move that was fitted on the earlier half, of that very series). With
 the prior alone, and with what the feed taught. Intervals: 95 %, from resampled days. Then what the law says of large
-moves without its term for these, and with it.
+moves without its term for these, and with it. Last, of the prior alone, the band's share by the size of the move, and
+at one hour by month, with what a band would hold that is fitted on the other half of these very moves.
 
     python tests/figures liquidation_at_risk
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -158,6 +160,28 @@ def large_moves(one: Series) -> str:
     return "; ".join(parts)
 
 
+def by_size(side: Side) -> str:
+    """The share of moves inside the band, by the size of the move."""
+    edges = (LEAST_MOVE, 0.006, 0.01, 0.02, np.inf)
+    parts = [(side.away > low) & (side.away <= high) for low, high in itertools.pairwise(edges)]
+    return ", ".join(f"{side.inside[part].mean():.2f}" for part in parts)
+
+
+def by_month(side: Side) -> str:
+    """The share of moves inside the band, by month."""
+    months = side.time.astype("M8[ms]").astype("M8[M]")
+    return ", ".join(f"{month} {side.inside[months == month].mean():.2f}" for month in np.unique(months))
+
+
+def refitted(side: Side) -> str:
+    """The share of each half that lies between the tenths that the other half leaves out."""
+    error, half = side.answer - side.expected, len(side.answer) // 2
+    halves = error[:half], error[half:]
+    ends = [np.quantile(part, [0.1, 0.9]) for part in reversed(halves)]
+    shares = [((part >= low) & (part <= high)).mean() for part, (low, high) in zip(halves, ends, strict=True)]
+    return ", ".join(f"{share:.2f}" for share in shares)
+
+
 def main() -> int:
     found = list(series())
     if not found:
@@ -178,6 +202,14 @@ def main() -> int:
     for one in found:
         if one.horizon == "4h":
             print(f"  {one.name}, {one.feed}, {one.market} candles: {large_moves(one)}")
+    print("the prior alone: the band's share of moves of 0.4 to 0.6 %, to 1 %, to 2 %, and beyond")
+    alone = [(one, name, side) for one in found for name, side in measured(one, with_feed=False).items()]
+    for one, name, side in alone:
+        print(f"  {one.name}, {one.market}, {one.horizon}  {name:5}  {by_size(side)}")
+    print("one hour, the prior alone: the band's share by month; of each half, that of a band fitted on the other half")
+    for one, name, side in alone:
+        if one.horizon == "1h":
+            print(f"  {one.name}, {one.market}  {name:5}  {by_month(side)}; {refitted(side)}")
     return 0
 
 
