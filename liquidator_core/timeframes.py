@@ -128,31 +128,51 @@ def _add_flow(usd: float, price: float, more_usd: float, more_price: float) -> t
 
 
 def step_ms(time: np.ndarray) -> int:
-    """The shortest step between (n,) times of bars in order, in ms: the bars' length; 0 if there are not two."""
-    return int(np.diff(time).min()) if len(time) > 1 else 0
+    """The usual step between (n,) times of bars in order, in ms: the bars' length; 0 if there are not two.
+
+    The most frequent one, of several the shortest: a history with holes has longer steps, and one whose venue came
+    back beside its grid a shorter one.
+
+    >>> step_ms(np.array([0, 60_000, 180_000, 195_000, 255_000]))
+    60000
+    """
+    return _usual(np.diff(time)) if len(time) > 1 else 0
+
+
+def _usual(values: np.ndarray) -> int:
+    """The most frequent of some whole numbers, of several the least."""
+    least = values.min()
+    if 2 * np.count_nonzero(values == least) >= len(values):  # as nearly always: no need to sort
+        return int(least)
+    found, counts = np.unique(values, return_counts=True)
+    return int(found[counts.argmax()])
 
 
 def to_timeframe(bars: np.ndarray, timeframe: str, step_ms: int | None = None) -> np.ndarray:
     """Merge (n,) BAR of a lower timeframe into the closed bars of a higher one.
 
     The first bar is left out if it starts before the first row, the last unless the rows reach its end. A row lasts
-    ``step_ms``, if None as long as the shortest step between rows. Known volumes and flows add up, taker buys if all
-    are known; open interest and funding are the last ones; rows that the engine would skip add nothing. Raises
-    ValueError for times that do not rise and for rows that do not fit into the higher bars (8h into 12h, weeks into
-    months).
+    ``step_ms``, if None as long as the usual step between rows, and belongs where it begins: one beside the grid of the
+    others may end later than its higher bar. Known volumes and flows add up, taker buys if all are known; open interest
+    and funding are the last ones; rows that the engine would skip add nothing. Raises ValueError for times that do not
+    rise and for rows on the grid that do not fit into the higher bars (8h into 12h, weeks into months).
     """
     timeframe_ms(timeframe)
     if len(bars) < (2 if step_ms is None else 1):
         return np.zeros(0, BAR)
     time = bars["time"]
     steps = np.diff(time)
-    step = int(steps.min()) if step_ms is None else step_ms
+    step = _usual(steps) if step_ms is None else step_ms
     if (steps <= 0).any():
         row = int(np.argmax(steps <= 0)) + 1
         raise ValueError(f"row {row}: time is {time[row]} after {time[row - 1]} ms, allowed are times that rise")
     start, end = bar_spans(time, timeframe)
-    if (time + step > end).any():
-        row = int(np.argmax(time + step > end))
+    divided = time + step > end
+    if divided.any():
+        grid = time % step
+        divided &= grid == _usual(grid)
+    if divided.any():
+        row = int(divided.argmax())
         raise ValueError(
             f"bars of {step} ms cannot be made into bars of {timeframe}: row {row} would lie in two of them"
         )

@@ -14,7 +14,7 @@ import pandas as pd
 from liquidator_core import BAR, Params, levels_of, zones_of
 from liquidator_core.levels import LEVEL_REACH
 from liquidator_core.record import Recorded, cells_at, record
-from liquidator_core.timeframes import TIMEFRAMES, timeframe_ms, to_timeframe
+from liquidator_core.timeframes import TIMEFRAMES, step_ms, timeframe_ms, to_timeframe
 
 from ..market.candles import Candles, OnBad, bars_from_frame, warn_of_idle_switches
 from ..market.messages import iso
@@ -307,7 +307,7 @@ def _higher_bars(bars: np.ndarray) -> dict[str, np.ndarray]:
     """The bars of each larger timeframe that these fit into and fill some of."""
     if len(bars) < 2:
         return {}
-    step = int(np.diff(bars["time"]).min())
+    step = step_ms(bars["time"])
     if step not in map(timeframe_ms, TIMEFRAMES) or (bars["time"] % step).any():
         return {}
     larger = [name for name in _LARGER if timeframe_ms(name) > step and timeframe_ms(name) % step == 0]

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from liquidator_core import BAR
+from liquidator_core.timeframes import step_ms
 
 from ..market.candles import bars_from_frame
 from ..market.files import read_candles_or_trades
@@ -57,7 +58,7 @@ class _BarFeed(bt.feed.DataBase):
             setattr(self.p, name, _date_of(name, getattr(self.p, name)))
         self._bars = _bars_of(self.p.dataname)
         self._row = self._end = 0
-        length_ms = _length_ms(self._bars["time"])
+        length_ms = step_ms(self._bars["time"]) or DAY_MS
         self._delay_ms, self.known_after_ms = (length_ms, 0) if self.p.stamp == "close" else (0, length_ms)
         if self.p.timeframe is None:
             self.p.timeframe, compression = _timeframe(length_ms)
@@ -180,11 +181,6 @@ def _date_of(name: str, given: Any) -> Any:
     except (ValueError, TypeError):
         raise ValueError(f"{name} must be a date such as 2020-03-01 or 2020-03-01 12:00, got {given!r}") from None
     return at.date() if isinstance(given, str) and ":" not in given and at.time() == time() else at
-
-
-def _length_ms(time: np.ndarray) -> int:
-    """The usual step between bars; a day where there is none."""
-    return int(np.median(np.diff(time))) if len(time) > 1 else DAY_MS
 
 
 def _timeframe(length_ms: int) -> tuple[int, int]:

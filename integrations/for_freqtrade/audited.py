@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from liquidator_core.timeframes import TIMEFRAMES, timeframe_ms, to_timeframe
+from liquidator_core.timeframes import TIMEFRAMES, step_ms, timeframe_ms, to_timeframe
 
 from ..market.candles import bars_from_frame
 from ..market.files import read_candles_or_trades
@@ -37,10 +37,10 @@ def strategy_columns(
     """
     if "date" not in candles.columns or candles["date"].dtype.kind != "M":
         raise ValueError("candles: a strategy needs a column date of datetimes, as freqtrade gives it")
-    step_ms = _step_ms(bars_from_frame(candles))
-    timeframe = next((name for name in TIMEFRAMES if timeframe_ms(name) == step_ms), None)
+    length = step_ms(bars_from_frame(candles)["time"])
+    timeframe = next((name for name in TIMEFRAMES if timeframe_ms(name) == length), None)
     if timeframe is None:
-        raise ValueError(f"candles: rows are {step_ms / 60_000:g} minutes apart, allowed {', '.join(TIMEFRAMES)}")
+        raise ValueError(f"candles: rows are {length / 60_000:g} minutes apart, allowed {', '.join(TIMEFRAMES)}")
     others = {pair: _bars_of(pair, source) for pair, source in (pairs or {}).items()}
     short = bool(getattr(strategy, "can_short", False))
     config: Any = {
@@ -53,13 +53,13 @@ def strategy_columns(
         "exchange": {"name": "binance", "pair_whitelist": []},
     }
     pair = f"{_COIN}/{_STAKE}" + (f":{_STAKE}" if short else "")
-    to_timeframe(bars_from_frame(candles)[:2], timeframe, step_ms)  # compiled here, once, and not in each process
+    to_timeframe(bars_from_frame(candles)[:2], timeframe, length)  # compiled here, once, and not in each process
 
     def columns(made_of: type[IStrategy], frame: pd.DataFrame) -> pd.DataFrame:
         made: Any = object.__new__(made_of)
         made.timeframe = timeframe
         made.__init__({**config})
-        made.dp = _Provider(config, pair, frame.copy(), step_ms, others)
+        made.dp = _Provider(config, pair, frame.copy(), length, others)
         made.ft_bot_start()
         metadata = {"pair": pair}
         return made.ft_advise_signals(made.advise_indicators(frame, metadata).copy(), metadata)
@@ -71,10 +71,10 @@ class _Provider(DataProvider):
     """The data of one run: candles as they were known when its last row had closed."""
 
     def __init__(
-        self, config: Any, pair: str, candles: pd.DataFrame, step_ms: int, others: Mapping[str, np.ndarray]
+        self, config: Any, pair: str, candles: pd.DataFrame, length: int, others: Mapping[str, np.ndarray]
     ) -> None:
         super().__init__(config, None)
-        self._pair, self._candles, self._step_ms, self._others = pair, candles, step_ms, others
+        self._pair, self._candles, self._length, self._others = pair, candles, length, others
 
     def get_pair_dataframe(self, pair: str, timeframe: str | None = None, candle_type: str = "") -> pd.DataFrame:
         timeframe = timeframe or self._config["timeframe"]
@@ -83,16 +83,16 @@ class _Provider(DataProvider):
         own = _plain(pair) == _plain(self._pair)
         if own and timeframe == self._config["timeframe"]:
             return self._candles.copy()
-        if own and timeframe_ms(timeframe) < self._step_ms:
-            raise ValueError(f"it asked for {timeframe} of {pair}: candles of {self._step_ms} ms can't be taken apart")
+        if own and timeframe_ms(timeframe) < self._length:
+            raise ValueError(f"it asked for {timeframe} of {pair}: candles of {self._length} ms can't be taken apart")
         if own:
-            bars, step_ms = bars_from_frame(self._candles), self._step_ms
+            bars, length = bars_from_frame(self._candles), self._length
         else:
             bars = self._bars_of(pair)
-            step_ms = _step_ms(bars)
-            if timeframe_ms(timeframe) < step_ms:
-                raise ValueError(f"it asked for {timeframe} of {pair}: the file's candles are {step_ms} ms long")
-        return _frame_of(to_timeframe(bars, timeframe, step_ms), self._candles["date"].dtype)
+            length = step_ms(bars["time"])
+            if timeframe_ms(timeframe) < length:
+                raise ValueError(f"it asked for {timeframe} of {pair}: the file's candles are {length} ms long")
+        return _frame_of(to_timeframe(bars, timeframe, length), self._candles["date"].dtype)
 
     def historic_ohlcv(self, pair: str, timeframe: str, candle_type: str = "") -> pd.DataFrame:
         return self.get_pair_dataframe(pair, timeframe, candle_type)
@@ -114,17 +114,12 @@ class _Provider(DataProvider):
             given = f"given are {', '.join(self._others)}" if self._others else "none is given"
             raise ValueError(f"it asked for candles of {pair}, of which {given}: name a file of them in pairs")
         time = bars_from_frame(self._candles.iloc[[0, -1]])["time"]
-        known = (found["time"] >= time[0]) & (found["time"] + _step_ms(found) <= time[1] + self._step_ms)
+        known = (found["time"] >= time[0]) & (found["time"] + step_ms(found["time"]) <= time[1] + self._length)
         return np.asarray(found[known])
 
 
 def _plain(pair: str) -> str:
     return pair.partition(":")[0].upper()
-
-
-def _step_ms(bars: np.ndarray) -> int:
-    steps = np.diff(bars["time"])
-    return int(np.median(steps)) if len(steps) else 0
 
 
 def _bars_of(pair: str, source: Any) -> np.ndarray:

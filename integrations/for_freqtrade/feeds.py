@@ -254,7 +254,7 @@ def _known(feed: Frame, column: str, length_ms: int, name: str) -> tuple[np.ndar
 
 
 def _length(frame: Frame) -> int:
-    """Length of the candles of a frame in ms: the shortest step between two rows; 0 if there are not two."""
+    """Length of the candles of a frame in ms: the usual step between two rows; 0 if there are not two."""
     return step_ms(column_ms(frame["date"])) if len(frame) > 1 and "date" in frame.columns else 0
 
 

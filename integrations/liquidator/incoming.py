@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from liquidator_core.timeframes import BAR_LENGTHS, timeframe_meant, timeframe_ms
+from liquidator_core.timeframes import BAR_LENGTHS, step_ms, timeframe_meant, timeframe_ms
 
 from ..market.candles import Candles, OnBad, bars_from_frame, completed
 from ..market.coins import Identity, market_of
@@ -288,14 +288,18 @@ def _check_interval(candles: list[Mapping[str, Any]], bar: str) -> None:
 def _read_candles(candles: Candles, bar: str, on_bad: OnBad) -> np.ndarray:
     """Closed candles as (n,) BAR; ValueError for those of another length than ``bar``, or beside its grid."""
     bars = bars_from_frame(completed(candles), on_bad)
-    step = timeframe_ms(bar)
-    found = int(np.diff(bars["time"]).min()) if len(bars) > 1 else step
-    if found < step or (found > step and len(bars) > 2):  # two may have a hole between them
+    step, steps = timeframe_ms(bar), np.diff(bars["time"])
+    found = step_ms(bars["time"]) or step
+    if found < step or (len(steps) > 1 and steps.min() > step):  # two candles may have a hole between them
         known = next((name for name in BAR_LENGTHS if timeframe_ms(name) == found), None)
         hint = f": make it Liquidator(bar={known!r})" if known else ""
         raise ValueError(f"candles must be of {bar}, got steps of {found} ms{hint}")
     astray = bars["time"] % step != 0
     if astray.any():
         row = int(astray.argmax())
-        raise ValueError(f"row {row}, time: found {moment(bars['time'][row])}, allowed the opening of a {bar} bar")
+        text = f"row {row}, time: found {moment(bars['time'][row])}, allowed the opening of a {bar} bar"
+        if on_bad == "raise":
+            raise ValueError(text)
+        _LOG.warning("%d candles beside the grid of bars are skipped, the first: %s", astray.sum(), text)
+        bars = bars[~astray]
     return bars

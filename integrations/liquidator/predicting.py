@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from liquidator_core import Params
+from liquidator_core.timeframes import step_ms
 
 from ..market.candles import Candles, bars_from_frame, completed
 from ..model.columns import timeframe_of, with_predictions
@@ -91,7 +92,7 @@ class Predicting:
             bars = bars_from_frame(completed(candles), self._settings.on_bad)
             found = timeframe_of(bars)
             if found != self.timeframe:
-                step = "" if len(bars) < 2 else f" ({int(np.diff(bars['time']).min()) // 1000} s between two)"
+                step = "" if len(bars) < 2 else f" ({step_ms(bars['time']) // 1000} s between two)"
                 raise ValueError(f"candles: found those of timeframe {found}{step}, allowed {self.timeframe}")
         self.hold_model = train(bars, self._hold_params(), self.timeframe, self._attempts + 1, tell)
         self._attempts += 1

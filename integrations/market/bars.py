@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from liquidator_core import Params
+from liquidator_core.timeframes import step_ms
 
 from .messages import moment, naming
 
@@ -100,10 +101,8 @@ def gaps_in(time: np.ndarray) -> Gaps:
     >>> gaps_in(np.array([0, 1, 2, 6, 7, 9]) * 3_600_000)
     Gaps(missing=4, gaps=2, step_ms=3600000)
     """
-    steps = np.diff(time)
-    if len(steps) == 0:
+    step = step_ms(time)
+    if step == 0:
         return Gaps(0, 0, 0)
-    lengths, counts = np.unique(steps, return_counts=True)
-    step = int(lengths[counts.argmax()])
-    missing = np.rint(steps / step).astype(np.int64) - 1
+    missing = np.rint(np.diff(time) / step).astype(np.int64) - 1
     return Gaps(int(missing[missing > 0].sum()), int((missing > 0).sum()), step)

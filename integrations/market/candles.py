@@ -34,6 +34,7 @@ import pyarrow as pa
 from liquidator_core import BAR, Params
 from liquidator_core.bars import mend_noise
 from liquidator_core.observed import DAY_MS, LEAST_DAYS, SCALE_MS
+from liquidator_core.timeframes import step_ms
 
 from .candle_columns import base_volume, candle_names, is_volume, time_places, volume_places
 from .candle_forms import as_frame
@@ -264,7 +265,7 @@ def warn_of_idle_switches(rows: Rows, params: Params, market: str = "") -> None:
             _warn_once(f"{where}Params.{switch} does nothing: the candles have no {' or '.join(fields)}")
     time = rows["time"]
     if params.observed == "flow" and len(time) > 1:
-        step = int(np.diff(time).min())
+        step = step_ms(time)
         if params.observed_bars * step < (LEAST_DAYS + 1) * DAY_MS:
             _warn_once(
                 f"{where}Params.observed_bars = {params.observed_bars} holds no {LEAST_DAYS} whole days, so that "

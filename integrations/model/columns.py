@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from liquidator_core import Params
-from liquidator_core.timeframes import TIMEFRAMES, timeframe_ms
+from liquidator_core.timeframes import TIMEFRAMES, step_ms, timeframe_ms
 
 from ..market.candles import Candles, OnBad
 from ..tables.checked import checked_bars
@@ -82,8 +82,8 @@ def model_of(model: Model) -> HoldModel | None:
 
 
 def timeframe_of(bars: np.ndarray) -> str | None:
-    """The timeframe whose length is the shortest step between (n,) BAR; None where there is no such, or no step."""
-    step = int(np.diff(bars["time"]).min()) if len(bars) > 1 else 0
+    """The timeframe whose length is the usual step between (n,) BAR; None where there is no such, or no step."""
+    step = step_ms(bars["time"])
     return next((name for name in TIMEFRAMES if timeframe_ms(name) == step), None)
 
 

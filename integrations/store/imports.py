@@ -13,6 +13,7 @@ import pandas as pd
 import pyarrow as pa
 
 from liquidator_core.layout import LONG
+from liquidator_core.timeframes import step_ms
 
 from ..market.candles import bars_from_frame
 from ..market.coins import market_of
@@ -205,7 +206,7 @@ def _ids(columns: dict[str, Any]) -> pa.Array:
 def _candles(table: pa.Table, kind: str, venue: str) -> Read:
     bars = bars_from_frame(table)
     time = bars["time"]
-    step = vision.step_of(kind) if "-" in kind else int(np.diff(time).min(initial=DAY_MS))
+    step = vision.step_of(kind) if "-" in kind else (step_ms(time) or DAY_MS)
     if "-" not in kind:
         if (name := vision.NAMES.get(step)) is None or len(time) < 2:
             raise ValueError(f"candles of {step} ms are of no timeframe: allowed {', '.join(vision.NAMES.values())}")

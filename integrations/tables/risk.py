@@ -26,7 +26,7 @@ from liquidator_core import Params, new_state
 from liquidator_core.calls import average_true_ranges
 from liquidator_core.exposure import exposure, exposures
 from liquidator_core.layout import LONG, SHORT
-from liquidator_core.timeframes import to_timeframe
+from liquidator_core.timeframes import step_ms, to_timeframe
 from liquidator_core.windows import trailing_means
 
 from ..market.candles import Candles, OnBad, bars_from_frame, number_values
@@ -311,7 +311,7 @@ def _hours(candles: Candles, horizon: str, params: Params | None, feed: str, mar
     params = params or Params()
     bars = bars_from_frame(candles, on_bad)
     _check_market(candles, bars, market)
-    step = int(np.diff(bars["time"]).min()) if len(bars) > 1 else HOUR
+    step = step_ms(bars["time"]) or HOUR
     if step > HOUR and len(bars) > 2:  # two may have a hole between them
         raise ValueError(f"candles are {step / HOUR:g} hours apart, allowed are hours or less: the law holds for hours")
     if step >= HOUR:

@@ -15,9 +15,32 @@ from liquidator_core.timeframes import TIMEFRAMES, bar_spans, step_ms, timeframe
 HOUR = 3_600_000
 
 
-@pytest.mark.parametrize(("time", "step"), [([], 0), ([5], 0), ([0, HOUR], HOUR), ([0, 3 * HOUR, 4 * HOUR], HOUR)])
-def test_the_step_of_bars_is_the_shortest_one(time, step):
-    assert step_ms(np.array(time, np.int64)) == step
+@pytest.mark.parametrize(
+    ("hours", "step"),
+    [
+        ([], 0),
+        ([5], 0),
+        ([0, 1], 1),
+        ([0, 3, 4], 1),  # as often: the shortest
+        ([0, 1, 2, 2.5, 3.5, 4.5, 9], 1),  # a venue that came back beside its grid, a hole
+        ([0, 2, 4, 5, 7], 2),
+    ],
+)
+def test_the_step_of_bars_is_the_usual_one(hours, step):
+    assert step_ms((np.array(hours) * HOUR).astype(np.int64)) == step * HOUR
+
+
+def test_rows_beside_the_grid_belong_where_they_begin():
+    """Binance's spot history of February 2018 has hours that open at 28 minutes and 14 seconds."""
+    bars = walk(48, HOUR, ms(2018, 2, 8))
+    bars["time"][5:14] += 1_694_000
+    higher = to_timeframe(bars, "4h")
+    assert len(higher) == 12
+    assert higher["time"].tolist() == [ms(2018, 2, 8 + day, hour) for day in (0, 1) for hour in range(0, 24, 4)]
+    assert higher["volume"].sum() == bars["volume"].sum()
+    shifted = walk(48, HOUR, ms(2018, 2, 8) + 1_694_000)
+    with pytest.raises(ValueError, match="would lie in two of them"):
+        to_timeframe(shifted, "4h")
 
 
 def ms(*moment: int) -> int:

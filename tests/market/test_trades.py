@@ -530,6 +530,21 @@ def test_candles_that_are_off_the_grid_are_refused():
         Liquidator().update_candles(candles)
 
 
+def test_candles_of_a_stretch_that_is_off_the_grid_are_named_or_skipped(caplog):
+    hour = 3_600_000
+    time = np.arange(20) * hour + T // hour * hour
+    candles = pd.DataFrame({"time": time + np.where((time > time[4]) & (time < time[9]), 1_694_000, 0), "volume": 1.0})
+    for name in ("open", "high", "low", "close"):
+        candles[name] = 1.0
+    with pytest.raises(ValueError, match=r"row 5, time: found .*:28:14.*, allowed the opening of a 1h bar"):
+        Liquidator(bar="1h").update_candles(candles)
+    made = Liquidator(bar="1h", on_bad="skip")
+    made.update_candles(candles)
+    bars = made.bars()
+    assert bars["time"][bars["volume"] > 0].tolist() == [*time[:5], *time[9:]]
+    assert "4 candles beside the grid of bars are skipped, the first: row 5" in caplog.text
+
+
 def test_every_venue_of_the_table_is_tried():
     tried = {venue_of(venue).name for venue, *_ in SAID.values()}
     unusual = {name for name, venue in VENUES.items() if venue.names or venue.columns or venue.sides or venue.signed}

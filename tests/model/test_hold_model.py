@@ -12,9 +12,10 @@ import pytest
 from freqtrade_setup import candle_frame
 from planted_model import LATER, saying
 
-from liquidator_core import Params
+from liquidator_core import BAR, Params
 from liquidator_integrations import hold_columns
 from liquidator_integrations.model import HoldModel, train
+from liquidator_integrations.model.columns import timeframe_of
 from liquidator_integrations.model.features import NAMES
 
 
@@ -42,6 +43,13 @@ def test_a_model_comes_back_to_the_bit(used, file):
     assert about["features"] == list(NAMES)
     assert about["trees"].startswith("tree\n")
     assert {"params_digest", "timeframe", "schema", "span", "sha256"} <= about.keys()
+
+
+def test_candles_beside_the_grid_are_of_the_usual_timeframe():
+    bars = np.zeros(50, BAR)
+    bars["time"] = np.arange(50) * 3_600_000
+    bars["time"][10:20] += 1_694_000
+    assert timeframe_of(bars) == "1h"
 
 
 def sealed(about: dict) -> dict:

@@ -44,6 +44,15 @@ def dear(candles, factor: float = 1000.0) -> pd.DataFrame:
     return candles.assign(**prices, volume=candles["volume"] / factor)
 
 
+def test_a_stretch_of_hours_beside_the_grid_delays_nothing(candles):
+    """Binance's spot history of February 2018: until the clock is put right the hours open at 28:14."""
+    shifted = candles.assign(
+        time=candles["time"].where(~candles.index.isin(range(300, 340)), candles["time"] + 1_694_000)
+    )
+    usual, found = (risk_columns(frame, params=SMALL) for frame in (candles, shifted))
+    pd.testing.assert_frame_equal(found[600:], usual[600:])
+
+
 # --- the table --------------------------------------------------------------------------------------------------------
 
 
