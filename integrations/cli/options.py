@@ -18,7 +18,9 @@ ChartOption = Annotated[
     Path | None,
     typer.Option(help="Where the chart goes: .html, .png, .svg or .json. Default: a page in the current folder."),
 ]
-LastOption = Annotated[int | None, typer.Option("--last", min=1, help="Of FILE only the last so many bars.")]
+LastOption = Annotated[
+    int | None, typer.Option("--last", min=1, help="Of FILE only the last so many bars, closed ones of trades.")
+]
 FromOption = Annotated[
     str | None, typer.Option("--from", help="Of FILE only the bars from a date on, such as 2020-03-01 (UTC).")
 ]

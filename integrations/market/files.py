@@ -283,10 +283,18 @@ def _table(path: Path, columns: dict[str, list[Any]]) -> pa.Table:
     arrays = {}
     for name, values in columns.items():
         try:
-            arrays[name] = pa.array(values)
-        except (pa.ArrowException, ArithmeticError, TypeError, UnicodeEncodeError) as error:
+            arrays[name] = _array(values)
+        except UnicodeEncodeError as error:
             raise ValueError(f"{path}: cannot be read: column {name!r}: {first_line(error)}") from None
     return pa.table(arrays)
+
+
+def _array(values: list[Any]) -> pa.Array:
+    """A column; of values that are of no one type the text, for the reader of its rows to refuse by row."""
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, ArithmeticError, TypeError):
+        return pa.array([None if value is None else str(value) for value in values])
 
 
 def _read_csv(path: Path, open_stream: Opener, check: Check) -> pa.Table:

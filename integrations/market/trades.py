@@ -11,7 +11,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -41,6 +41,7 @@ from .times import check_ms, check_order, ms_of
 from .venues import VENUES, Named, checked_venue, counts_quote, find_names, venue_of
 
 _LOG = logging.getLogger("liquidator")
+Take: TypeAlias = Callable[[np.ndarray], np.ndarray]  # of (n,) times in ms, (n,) bool
 _LARGE_ID = 2**62  # numbers below need no closer look
 ROUNDING_MS = 1000  # what repeats an event may give its time rounded
 PART = 65_536  # trades that are copied at once; together with what was freed before, they take little new memory
@@ -139,13 +140,17 @@ class _Columns(NamedTuple):
     ordered: bool
 
 
-def trades_from_table(trades: Events, sort: bool = False, venue: str = "", convention: Convention = None) -> np.ndarray:
+def trades_from_table(
+    trades: Events, sort: bool = False, venue: str = "", convention: Convention = None, take: Take | None = None
+) -> np.ndarray:
     """Translate public trades into a TRADE array, checked: ``read_trades`` for those who need no parts.
 
     trades      as for ``read_trades``, or a (n,) TRADE array
     sort        order by time, venue and id first, equal ones as they came; otherwise times must not go back. Those of
                 several venues are always sorted
     venue, convention   as for ``read_trades``
+    take        says by the (n,) times of a ``pyarrow.Table`` which rows are wanted, (n,) bool: of the others nothing
+                else is looked at
 
     Trades with an id that their venue gave before, within a second of that time, are left out, and so are rows that say
     that they are no trades; both are logged as a warning of logger "liquidator". Returns (n,) TRADE. Errors as for
@@ -154,6 +159,12 @@ def trades_from_table(trades: Events, sort: bool = False, venue: str = "", conve
     >>> trades_from_table({"time": [1672531200000], "price": [16500.0], "size": [0.5], "side": ["sell"]})["side"]
     array([-1], dtype=int8)
     """
+    if take is not None and trades.num_rows:
+        found = find_names(trades.column_names, {"time": TRADE_NAMES["time"]}, venue_of(checked_venue(venue)).venue)
+        time = time_column(trades[needed_name(found, trades.column_names, TRADE_NAMES, "time")])
+        wanted = take(time)
+        with renumbered(wanted):
+            return trades_from_table(trades.filter(pa.array(wanted)), sort, venue, convention)
     if isinstance(trades, np.ndarray) and trades.dtype == TRADE:
         check_ms(trades["time"])
         check_trades(trades)
