@@ -12,6 +12,7 @@ import os
 import re
 import zipfile
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias
@@ -20,23 +21,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.feather as pa_feather
 
+from .bare_rows import ORDERS, ROWS_LOOKED_AT, names_of_rows
 from .candle_columns import candle_names, is_volume
 from .columns import cell_kind, different_values
 from .delimited import DELIMITERS, Layout, cell_shape, read_delimited
 from .flags import CLOSED_NAMES
 from .hdf import read_hdf
 from .liquidations import find_sums, read_sums
-from .messages import first_line
+from .messages import first_line, naming
 from .names import (
     BASE_SIZES,
     CANDLE_NAMES,
     CANDLE_TIMES,
-    CCXT_COLUMNS,
-    KLINE_COLUMNS,
     LIQUIDATION_SUMS,
     MAKER_NAMES,
     MARKET_NAMES,
-    OKX_COLUMNS,
     OPEN_TIMES,
     OTHER_TIMES,
     TRADE_NAMES,
@@ -51,41 +50,33 @@ _AGG_TRADE = ["id", "price", "quantity", "first_id", "last_id", "transact_time",
 _TRADE = ["id", "price", "qty", "quote_qty", "time", "is_buyer_maker"]
 _FREQTRADE_TRADE = ["timestamp", "id", "type", "side", "price", "amount", "cost"]
 _OHLC = ("open", "high", "low", "close")
-_COINBASE = ["time", "low", "high", "open", "close", "volume"]
-_BITFINEX = ["time", "open", "close", "high", "low", "volume"]  # and KuCoin, with the turnover behind it
-
-
-def _candle_names(*known: Sequence[str]) -> Callable[[list[list[str]]], list[str]]:
-    """Of several orders in which columns may stand, the first in which the first rows are candles."""
-
-    def names(rows: list[list[str]]) -> list[str]:
-        for one in known:
-            places = [one.index(name) for name in _OHLC]
-            prices = [[float(row[at].replace(",", ".")) for at in places] for row in rows if len(row) == len(one)]
-            if all(low <= min(opened, close) and max(opened, close) <= high for opened, high, low, close in prices):
-                return list(one)
-        return list(known[0])
-
-    return names
 
 
 def _always(names: list[str]) -> Callable[[list[list[str]]], list[str]]:
     return lambda rows: names
 
 
+def _of_days_and_clocks(rows: list[list[str]]) -> list[str]:
+    return ["date", *names_of_rows([row[1:] for row in rows])]
+
+
 _HEADERLESS = {  # the first row of a file without names, as ``delimited.cell_shape`` sees its cells
-    **dict.fromkeys(("nnnnnn", "dnnnnn"), _candle_names(CCXT_COLUMNS, _COINBASE, _BITFINEX)),
-    "dtnnnnn": _candle_names(("date", "time", *CCXT_COLUMNS[1:])),  # MetaTrader
-    "nnnnnnn": _candle_names((*CCXT_COLUMNS, "count"), (*_BITFINEX, "turnover")),  # Kraken
-    "nnnnnnnn": _candle_names((*CCXT_COLUMNS[:5], "vwap", "volume", "count")),
-    "nnnnnnnnn": _candle_names(OKX_COLUMNS),
-    "nnnnnnnnnnnn": _candle_names(KLINE_COLUMNS),
+    **{time + "n" * (width - 1): names_of_rows for width in (5, *map(len, ORDERS)) for time in "nd"},
+    "nnnnnnnb": names_of_rows,  # Gate
+    "dtnnnnn": _of_days_and_clocks,  # MetaTrader
     "nnnnnnb": _always(_AGG_TRADE),
     "nnnnnnbb": _always([*_AGG_TRADE, "is_best_match"]),
     "nnnnnb": _always(_TRADE),
     "nnnnnbb": _always([*_TRADE, "is_best_match"]),
     **dict.fromkeys(("nn??nnn", "n???nnn"), _always(_FREQTRADE_TRADE)),
 }
+
+
+def _names_of(path: Path, rows: list[list[str]]) -> list[str] | None:
+    """The names of the columns of rows without them; None where their cells are of no known shape."""
+    names = _HEADERLESS.get("".join(map(cell_shape, rows[0])))
+    with naming(str(path)):
+        return None if names is None else names(rows)
 
 
 def read_candles_or_trades(path: str | os.PathLike[str]) -> tuple[Literal["candles", "trades"], pa.Table]:
@@ -270,13 +261,13 @@ def _read_json(path: Path, open_stream: Opener) -> pa.Table:
         )
     if not all(isinstance(row, list) and len(row) == len(rows[0]) for row in rows):
         raise ValueError(f"{path}: holds rows of several kinds, allowed lists of one length, or objects")
-    cells = [[str(cell) for cell in row] for row in rows[:100]]
-    names = _HEADERLESS.get("".join(map(cell_shape, cells[0])))
+    cells = [[str(cell) for cell in row] for row in rows[:ROWS_LOOKED_AT]]
+    names = _names_of(path, cells)
     if names is None:
         raise ValueError(
             f"{path}: holds rows of {len(cells[0])} values ({', '.join(cells[0])}), whose names are unknown"
         )
-    return _table(path, dict(zip(names(cells), map(list, zip(*rows, strict=True)), strict=True)))
+    return _table(path, dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
 
 
 def _table(path: Path, columns: dict[str, list[Any]]) -> pa.Table:
@@ -317,7 +308,7 @@ def _read_csv(path: Path, open_stream: Opener, check: Check) -> pa.Table:
         return _csv_types(layout)
 
     try:
-        table = read_delimited(open_stream, is_header, _HEADERLESS, plan)
+        table = read_delimited(open_stream, is_header, partial(_names_of, path), plan)
     except UnicodeDecodeError:
         raise ValueError(f"{path}: cannot be read: not text") from None
     if (

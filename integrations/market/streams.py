@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
+from .bare_rows import names_of_rows
 from .envelopes import check_depth, market_in, wrapped_in
 from .flags import CLOSED_NAMES, truth
-from .names import MARKET_NAMES, OKX_COLUMNS, normal_name
+from .names import MARKET_NAMES, normal_name
 
 Told: TypeAlias = Literal["", "trades", "liquidations", "candles"]
 _TOPICS = ("e", "topic", "channel", "stream", "ch", "datatype")
@@ -71,9 +72,10 @@ def _rows_in(message: Mapping[str, Any], depth: int) -> list[Any] | None:
     if inner is None or name == "o" or len(inner) == 0:
         return None
     market = market_in(message, name) or str(message.get("s", message.get("ps", "")))
-    rows = [inner] if isinstance(inner, Mapping) else list(inner)
-    if all(isinstance(row, (list, tuple)) and len(row) == len(OKX_COLUMNS) for row in rows):
-        rows = [dict(zip(OKX_COLUMNS, row, strict=True)) for row in rows]
+    rows: list[Any] = [inner] if isinstance(inner, Mapping) else list(inner)
+    if all(isinstance(row, (list, tuple)) and len(row) == len(rows[0]) for row in rows):
+        names = names_of_rows(rows)
+        rows = [dict(zip(names, row, strict=True)) for row in rows]
     rows = list(candles_in(rows, depth + 1))
     if not market:
         return rows
