@@ -36,6 +36,9 @@ def as_frame(candles: Any) -> pd.DataFrame:
             "candles must be a pandas frame, rows [ms, open, high, low, close, volume], columns or a BAR array, "
             f"got {type(candles).__name__}"
         )
+    if isinstance(candles.index, pd.MultiIndex):  # of market and time
+        levels = [name for name in candles.index.names if name is not None and name not in candles.columns]
+        candles = candles.reset_index(levels)
     if len(candles) and list(candles.columns) == list(range(len(candles.columns))):
         return candles.set_axis(names_of_rows(candles[:ROWS_LOOKED_AT].to_numpy(object).tolist()), axis=1)
     return candles if candles.columns.nlevels == 1 else _one_symbol(candles)

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from .columns import cell_kind
-from .messages import first_line
+from .messages import describe_row, first_line
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 #: The names of the columns of rows that come without, told by the first rows; None if it does not know any.
@@ -150,9 +150,18 @@ def read_delimited(
         else:
             for name in numbers:
                 place = table.column_names.index(name)
+                _check_points(table[name], layout.names[int(name)])
                 table = table.set_column(place, name, pc.replace_substring(table[name], ",", "."))
             return table.unify_dictionaries().rename_columns([layout.names[at] for at in columns])
     raise AssertionError("every column has been read as text")
+
+
+def _check_points(texts: pa.ChunkedArray, name: str) -> None:
+    """Raise for a number with a point where others have a decimal comma: it may part thousands."""
+    row = pc.index(pc.match_substring_regex(texts, r"^\s*[+-]?\d+\.\d+\s*$"), True).as_py()
+    if row >= 0:
+        allowed = "a number with a decimal comma, as other cells here have it"
+        raise pa.ArrowInvalid(describe_row(row, None, f"column {name!r}", texts[row].as_py(), allowed))
 
 
 def _parse(

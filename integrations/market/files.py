@@ -7,13 +7,11 @@ pandas is not imported here. Files become ``pyarrow.Table``; ``trades.trades_fro
 from __future__ import annotations
 
 import codecs
-import json
 import os
 import re
 import zipfile
 from collections.abc import Callable, Sequence
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias
 
@@ -21,12 +19,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.feather as pa_feather
 
-from .bare_rows import ORDERS, ROWS_LOOKED_AT, names_of_rows
+from .bare_rows import ORDERS, names_of_rows
 from .candle_columns import candle_names, is_volume
 from .columns import cell_kind, different_values
 from .delimited import DELIMITERS, Layout, cell_shape, read_delimited
 from .flags import CLOSED_NAMES
 from .hdf import read_hdf
+from .json_text import columns_of_json
 from .liquidations import find_sums, read_sums
 from .messages import first_line, naming
 from .names import (
@@ -41,7 +40,6 @@ from .names import (
     TRADE_NAMES,
     normal_name,
 )
-from .streams import candles_in
 from .trades import TEXT_COLUMNS, TRADE_COLUMNS
 
 Opener: TypeAlias = Callable[[], IO[bytes]]
@@ -72,11 +70,10 @@ _HEADERLESS = {  # the first row of a file without names, as ``delimited.cell_sh
 }
 
 
-def _names_of(path: Path, rows: list[list[str]]) -> list[str] | None:
+def _names_of(rows: list[list[str]]) -> list[str] | None:
     """The names of the columns of rows without them; None where their cells are of no known shape."""
     names = _HEADERLESS.get("".join(map(cell_shape, rows[0])))
-    with naming(str(path)):
-        return None if names is None else names(rows)
+    return None if names is None else names(rows)
 
 
 def read_candles_or_trades(path: str | os.PathLike[str]) -> tuple[Literal["candles", "trades"], pa.Table]:
@@ -150,8 +147,8 @@ def _read(path: Path, check: Check) -> pa.Table:
         ".parquet": ("parquet", lambda: _read_parquet(path)),
         ".feather": ("feather", lambda: pa_feather.read_table(path)),
         ".tsv": ("text", lambda: _read_csv(path, _opener(path, None), check)),
-        ".json": ("text", lambda: _read_json(path, _opener(path, None))),
-        ".json.gz": ("gzip", lambda: _read_json(path, _opener(path, "gzip"))),
+        **dict.fromkeys((".json", ".jsonl", ".ndjson"), ("text", lambda: _read_json(path, _opener(path, None), check))),
+        **dict.fromkeys((".json.gz", ".jsonl.gz"), ("gzip", lambda: _read_json(path, _opener(path, "gzip"), check))),
         ".zip": ("a zip archive", lambda: _read_zip(path, check)),
         **dict.fromkeys((".h5", ".hdf", ".hdf5"), ("HDF", lambda: read_hdf(path))),
     }
@@ -202,6 +199,7 @@ def _content(head: bytes) -> str:
         b"\x1f\x8b": "gzip",
         b"PK\x03\x04": "a zip archive",
         b"\x89HDF\r\n\x1a\n": "HDF",
+        codecs.BOM_UTF32_LE: "text in UTF-32: save it as UTF-8",
         codecs.BOM_UTF16_LE: "text",
         codecs.BOM_UTF16_BE: "text",
     }
@@ -211,8 +209,13 @@ def _content(head: bytes) -> str:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
-        return "something unknown"
-    return "text" if b"\0" not in head else "something unknown"
+        is_text = head.isascii() or not re.search(rb"[\0-\x08\x0e-\x1f\x7f]", head)
+        return "text that is no UTF-8: save it as UTF-8" if is_text else "something unknown"
+    if b"\0" not in head:
+        lines = head.count(b"\n") or not head.strip().count(b"\r")
+        return "text" if lines else "text whose lines end with carriage returns alone: save it with line feeds"
+    is_utf16 = not any(head[1::2]) or not any(head[::2])
+    return "text in UTF-16 without its mark: save it as UTF-8" if is_utf16 else "something unknown"
 
 
 def _opener(path: Path, compression: str | None) -> Opener:
@@ -233,41 +236,19 @@ def _read_zip(path: Path, check: Check) -> pa.Table:
             return archive.open(members[0])
 
         return (
-            _read_json(path, open_member)
+            _read_json(path, open_member, check)
             if members[0].lower().endswith(".json")
             else _read_csv(path, open_member, check)
         )
 
 
-def _read_json(path: Path, open_stream: Opener) -> pa.Table:
-    """Rows as freqtrade keeps and venues' APIs return them, lists or objects, be it in an envelope; or columns."""
-    try:
-        with open_stream() as stream:
-            rows = json.loads(stream.read())
-    except ValueError as error:
-        raise ValueError(f"{path}: cannot be read: {first_line(error)}") from None
-    while isinstance(rows, dict):
-        lists = {name: list(values.values()) if isinstance(values, dict) else values for name, values in rows.items()}
-        columns = {name: values for name, values in lists.items() if isinstance(values, list)}
-        if {*_OHLC} <= {*candle_names(list(columns))}:  # as pandas and TradingView's UDF write them
-            return _table(path, columns)
-        rows = next((value for value in rows.values() if isinstance(value, (list, dict)) and value), None)
-    if not rows or not isinstance(rows, list):
-        raise ValueError(f"{path}: holds no rows")
-    rows = candles_in(rows)
-    if all(isinstance(row, dict) for row in rows):
-        return _table(
-            path, {name: [row.get(name) for row in rows] for name in dict.fromkeys(chain.from_iterable(rows))}
-        )
-    if not all(isinstance(row, list) and len(row) == len(rows[0]) for row in rows):
-        raise ValueError(f"{path}: holds rows of several kinds, allowed lists of one length, or objects")
-    cells = [[str(cell) for cell in row] for row in rows[:ROWS_LOOKED_AT]]
-    names = _names_of(path, cells)
-    if names is None:
-        raise ValueError(
-            f"{path}: holds rows of {len(cells[0])} values ({', '.join(cells[0])}), whose names are unknown"
-        )
-    return _table(path, dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+def _read_json(path: Path, open_stream: Opener, check: Check) -> pa.Table:
+    with open_stream() as stream:
+        content = stream.read()
+
+    with naming(str(path)):
+        columns = columns_of_json(content, partial(_is_wanted, path, check), _names_of)
+    return _table(path, columns)
 
 
 def _table(path: Path, columns: dict[str, list[Any]]) -> pa.Table:
@@ -288,13 +269,17 @@ def _array(values: list[Any]) -> pa.Array:
         return pa.array([None if value is None else str(value) for value in values])
 
 
+def _is_wanted(path: Path, check: Check, names: Sequence[str]) -> bool:
+    try:
+        check(path, names)
+    except ValueError:
+        return False
+    return True
+
+
 def _read_csv(path: Path, open_stream: Opener, check: Check) -> pa.Table:
     def is_header(names: Sequence[str]) -> bool:
-        try:
-            check(path, names)
-        except ValueError:
-            return False
-        return "?" in map(cell_kind, names)
+        return _is_wanted(path, check, names) and "?" in map(cell_kind, names)
 
     def plan(layout: Layout) -> dict[int, pa.DataType | None]:
         if layout.has_names and set(map(cell_kind, layout.names)) == {"n"}:
@@ -304,11 +289,17 @@ def _read_csv(path: Path, open_stream: Opener, check: Check) -> pa.Table:
             check(path, layout.names)
         except ValueError as error:
             parted = f", parted by {DELIMITERS.get(layout.delimiter, repr(layout.delimiter))}"
-            raise ValueError(f"{error}{parted if len(layout.names) > 1 else ''}") from None
+            if len(layout.names) == 1:
+                parted = f", parted by none of {', '.join(DELIMITERS.values())}"
+            raise ValueError(f"{error}{parted}") from None
         return _csv_types(layout)
 
+    def named(rows: list[list[str]]) -> list[str] | None:
+        with naming(str(path)):
+            return _names_of(rows)
+
     try:
-        table = read_delimited(open_stream, is_header, partial(_names_of, path), plan)
+        table = read_delimited(open_stream, is_header, named, plan)
     except UnicodeDecodeError:
         raise ValueError(f"{path}: cannot be read: not text") from None
     if (

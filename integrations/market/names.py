@@ -36,7 +36,7 @@ CANDLE_NAMES: dict[str, tuple[str, ...]] = {
     "large_buy_price": ("large_buy_price",),
 }
 #: Of these, where they are, a candle's time is read before all others: the others are of its arrival.
-OPEN_TIMES = ("start", "interval_begin")
+OPEN_TIMES = ("start", "interval_begin", "timeopen")
 #: Times that are read where there are none of ``CANDLE_TIMES``: the first named here that is there.
 OTHER_TIMES = (
     *("opentime", "window_start", "start_time", "starttime", "startedat", "unix", "unix_timestamp", "begin", "ticks"),

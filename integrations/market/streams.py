@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
 from .bare_rows import names_of_rows
-from .envelopes import check_depth, market_in, wrapped_in
+from .envelopes import check_depth, is_column, market_in, wrapped_in
 from .flags import CLOSED_NAMES, truth
 from .names import MARKET_NAMES, normal_name
 
@@ -16,6 +16,7 @@ _LIQUIDATION_TOPICS = ("forceorder", "liquidation")
 _CANDLE_TOPICS = ("kline", "candle", "ohlc")
 #: Names that only liquidations have: Binance's order, OKX's detail, ccxt's unified structure.
 _LIQUIDATION_ROWS = ({"ap", "X"}, {"bkPx"}, {"baseValue", "quoteValue"})
+_PRICES = {"open", "high", "low", "close"}
 _LETTERS = {"o", "h", "l", "c"}
 
 
@@ -56,6 +57,9 @@ def candles_in(data: Any, depth: int = 0) -> Any:
     """
     check_depth(depth)
     if isinstance(data, Mapping):
+        inner = wrapped_in(data)[1]
+        if isinstance(inner, Mapping) and inner.keys() >= _PRICES and all(is_column(inner[name]) for name in _PRICES):
+            return inner  # Deribit's columns
         found = _rows_in(data, depth)
         return data if found is None else found
     if not isinstance(data, list) or not data or not all(isinstance(row, Mapping) for row in data):

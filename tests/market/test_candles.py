@@ -130,7 +130,7 @@ EXACT = [  # (candles, error, what it says)
         candles().drop(columns=["high", "volume"]),
         ValueError,
         "missing column for high, volume: found columns 'time', 'open', 'low', 'close'; "
-        "accepted names (any case): high (high); volume (volume)",
+        "accepted names (any case): high (high); volume (volume, base_volume, ",
     ),
     (
         candles().drop(columns="time"),
