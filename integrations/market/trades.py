@@ -20,7 +20,7 @@ from liquidator_core import TRADE
 
 from .coins import Identity
 from .columns import NO_ID, Events, columns_of, id_column, id_of, number_column, side_column, spelt_number, time_column
-from .envelopes import unwrapped
+from .envelopes import unwrapped, venue_by, venue_in
 from .flags import BLOCK_IDS, NO_TRADE, flags_in, ids_in, is_said, left_out, truth
 from .messages import fail_row
 from .names import BASE_SIZES, MAKER_NAMES, MAKER_SIDES, SIDES, TAKER_NAMES, TRADE_NAMES, needed_name, normal_name
@@ -248,7 +248,8 @@ def read_trades(data: Events, identity: Identity | None = None, venue: str = "",
     data        see ``columns.columns_of``; also one trade alone, what a venue's API returns around it, and, for a venue
                 whose trades are lists, these lists
     identity    whose they must be; None: whoever's the first market names
-    venue       of all of them, unless a column says it; an alias of ccxt, tardis, cryptofeed or aggr will do
+    venue       of all of them, unless a column says it or their form is that of one alone (``envelopes.venue_in``); an
+                alias of ccxt, tardis, cryptofeed or aggr will do
     convention  whose words for sides they are: the ``venue``'s own, or of a tool that made all sides the ``taker``'s.
                 None: as the names of columns tell where that is certain (tardis, cryptofeed, aggr, ccxt), else the
                 venue's
@@ -276,10 +277,13 @@ def _parts(columns: _Columns) -> Iterator[Trades]:
 
 def _read(data: Events, identity: Identity, venue: str, convention: Convention) -> tuple[list[_Columns], Identity, int]:
     check_convention(convention)
-    named = venue_of(checked_venue(venue))
+    said = checked_venue(venue) or venue_in(data)
+    named = venue_of(said)
     normalised = is_normalised(data)
     names, column = columns_of(unwrapped(data, named.venue, venue))
     names = filled(names, column, BASE_SIZES)
+    if not said and not normalised:
+        named = venue_of(venue_by(names))
     found = find_names(names, TRADE_NAMES, named.venue)
     if not names:
         return [], identity, 0
@@ -370,7 +374,7 @@ def reader_of(names: Sequence[str], venue: str, convention: Convention = None) -
     Arguments and errors as for ``read_trades``.
     """
     check_convention(convention)
-    named = venue_of(checked_venue(venue))
+    named = venue_of(checked_venue(venue) or venue_by(names))
     how = fields_of(names, named, convention)
     time_name, price_name, size_name = (how.need(name) for name in ("time", "price", "size"))
     side_name, meaning, id_name = how.side, how.meaning, how.found.get("id", "")
@@ -423,7 +427,7 @@ def reader_of(names: Sequence[str], venue: str, convention: Convention = None) -
 
 def rows_of(data: Events, venue: str) -> list[Any]:
     """The rows of whatever ``read_trades`` takes, to be read one by one."""
-    rows = unwrapped(data, venue_of(checked_venue(venue)).venue, venue)
+    rows = unwrapped(data, venue_of(checked_venue(venue) or venue_in(data)).venue, venue)
     if hasattr(rows, "iloc"):
         return list(rows.to_dict("records"))
     if isinstance(rows, list):

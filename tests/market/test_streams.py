@@ -97,6 +97,61 @@ def test_enveloped_trades_on_both_roads(venue, message):
             getattr(Liquidator("ETH"), give)(message, venue)
 
 
+BYBIT_TRADE = {"T": T, "s": "BTCUSD", "S": "Buy", "v": "50000", "p": "50000", "L": "PlusTick", "i": "a", "BT": False}
+MATCH = {"type": "match", "trade_id": 10, "maker_order_id": "a", "taker_order_id": "b", "product_id": "BTC-USD"}
+MATCH |= {"time": "2023-11-14T22:14:00Z", "size": "1", "price": "50000", "side": "sell"}  # of the maker
+MARKET_TRADE = {"trade_id": "1", "product_id": "BTC-USD", "price": "50000", "size": "1", "side": "SELL"}
+ALONE = [
+    {"topic": "publicTrade.BTCUSD", "type": "snapshot", "ts": T, "data": [BYBIT_TRADE]},
+    BYBIT_TRADE,
+    MATCH,
+    {"channel": "market_trades", "events": [{"trades": [MARKET_TRADE | {"time": "2023-11-14T22:14:00Z"}]}]},
+]
+
+
+@pytest.mark.parametrize("message", ALONE)
+@pytest.mark.parametrize("road", ["push", "one", "ingest", "file"])
+def test_a_venue_s_own_form_needs_no_name(message, road, tmp_path):
+    """Inverse contracts of Bybit count dollars; Coinbase gives the maker's side."""
+    later = {"time": T + 60_000, "price": 50000.0, "size": 1.0, "side": "buy"}
+    if road == "file" and message in (BYBIT_TRADE, MATCH):
+        (tmp_path / "a.jsonl").write_text(
+            "\n".join(json.dumps(message | {"T": at, "time": at}) for at in (T, T + 60_000))
+        )
+        bars = read_bars(tmp_path / "a.jsonl")
+    else:
+        made = Liquidator("BTC")
+        if road == "push":
+            made.push(message)
+        else:
+            made.ingest_trades([message] if road == "one" else message if "data" in message else [message])
+        made.ingest_trades([later])
+        bars = made.bars()
+    assert bars[["time", "volume", "taker_buy"]].tolist() == [(T, 1.0, 1.0)]
+
+
+def test_contracts_of_bitmex_are_refused_by_name():
+    row = {"timestamp": T, "symbol": "XBTUSD", "side": "Buy", "size": 50000, "price": 50000}
+    with pytest.raises(ValueError, match="size: bitmex counts XBTUSD in contracts"):
+        Liquidator("BTC").push({"table": "trade", "data": [row]})
+
+
+def test_messages_of_several_venues_in_one_list_are_refused():
+    other = {"stream": "btcusdt@trade", "data": {"s": "BTCUSDT", "p": "1", "q": "1", "T": T, "m": True}}
+    with pytest.raises(ValueError, match="found messages of bybit and of others in one list"):
+        Liquidator("BTC").ingest_trades([ALONE[0], other])
+    with pytest.raises(ValueError, match="found messages of bybit and of others in one list"):
+        Liquidator("BTC").ingest_liquidations([{"topic": "allLiquidation.BTCUSDT", "data": [BYBIT]}, FORCE])
+
+
+@pytest.mark.parametrize(("venue", "message"), [one for one in LIQUIDATIONS if one[0] == "bybit"])
+def test_liquidations_of_bybit_are_told_by_their_topic(venue, message):
+    for give in ("push", "ingest_liquidations"):
+        made = Liquidator("BTC")
+        getattr(made, give)(message)
+        assert seen(made) == [(T, 100.0, 200.0, LONG)]
+
+
 K = {"t": T, "T": T + 59_999, "s": "BTCUSDT", "i": "1m", "f": 1, "L": 2, "o": "100", "c": "101", "h": "102", "l": "99"}
 K |= {"v": "10", "n": 2, "x": True, "q": "1005", "V": "4", "Q": "400", "B": "0"}
 KLINE = {"e": "kline", "E": T + 60_000, "s": "BTCUSDT", "k": K}
