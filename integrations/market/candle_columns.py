@@ -33,7 +33,9 @@ def candle_names(names: Sequence[object]) -> list[str]:
     """Names of columns as ``CANDLE_NAMES`` write them; letters, as in venues' klines, where prices are such too."""
     normal = [normal_name(name) for name in names]
     for letters in CANDLE_LETTERS:
-        if {"o", "h", "l", "c"} <= {letter.lower() for letter in letters if letter in normal}:
+        if {"o", "h", "l", "c"} <= {letter.lower() for letter in letters if letter in normal} and (
+            ("a" in letters) == ("a" in normal)
+        ):
             return [letters.get(name, name) for name in normal]
     return normal
 

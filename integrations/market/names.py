@@ -52,10 +52,12 @@ TICK_VOLUMES = ("tickvol", "tick_volume")
 VOLUMES = ("vol", "amount", "volccy", "vol_ccy", "real_volume")
 #: Currencies that a market may be quoted in, as a volume's name has them.
 QUOTE_COINS = ("usd", "usdt", "usdc", "busd", "fdusd", "tusd", "dai", "eur", "gbp", "jpy", "krw", "try", "brl", "aud")
-#: The single letters of venues' klines, told from other letters by those of the four prices beside them.
+#: The single letters of venues' klines, told from other letters by those of the four prices beside them. Where there is
+#: an ``a``, one of it and ``v`` is the base volume, and ``w`` (Gate's) is false for a candle that is open.
 CANDLE_LETTERS: tuple[dict[str, str], ...] = (
     {"t": "time", "o": "open", "h": "high", "l": "low", "c": "close", "v": "volume", "q": "quote_volume", "x": "closed"}
     | {"V": "taker_buy", "sum": "quote_volume"},  # sum: Gate's futures, whose v counts contracts
+    {"t": "time", "o": "open", "h": "high", "l": "low", "c": "close", "v": "vol", "a": "amount", "w": "closed"},
     {"T": "time", "O": "open", "H": "high", "L": "low", "C": "close", "V": "volume"},
 )
 #: The columns of a kline as Binance sends and publishes it, and of a candle as ccxt returns it.

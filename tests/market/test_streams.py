@@ -215,6 +215,45 @@ def test_an_open_kline_is_passed_over_and_another_length_refused():
         made.ingest_trades(KLINE)
 
 
+GATE = {"t": str(T // 1000), "v": "1005", "c": "101", "h": "102", "l": "99", "o": "100", "n": "1m_BTC_USDT", "a": "10"}
+
+
+def gate(**more):
+    return {"time": 1, "channel": "spot.candlesticks", "event": "update", "result": GATE | {"w": True} | more}
+
+
+def test_a_kline_of_gate():
+    made = Liquidator("BTC")
+    made.push(gate())
+    made.push(gate(t=str(T // 1000 + 60), w=False))
+    assert made.bars()[["time", "volume"]].tolist() == [(T, 10.0)]
+    assert made.not_trades == 1
+    with pytest.raises(ValueError, match="found 'BTC_USDT', allowed 'ETH': one Liquidator a coin"):
+        Liquidator("ETH").push(gate())
+    with pytest.raises(ValueError, match="candles must be of 1h, got one of 1m"):
+        Liquidator("BTC", bar="1h").push(gate(t=str((T - T % 3_600_000) // 1000)))
+
+
+@pytest.mark.parametrize(
+    ("topic", "said"),
+    [
+        ({"arg": {"channel": "candle1H", "instId": "BTC-USDT-SWAP"}}, "1H"),
+        ({"arg": {"channel": "candle1Dutc", "instId": "BTC-USDT-SWAP"}}, "1D"),
+        ({"arg": {"channel": "candle5m", "instId": "BTCUSDT", "instType": "SPOT"}}, "5m"),
+        ({"topic": "kline.60.BTCUSDT"}, "60"),
+        ({"topic": "kline.D.BTCUSDT"}, "D"),
+        ({"ch": "market.btcusdt.kline.60min"}, "60min"),
+        ({"stream": "btcusdt@kline_4h"}, "4h"),
+        ({"topic": "/market/candles:BTC-USDT_1hour"}, "1hour"),
+    ],
+)
+def test_a_topic_that_says_another_length_is_refused(topic, said):
+    row = {name: NAMED[name] for name in ("open", "high", "low", "close", "volume")} | {"start": 1_699_920_000_000}
+    message = topic | {"data": [row | {"symbol": "BTCUSDT"}]}
+    with pytest.raises(ValueError, match=f"candles must be of 1m, got one of {said}$"):
+        Liquidator("BTC").push(message)
+
+
 def test_rows_of_candles_of_unknown_columns_are_refused_on_both_roads():
     row = [str(T), "100", "102", "99", "101", "10", "7", "7"]
     message = {"action": "update", "arg": {"channel": "candle1m", "instId": "BTCUSDT"}, "data": [row]}
@@ -264,7 +303,9 @@ def test_a_thin_feed_is_told_once(caplog):
     [
         ("60m", "1h"), ("240", "4h"), ("4H", "4h"), ("D", "1d"), ("1D", "1d"), ("W", "1w"), ("7d", "1w"), ("M", "1M"),
         ("1M", "1M"), ("1m", "1m"), ("1 hour", "1h"), ("15min", "15m"), ("24h", "1d"), ("3D", "3d"), ("month", "1M"),
-        ("7m", None), ("2M", None), ("", None), ("x", None), ("30S", None), ("-5", None), ("9" * 5000, None),
+        ("H4", "4h"), ("M15", "15m"), ("M1", "1m"), ("D1", "1d"), ("MN1", "1M"), ("Min60", "1h"), ("daily", "1d"),
+        ("H", "1h"), ("X4", None), ("M7", None), ("7m", None),
+        ("2M", None), ("", None), ("x", None), ("30S", None), ("-5", None), ("9" * 5000, None),
     ],
 )  # fmt: skip
 def test_other_spellings_of_timeframes(text, meant):
