@@ -42,6 +42,7 @@ def folder(tmp_path_factory):
     pa.csv.write_csv(pa.table(columns | more), path / "known.csv")
     pa.csv.write_csv(pa.table({"time": bars["time"], "long_usd": usd, "short_usd": -usd}), path / "wrong.csv")
     (path / "p.json").write_text(json.dumps(SMALL))
+    (path / "bad.json").write_text('{"zone_barz": 3}')
     return path
 
 
@@ -66,6 +67,11 @@ def test_no_help_is_cut_off(tmp_path, words, columns):
     assert said.code == 0
     assert "..." not in said.stdout.replace("[ARGS]...", "")
     assert "…" not in said.stdout
+
+
+@pytest.mark.parametrize("words", [(), ("zones",), ("store", "ls")])
+def test_h_is_help(tmp_path, words):
+    assert said_here(*words, "-h", cwd=tmp_path).stdout == said_here(*words, "--help", cwd=tmp_path).stdout != ""
 
 
 def test_help_lists_optional_columns(tmp_path):
@@ -299,6 +305,10 @@ def test_trades_that_close_no_bar_say_that_it_is_open(count, tmp_path):
         (["fit", "whole.csv", "wrong.csv"], "wrong.csv: row 0"),
         (["risk", "whole.csv"], "whole.csv: holds too few hours: a curve needs 648 full ones"),
         (["zones", "whole.csv", "--params", "q.json"], "--params q.json: cannot be read: No such file or directory"),
+        (["zones", "BTC-USDT"], "BTC-USDT: no such file; for candles of a market say --exchange"),
+        (["zones", "whole.csv", "--from", "05/10/2019"], "allowed is a date of which one can tell day and month"),
+        (["zones", "whole.csv", "--from", "1900-01-01"], "from 1973-03-03 on"),
+        (["zones", "whole.csv", "--params", "bad.json"], "bad.json: unknown parameter 'zone_barz': did you mean"),
         (["pine", "--last", "9"], "--last 9 is for the FILE of a --snapshot"),
     ],
 )
