@@ -20,12 +20,13 @@ TIMEFRAMES = ("1m", "3m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "8h", "12h
 #: Those of bars that trades are folded into: up to a day, so that all begin at a multiple of their length.
 BAR_LENGTHS = TIMEFRAMES[:12]
 _SPELT = re.compile(r"(\d{0,6})\s*([A-Za-z]*)")
-_MONTHS = ("M", "mo", "mon", "month", "months")
+_TURNED = re.compile(r"([A-Za-z]+)(\d{1,6})")  # MetaTrader's H4
+_MONTHS = ("M", "mo", "mon", "month", "months", "monthly")
 _MINUTES = {
     **dict.fromkeys(("", "m", "t", "min", "mins", "minute", "minutes"), 1),
-    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 60),
-    **dict.fromkeys(("d", "day", "days"), 1440),
-    **dict.fromkeys(("w", "wk", "week", "weeks"), 7 * 1440),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours", "hourly"), 60),
+    **dict.fromkeys(("d", "day", "days", "daily"), 1440),
+    **dict.fromkeys(("w", "wk", "week", "weeks", "weekly"), 7 * 1440),
 }
 
 
@@ -46,12 +47,16 @@ def check_timeframe(timeframe: str, allowed: Sequence[str] = TIMEFRAMES, name: s
 
 
 def timeframe_meant(text: str) -> str | None:
-    """The timeframe that has another spelling: ``60m``, ``240`` (minutes, as TradingView has them), ``4H``, ``D``.
+    """The timeframe that has another spelling: ``60m``, ``240`` (minutes, as TradingView has them), ``4H``, ``D``, and
+    MetaTrader's ``H4`` and ``M15`` (minutes).
 
-    >>> [timeframe_meant(text) for text in ("240", "4H", "D", "60m", "M", "7m")]
-    ['4h', '4h', '1d', '1h', '1M', None]
+    >>> [timeframe_meant(text) for text in ("240", "4H", "D", "60m", "M", "M15", "7m")]
+    ['4h', '4h', '1d', '1h', '1M', '15m', None]
     """
-    spelt = _SPELT.fullmatch(str(text).strip())
+    text = str(text).strip()
+    if turned := _TURNED.fullmatch(text):
+        text = turned[2] + {"M": "m", "MN": "M"}.get(turned[1], turned[1])
+    spelt = _SPELT.fullmatch(text)
     if spelt is None or not any(spelt.groups()):
         return None
     count, unit = int(spelt[1] or 1), spelt[2]

@@ -10,6 +10,8 @@ import typer
 
 from liquidator_core import Params
 
+from ..market.messages import naming
+
 SeedsOption = Annotated[int, typer.Option(min=0, max=1000, help="Runs on flipped marks to set beside the backtest.")]
 ParamsOption = Annotated[
     Path | None, typer.Option("--params", help="JSON file of parameters; those left out keep defaults.")
@@ -18,7 +20,9 @@ ChartOption = Annotated[
     Path | None,
     typer.Option(help="Where the chart goes: .html, .png, .svg or .json. Default: a page in the current folder."),
 ]
-LastOption = Annotated[int | None, typer.Option("--last", min=1, help="Of FILE only the last so many bars.")]
+LastOption = Annotated[
+    int | None, typer.Option("--last", min=1, help="Of FILE only the last so many bars, closed ones of trades.")
+]
 FromOption = Annotated[
     str | None, typer.Option("--from", help="Of FILE only the bars from a date on, such as 2020-03-01 (UTC).")
 ]
@@ -42,7 +46,8 @@ def read_params(path: Path | None) -> Params:
         raise ValueError(f"{path}: not JSON: {error}") from None
     if not isinstance(values, dict):
         raise ValueError(f"{path}: expected an object of parameters, found {type(values).__name__}")
-    return Params.from_dict(values)
+    with naming(str(path)):
+        return Params.from_dict(values)
 
 
 def check_target(option: str, path: Path | None, *suffixes: str) -> None:
@@ -69,8 +74,11 @@ def since_of(begin: str | None) -> int | None:
 
     try:
         return ms_of(begin)
-    except (ValueError, TypeError):
-        raise ValueError(f"--from must be a date such as 2020-03-01 or 2020-03-01T12:00, got {begin!r}") from None
+    except (ValueError, TypeError) as error:
+        allowed = str(error).partition("allowed ")[2]
+        raise ValueError(
+            f"--from must be a date such as 2020-03-01 or 2020-03-01T12:00, got {begin!r}: allowed is {allowed}"
+        ) from None
 
 
 def parse_numbers(option: str, text: str) -> tuple[float, ...]:

@@ -14,6 +14,7 @@ from liquidator_core import Params
 
 from ..evidence.result import FLIPPED_RUNS
 from ..market.bars import read_bars
+from ..market.coins import is_market
 from .options import (
     ChartOption,
     ConventionOption,
@@ -100,6 +101,8 @@ def zones(
             raise ValueError("--hours and --store go with --exchange")
         if market not in (None, "perpetual", "spot"):
             raise ValueError(f"--market: found {market!r}, allowed perpetual or spot: what the candles of FILE are of")
+        if not Path(source).exists() and is_market(source):
+            raise ValueError(f"{source}: no such file; for candles of a market say --exchange")
         title = Path(source).name
         bars = read_bars(Path(source), settings, bar, venue, convention, last, since_of(begin))
     else:

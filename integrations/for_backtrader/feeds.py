@@ -54,6 +54,13 @@ class _BarFeed(bt.feed.DataBase):
         super().__init__()
         if self.p.stamp not in ("open", "close"):
             raise ValueError(f"stamp must be 'open' or 'close', got {self.p.stamp!r}")
+        if self.p.dataname is None:
+            raise TypeError("dataname is missing: give a file of candles, a DataFrame or a BAR array")
+        if not isinstance(self.p.timeframe, (int, type(None))):
+            raise TypeError(
+                f"timeframe must be one of bt.TimeFrame, such as bt.TimeFrame.Minutes with compression=60, or be left "
+                f"out (told by the candles), got {self.p.timeframe!r}"
+            )
         for name in ("fromdate", "todate"):
             setattr(self.p, name, _date_of(name, getattr(self.p, name)))
         self._bars = _bars_of(self.p.dataname)

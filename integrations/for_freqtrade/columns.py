@@ -24,7 +24,7 @@ import pandas as pd
 
 from liquidator_core import BAR, SIGNAL, Params
 from liquidator_core.alignment import alignment
-from liquidator_core.timeframes import TIMEFRAMES, timeframe_ms
+from liquidator_core.timeframes import TIMEFRAMES, timeframe_meant, timeframe_ms
 
 from ..market.candles import OnBad, column_ms
 from ..tables.risk import risk_memory
@@ -136,16 +136,22 @@ def add_alignment(dataframe: Frame, timeframes: list[str], prefix: str = "lz_") 
     which knows them all. ``dataframe`` holds the columns of ``add_zones``
     and, for each timeframe, those of ``add_informative_zones`` as ``@informative`` names them (``lz_support_low_4h``).
     NaN without a zone of its own, and where one of the timeframes is not warm. Raises ValueError for a column that is
-    not there, and says what makes it.
+    not there, and says what makes it, and for a timeframe that freqtrade spells otherwise.
 
     >>> edges = {f"lz_{kind}_{edge}": [1.0] for kind in ("support", "resistance") for edge in ("low", "high")}
     >>> larger = {f"{name}_4h": price for name, price in edges.items()}
     >>> add_alignment(pd.DataFrame(edges | larger), ["4h"])["lz_support_agreement"].tolist()
     [100.0]
     """
+    check_frame(dataframe, "add_alignment: candles")
     _need([f"{prefix}{kind}_{edge}" for kind in KINDS for edge in ("low", "high")], dataframe, "add_zones")
+    if not isinstance(timeframes, (list, tuple)):
+        raise TypeError(f'add_alignment: timeframes must be a list such as ["4h"], got {timeframes!r}')
     others = []
     for timeframe in timeframes:
+        meant = timeframe_meant(timeframe) or timeframe
+        if meant != timeframe:
+            raise ValueError(f"add_alignment: found timeframe {timeframe!r}, freqtrade writes {meant!r}")
         columns = {edge: [f"{prefix}{kind}_{edge}_{timeframe}" for kind in KINDS] for edge in ("low", "high")}
         made_by = f"add_informative_zones in a method under @informative({timeframe!r})"
         _need([*columns["low"], *columns["high"]], dataframe, made_by)
@@ -169,6 +175,8 @@ def market_of(dataframe: Frame, metadata: Metadata) -> str:
     >>> market_of(candles, {"pair": "BTC/USDT"})
     'BTC/USDT 1h'
     """
+    if not isinstance(metadata, (Mapping, type(None))):
+        raise TypeError(f"metadata must be that of freqtrade, such as {{'pair': 'BTC/USDT'}}, got {metadata!r}")
     pair = str((metadata or {}).get("pair", "candles"))
     if "date" not in getattr(dataframe, "columns", ()) or len(dataframe) < 2:
         return pair
@@ -193,10 +201,17 @@ def zone_signals(
 
 def feed_candles(dataframe: Frame, market: str) -> Frame:
     """What of a strategy's frame are candles and feeds, by BAR's own names: others may mean anything."""
+    check_frame(dataframe, f"{market}: candles")
     candles = dataframe[[name for name in _COLUMNS if name in dataframe.columns]]
     if len(candles) and "volume" in candles and "liq_long_usd" not in candles and candles["volume"].isna().all():
         raise ValueError(f"{market}: volume: found no value in all {len(candles)} rows, without it there are no zones")
     return candles
+
+
+def check_frame(frame: Any, what: str) -> None:
+    """Raise TypeError for anything but a frame."""
+    if not isinstance(frame, pd.DataFrame):
+        raise TypeError(f"{what} must be a DataFrame, as freqtrade hands them over, got {type(frame).__name__}")
 
 
 def check_length(dataframe: Frame, params: Params, on_bad: OnBad, market: str) -> None:

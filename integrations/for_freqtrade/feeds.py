@@ -35,7 +35,7 @@ from ..market.files import market_in_table, read_candles_or_trades, read_table
 from ..market.messages import moment, naming
 from ..market.times import check_order
 from ..market.trades import trades_from_table
-from .columns import Frame, Metadata, market_of
+from .columns import Frame, Metadata, check_frame, market_of
 
 _LOG = logging.getLogger("liquidator")
 _DAY = 86_400_000
@@ -55,6 +55,7 @@ def add_open_interest(dataframe: Frame, interest: Frame, metadata: Metadata = No
     with naming(name):
         _, end = _spans(dataframe)
         length = _length(dataframe)
+        check_frame(interest, "the feed")
         step = _length(interest) or length
         if step > length:
             raise ValueError(
@@ -77,6 +78,7 @@ def add_funding_rate(dataframe: Frame, funding: Frame, metadata: Metadata = None
     name = f"{market_of(dataframe, metadata)}: funding rate"
     with naming(name):
         _, end = _spans(dataframe)
+        check_frame(funding, "the feed")
         known, values = _known(funding, "funding_rate", timeframe_ms(timeframe), name)
         return dataframe.assign(funding_rate=_last(end, known, values, _DAY, name))
 
@@ -91,6 +93,7 @@ def add_mark_price(dataframe: Frame, mark: Frame, metadata: Metadata = None) -> 
     name = f"{market_of(dataframe, metadata)}: mark price"
     with naming(name):
         _, end = _spans(dataframe)
+        check_frame(mark, "the feed")
         known, values = _known(mark, "close", _length(mark) or _length(dataframe), name)
         return dataframe.assign(mark_price=_last(end, known, values, _DAY, name))
 

@@ -17,7 +17,7 @@ from ..market.envelopes import is_envelope
 from ..market.liquidations import read_liquidations, read_rates
 from ..market.messages import TableError, moment
 from ..market.sources import Convention, check_convention, joined_by_columns, text_of
-from ..market.streams import candles_in, is_closed, told_by
+from ..market.streams import candles_in, interval_in, is_closed, told_by
 from ..market.trades import One, Reader, read_trades, reader_of, rows_of
 from ..market.venues import checked_venue
 from .events import EventCallbacks
@@ -136,7 +136,7 @@ class Incoming:
             elif topic == "liquidations":
                 self.ingest_liquidations([message], venue, convention=convention)
             elif topic == "candles":
-                self._take_candles(candles_in([message]))
+                self._take_candles(candles_in([message]), interval_in(message))
             else:
                 raise fault
         except (ValueError, TypeError) as error:
@@ -146,11 +146,11 @@ class Incoming:
                 _LOG.warning("trades are skipped, the first: %s", error)
             self.skipped += 1
 
-    def _take_candles(self, rows: list[Any]) -> None:
+    def _take_candles(self, rows: list[Any], interval: str) -> None:
         closed = [row for row in rows if not isinstance(row, Mapping) or is_closed(row)]
         self.not_trades += len(rows) - len(closed)
         if closed:
-            _check_interval([row for row in closed if isinstance(row, Mapping)], self._settings.bar)
+            _check_interval([row for row in closed if isinstance(row, Mapping)], interval, self._settings.bar)
             self.update_candles(closed)
 
     def ingest_liquidations(self, liquidations: Events, venue: str = "", *, convention: Convention = None) -> None:
@@ -277,10 +277,10 @@ def _refuse_others(data: Any) -> None:
         raise TableError(f"found {topic}, allowed trades: {_TAKEN_BY[topic]} takes them, and push() their messages")
 
 
-def _check_interval(candles: list[Mapping[str, Any]], bar: str) -> None:
-    """Raise ValueError for a candle that says that it is of another length than ``bar``."""
+def _check_interval(candles: list[Mapping[str, Any]], interval: str, bar: str) -> None:
+    """Raise ValueError for a candle of another length than ``bar``, as it or else its message's topic says."""
     for candle in candles:
-        said = next((candle[name] for name in ("i", "interval") if name in candle), bar)
+        said = next((candle[name] for name in ("i", "interval") if name in candle), interval or bar)
         if timeframe_meant(str(said)) != bar:
             raise ValueError(f"candles must be of {bar}, got one of {said}")
 

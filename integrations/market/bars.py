@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -32,8 +32,9 @@ def read_bars(
     params             ``tape_ms`` is the length of bars made from trades, ``large_*`` what a large trade is
     bar                their length instead, 1m to 1d; for trades alone
     venue, convention  of trades whose file does not say it: as for ``Liquidator.ingest_trades``
-    last, since_ms     of all that open from a time on only the newest so many; candles that are not taken are not
-                       checked, but for their times
+    last, since_ms     of all that open from a time on only the newest so many; rows that are not taken are not checked,
+                       but for their times. Of trades those that made these bars are taken, and the last one before them
+                       where the first holds none; none of the first ``params.large_trades`` is a large one
 
     Raises ValueError or TypeError naming the file, its row, what was found and what is allowed.
 
@@ -59,6 +60,7 @@ def read_bars(
     if bar is not None:
         check_timeframe(bar, BAR_LENGTHS, "--bar")
     take = partial(_taken, last=last, since_ms=since_ms)
+    is_part = last is not None or since_ms is not None
     kind, table = read_candles_or_trades(path)
     with naming(str(path)):
         if kind == "candles":
@@ -68,7 +70,8 @@ def read_bars(
             return bars_of(checked_candles(table, "raise", "", True, take))
         if bar is not None:
             params = replace(params, tape_ms=timeframe_ms(bar))
-        bars = bars_from_trades(trades_from_table(table, True, venue, convention), params)
+        of_trades = partial(_taken_trades, length=params.tape_ms, last=last, since_ms=since_ms) if is_part else None
+        bars = bars_from_trades(trades_from_table(table, True, venue, convention, of_trades), params)
         taken: np.ndarray = bars[take(bars["time"])]
         return taken
 
@@ -79,11 +82,30 @@ def _taken(time: np.ndarray, last: int | None, since_ms: int | None) -> np.ndarr
     if since_ms is not None:
         taken = time >= since_ms
         if not taken.any():
-            begin, end = moment(since_ms), moment(time.max())
-            raise ValueError(f"found no bar from {begin} on: the file ends before, its last bar is that of {end}")
+            _fail_late(since_ms, time.max())
     if last is not None:
         rows = np.flatnonzero(taken)
         taken[rows[np.argsort(time[rows], kind="stable")[:-last]]] = False
+    return taken
+
+
+def _fail_late(since_ms: int, last_ms: int) -> NoReturn:
+    begin, end = moment(since_ms), moment(last_ms)
+    raise ValueError(f"found no bar from {begin} on: the file ends before, its last bar is that of {end}")
+
+
+def _taken_trades(time: np.ndarray, length: int, last: int | None, since_ms: int | None) -> np.ndarray:
+    """(n,) bool: of trades at (n,) times those that are needed for the bars that ``_taken`` takes."""
+    begin, end = int(time.min()) // length * length, int(time.max()) // length * length  # end opens what is open yet
+    if since_ms is not None and begin < end:
+        begin = max(begin, -(-since_ms // length) * length)
+        if begin >= end:
+            _fail_late(since_ms, end - length)
+    if last is not None:
+        begin = max(begin, end - last * length)
+    taken: np.ndarray = time >= begin
+    if not taken.all() and time[taken].min() >= begin + length:
+        taken |= time == time[~taken].max()
     return taken
 
 

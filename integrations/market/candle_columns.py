@@ -33,7 +33,9 @@ def candle_names(names: Sequence[object]) -> list[str]:
     """Names of columns as ``CANDLE_NAMES`` write them; letters, as in venues' klines, where prices are such too."""
     normal = [normal_name(name) for name in names]
     for letters in CANDLE_LETTERS:
-        if {"o", "h", "l", "c"} <= {letter.lower() for letter in letters if letter in normal}:
+        if {"o", "h", "l", "c"} <= {letter.lower() for letter in letters if letter in normal} and (
+            ("a" in letters) == ("a" in normal)
+        ):
             return [letters.get(name, name) for name in normal]
     return normal
 
@@ -108,10 +110,10 @@ def base_volume(
 def _fits(base: np.ndarray, quote: np.ndarray, prices: Mapping[str, np.ndarray]) -> bool:
     """Whether one volume is another times the prices, in all rows where both are known but one in a hundred."""
     known = np.isfinite(base) & np.isfinite(quote) & np.isfinite(prices["low"]) & np.isfinite(prices["high"])
-    return bool(_outside(base, quote, prices)[known].sum() <= _WRONG * known.sum())
+    return bool(is_outside(base, quote, prices)[known].sum() <= _WRONG * known.sum())
 
 
-def _outside(base: np.ndarray, quote: np.ndarray, prices: Mapping[str, np.ndarray]) -> np.ndarray:
+def is_outside(base: np.ndarray, quote: np.ndarray, prices: Mapping[str, np.ndarray]) -> np.ndarray:
     """The rows whose quote volume is not their volume times a price of theirs, give or take 1 % or a last digit."""
     unit, quote_unit = _last_digit(base), _last_digit(quote)
     least = prices["low"] * (base - unit) * (1.0 - _WRONG) - quote_unit
@@ -132,7 +134,7 @@ def _last_digit(values: np.ndarray) -> float:
 def _fail_contracts(
     name: str, quote_name: str, volume: np.ndarray, quote: np.ndarray, prices: Mapping[str, np.ndarray]
 ) -> NoReturn:
-    rows = np.flatnonzero(_outside(volume, quote, prices))
+    rows = np.flatnonzero(is_outside(volume, quote, prices))
     row = int(rows[0])
     ratio = quote[row] / volume[row] if volume[row] else np.inf
     allowed = f"a price from the low, {prices['low'][row]:.12g}, to the high, {prices['high'][row]:.12g}"

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from .bare_rows import ROWS_LOOKED_AT, names_of_rows
 from .columns import check_lengths, plain
 from .messages import first_line
-from .names import CCXT_COLUMNS, KLINE_COLUMNS, normal_name
+from .names import normal_name
 from .streams import candles_in
 
 _PRICES = ("open", "high", "low", "close")
@@ -35,9 +36,11 @@ def as_frame(candles: Any) -> pd.DataFrame:
             "candles must be a pandas frame, rows [ms, open, high, low, close, volume], columns or a BAR array, "
             f"got {type(candles).__name__}"
         )
-    for names in (CCXT_COLUMNS, KLINE_COLUMNS):
-        if list(candles.columns) == list(range(len(names))):
-            return candles.set_axis(list(names), axis=1)
+    if isinstance(candles.index, pd.MultiIndex):  # of market and time
+        levels = [name for name in candles.index.names if name is not None and name not in candles.columns]
+        candles = candles.reset_index(levels)
+    if len(candles) and list(candles.columns) == list(range(len(candles.columns))):
+        return candles.set_axis(names_of_rows(candles[:ROWS_LOOKED_AT].to_numpy(object).tolist()), axis=1)
     return candles if candles.columns.nlevels == 1 else _one_symbol(candles)
 
 
@@ -74,17 +77,13 @@ def _frame_of(data: Any) -> pd.DataFrame:
 
 
 def _frame_of_rows(rows: Sequence[Any]) -> pd.DataFrame:
-    allowed = (len(CCXT_COLUMNS), len(KLINE_COLUMNS))
     for row, values in enumerate(rows):
         if isinstance(values, Mapping):
             continue
         if isinstance(values, str) or not hasattr(values, "__len__"):
             raise TypeError(f"row {row}: found {values!r}, allowed [ms, open, high, low, close, volume]")
-        if len(values) not in allowed or len(values) != len(rows[0]):
-            raise ValueError(
-                f"row {row}: found {len(values)} values, allowed {allowed[0]} (ccxt) or {allowed[1]} (Binance klines), "
-                "in every row the same"
-            )
+        if len(values) != len(rows[0]):
+            raise ValueError(f"row {row}: found {len(values)} values, allowed as many as row 0 has, {len(rows[0])}")
     return _frame_of(list(rows))
 
 

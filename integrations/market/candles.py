@@ -40,7 +40,7 @@ from .candle_columns import base_volume, candle_names, is_volume, time_places, v
 from .candle_forms import as_frame
 from .flags import CLOSED_NAMES, left_out
 from .messages import describe_row, fail_row, first_line, moment, naming
-from .names import CANDLE_NAMES, CANDLE_TIMES, normal_name
+from .names import BASE_VOLUMES, CANDLE_NAMES, CANDLE_TIMES, VOLUMES, normal_name
 from .sources import renumbered
 from .times import TEXT_ALLOWED, check_ms, check_order, ms_from_numbers, ms_from_text
 
@@ -316,7 +316,8 @@ def _check_names(frame: pd.DataFrame, normal: list[str], times: list[int]) -> No
     found = ", ".join(map(repr, frame.columns)) or "none"
     missing = [field for field in _PRICES if not {*CANDLE_NAMES[field]} & {*normal}]
     missing += [] if volume_places(normal) else ["volume"]
-    accepted = [f"{field} ({', '.join(CANDLE_NAMES[field])})" for field in missing]
+    known = CANDLE_NAMES | {"volume": ("volume", *BASE_VOLUMES, *VOLUMES)}
+    accepted = [f"{field} ({', '.join(known[field])})" for field in missing]
     if not times and not _has_time_index(frame):
         missing.insert(0, "time")
         accepted.insert(0, f"time (a DatetimeIndex, or {', '.join(CANDLE_TIMES)})")

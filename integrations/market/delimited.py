@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import IO, NamedTuple, TypeAlias
 
 import pyarrow as pa
@@ -17,11 +17,11 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from .columns import cell_kind
-from .messages import first_line
+from .messages import describe_row, first_line
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-#: The shape of a row's cells -> what names its columns, given the first rows.
-Shapes: TypeAlias = Mapping[str, Callable[[list[list[str]]], list[str]]]
+#: The names of the columns of rows that come without, told by the first rows; None if it does not know any.
+NamesOf: TypeAlias = Callable[[list[list[str]]], list[str] | None]
 _HEAD = 2**16  # bytes that are looked at
 _TITLES = 30  # lines in which the names of columns may be
 _SEP = re.compile(r"sep=(.)", re.IGNORECASE)
@@ -49,12 +49,12 @@ def cell_shape(cell: str) -> str:
     return "d" if _DATE.fullmatch(cell) else "t" if _CLOCK.fullmatch(cell) else "?"
 
 
-def layout_of(head: bytes, is_header: Callable[[Sequence[str]], bool], shapes: Shapes) -> Layout:
+def layout_of(head: bytes, is_header: Callable[[Sequence[str]], bool], names_of: NamesOf) -> Layout:
     """Where names and rows of a text are.
 
     head        the first bytes of the text, UTF-8
     is_header   whether these are the names of the columns that are looked for
-    shapes      what the columns of rows are called that come without names, by how their cells look
+    names_of    what the columns of rows are called that come without names
 
     Raises UnicodeDecodeError for what is no text; names that are not those looked for are for the caller to refuse.
     """
@@ -69,8 +69,8 @@ def layout_of(head: bytes, is_header: Callable[[Sequence[str]], bool], shapes: S
         starts.append(starts[-1] + len(line) + 1)
     said = _SEP.fullmatch(texts[0].strip().strip('"'))
     delimiters = said[1] if said else "".join(DELIMITERS)
-    there = [at for at, text in enumerate(texts) if text.strip() and not (said and at == 0)][:_TITLES]
-    for at in there:
+    there = [at for at, text in enumerate(texts) if text.strip() and not (said and at == 0)]
+    for at in there[:_TITLES]:
         for delimiter in delimiters:
             names = _names(texts[at], delimiter)
             if is_header(names):
@@ -78,10 +78,10 @@ def layout_of(head: bytes, is_header: Callable[[Sequence[str]], bool], shapes: S
     rows = [at for at in there if not texts[at].startswith(("#", "//"))] or [0]
     delimiter = max(delimiters, key=lambda one: len(_cells(texts[rows[0]], one)))
     cells = [_cells(texts[at], delimiter) for at in rows]
-    names_of = shapes.get("".join(map(cell_shape, cells[0])))
-    if names_of is None:
+    names_found = names_of(cells)
+    if names_found is None:
         return _below(texts, starts, rows[0], delimiter, _names(texts[rows[0]], delimiter))
-    return Layout(names_of(cells), False, starts[rows[0]], delimiter, cells)
+    return Layout(names_found, False, starts[rows[0]], delimiter, cells)
 
 
 def _below(texts: list[str], starts: list[int], at: int, delimiter: str, names: list[str]) -> Layout:
@@ -115,7 +115,7 @@ def _names(text: str, delimiter: str) -> list[str]:
 def read_delimited(
     open_stream: Callable[[], IO[bytes]],
     is_header: Callable[[Sequence[str]], bool],
-    shapes: Shapes,
+    names_of: NamesOf,
     plan: Callable[[Layout], dict[int, pa.DataType | None]],
 ) -> pa.Table:
     """Read a text once its head is known.
@@ -128,7 +128,7 @@ def read_delimited(
     Raises UnicodeDecodeError, or ArrowException. Cost: one pass, and one more for each such column.
     """
     with _utf8(open_stream) as stream:
-        layout = layout_of(stream.read(_HEAD), is_header, shapes)
+        layout = layout_of(stream.read(_HEAD), is_header, names_of)
     columns = plan(layout)
     if not layout.rows:
         return pa.table([pa.nulls(0)] * len(columns), names=[layout.names[at] for at in columns])
@@ -150,9 +150,18 @@ def read_delimited(
         else:
             for name in numbers:
                 place = table.column_names.index(name)
+                _check_points(table[name], layout.names[int(name)])
                 table = table.set_column(place, name, pc.replace_substring(table[name], ",", "."))
             return table.unify_dictionaries().rename_columns([layout.names[at] for at in columns])
     raise AssertionError("every column has been read as text")
+
+
+def _check_points(texts: pa.ChunkedArray, name: str) -> None:
+    """Raise for a number with a point where others have a decimal comma: it may part thousands."""
+    row = pc.index(pc.match_substring_regex(texts, r"^\s*[+-]?\d+\.\d+\s*$"), True).as_py()
+    if row >= 0:
+        allowed = "a number with a decimal comma, as other cells here have it"
+        raise pa.ArrowInvalid(describe_row(row, None, f"column {name!r}", texts[row].as_py(), allowed))
 
 
 def _parse(

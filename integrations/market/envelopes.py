@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from .coins import is_market
 from .columns import Events
+from .messages import TableError
 from .names import MARKET_NAMES, TRADE_NAMES, normal_name
 from .venues import VENUES, Venue, find_names
 
@@ -94,6 +95,43 @@ def market_in(data: Mapping[str, Any], name: str) -> str:
             if is_market(part):
                 return part
     return name if name not in ENVELOPES and is_market(name) else ""
+
+
+def venue_in(data: Any) -> str:
+    """The venue of a message, or of a list of them, whose form is that venue's alone; "" for any other one.
+
+    Only those whose sides or sizes mean something else there. Raises TableError where others stand beside them.
+    """
+    messages = data if isinstance(data, list) else [data]
+    if not messages or not (is_envelope(messages[0]) or len(messages) == 1):
+        return ""
+    said = {_venue_of(message) if isinstance(message, Mapping) else "" for message in messages}
+    if len(said) > 1:
+        found = ", ".join(sorted(said - {""}))
+        raise TableError(f"found messages of {found} and of others in one list, allowed those of one venue")
+    return said.pop()
+
+
+def _venue_of(message: Mapping[str, Any]) -> str:
+    if str(message.get("topic", "")).startswith(("publicTrade.", "allLiquidation.", "liquidation.")):
+        return "bybit"
+    if message.get("channel") == "market_trades":
+        return "coinbase"
+    return "bitmex" if message.get("table") in ("trade", "liquidation") else venue_by(message)
+
+
+#: Names that the trades of one venue alone have.
+_ALONE = {"bybit": {"T", "s", "S", "v", "p", "i", "BT"}, "coinbase": {"maker_order_id", "taker_order_id", "product_id"}}
+
+
+def venue_by(names: Iterable[str]) -> str:
+    """The venue whose trades alone have these names, where its sides or sizes mean something else; or "".
+
+    >>> venue_by(["price", "size", "side", "product_id", "maker_order_id", "taker_order_id"]), venue_by(["price"])
+    ('coinbase', '')
+    """
+    there = set(names)
+    return next((venue for venue, alone in _ALONE.items() if alone <= there), "")
 
 
 def is_envelope(data: Any) -> bool:

@@ -7,12 +7,11 @@ pandas is not imported here. Files become ``pyarrow.Table``; ``trades.trades_fro
 from __future__ import annotations
 
 import codecs
-import json
 import os
 import re
 import zipfile
 from collections.abc import Callable, Sequence
-from itertools import chain
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal, TypeAlias
 
@@ -20,29 +19,27 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.feather as pa_feather
 
+from .bare_rows import ORDERS, names_of_rows
 from .candle_columns import candle_names, is_volume
 from .columns import cell_kind, different_values
 from .delimited import DELIMITERS, Layout, cell_shape, read_delimited
 from .flags import CLOSED_NAMES
 from .hdf import read_hdf
+from .json_text import columns_of_json
 from .liquidations import find_sums, read_sums
-from .messages import first_line
+from .messages import first_line, naming
 from .names import (
     BASE_SIZES,
     CANDLE_NAMES,
     CANDLE_TIMES,
-    CCXT_COLUMNS,
-    KLINE_COLUMNS,
     LIQUIDATION_SUMS,
     MAKER_NAMES,
     MARKET_NAMES,
-    OKX_COLUMNS,
     OPEN_TIMES,
     OTHER_TIMES,
     TRADE_NAMES,
     normal_name,
 )
-from .streams import candles_in
 from .trades import TEXT_COLUMNS, TRADE_COLUMNS
 
 Opener: TypeAlias = Callable[[], IO[bytes]]
@@ -51,41 +48,32 @@ _AGG_TRADE = ["id", "price", "quantity", "first_id", "last_id", "transact_time",
 _TRADE = ["id", "price", "qty", "quote_qty", "time", "is_buyer_maker"]
 _FREQTRADE_TRADE = ["timestamp", "id", "type", "side", "price", "amount", "cost"]
 _OHLC = ("open", "high", "low", "close")
-_COINBASE = ["time", "low", "high", "open", "close", "volume"]
-_BITFINEX = ["time", "open", "close", "high", "low", "volume"]  # and KuCoin, with the turnover behind it
-
-
-def _candle_names(*known: Sequence[str]) -> Callable[[list[list[str]]], list[str]]:
-    """Of several orders in which columns may stand, the first in which the first rows are candles."""
-
-    def names(rows: list[list[str]]) -> list[str]:
-        for one in known:
-            places = [one.index(name) for name in _OHLC]
-            prices = [[float(row[at].replace(",", ".")) for at in places] for row in rows if len(row) == len(one)]
-            if all(low <= min(opened, close) and max(opened, close) <= high for opened, high, low, close in prices):
-                return list(one)
-        return list(known[0])
-
-    return names
 
 
 def _always(names: list[str]) -> Callable[[list[list[str]]], list[str]]:
     return lambda rows: names
 
 
+def _of_days_and_clocks(rows: list[list[str]]) -> list[str]:
+    return ["date", *names_of_rows([row[1:] for row in rows])]
+
+
 _HEADERLESS = {  # the first row of a file without names, as ``delimited.cell_shape`` sees its cells
-    **dict.fromkeys(("nnnnnn", "dnnnnn"), _candle_names(CCXT_COLUMNS, _COINBASE, _BITFINEX)),
-    "dtnnnnn": _candle_names(("date", "time", *CCXT_COLUMNS[1:])),  # MetaTrader
-    "nnnnnnn": _candle_names((*CCXT_COLUMNS, "count"), (*_BITFINEX, "turnover")),  # Kraken
-    "nnnnnnnn": _candle_names((*CCXT_COLUMNS[:5], "vwap", "volume", "count")),
-    "nnnnnnnnn": _candle_names(OKX_COLUMNS),
-    "nnnnnnnnnnnn": _candle_names(KLINE_COLUMNS),
+    **{time + "n" * (width - 1): names_of_rows for width in (5, *map(len, ORDERS)) for time in "nd"},
+    "nnnnnnnb": names_of_rows,  # Gate
+    "dtnnnnn": _of_days_and_clocks,  # MetaTrader
     "nnnnnnb": _always(_AGG_TRADE),
     "nnnnnnbb": _always([*_AGG_TRADE, "is_best_match"]),
     "nnnnnb": _always(_TRADE),
     "nnnnnbb": _always([*_TRADE, "is_best_match"]),
     **dict.fromkeys(("nn??nnn", "n???nnn"), _always(_FREQTRADE_TRADE)),
 }
+
+
+def _names_of(rows: list[list[str]]) -> list[str] | None:
+    """The names of the columns of rows without them; None where their cells are of no known shape."""
+    names = _HEADERLESS.get("".join(map(cell_shape, rows[0])))
+    return None if names is None else names(rows)
 
 
 def read_candles_or_trades(path: str | os.PathLike[str]) -> tuple[Literal["candles", "trades"], pa.Table]:
@@ -159,8 +147,8 @@ def _read(path: Path, check: Check) -> pa.Table:
         ".parquet": ("parquet", lambda: _read_parquet(path)),
         ".feather": ("feather", lambda: pa_feather.read_table(path)),
         ".tsv": ("text", lambda: _read_csv(path, _opener(path, None), check)),
-        ".json": ("text", lambda: _read_json(path, _opener(path, None))),
-        ".json.gz": ("gzip", lambda: _read_json(path, _opener(path, "gzip"))),
+        **dict.fromkeys((".json", ".jsonl", ".ndjson"), ("text", lambda: _read_json(path, _opener(path, None), check))),
+        **dict.fromkeys((".json.gz", ".jsonl.gz"), ("gzip", lambda: _read_json(path, _opener(path, "gzip"), check))),
         ".zip": ("a zip archive", lambda: _read_zip(path, check)),
         **dict.fromkeys((".h5", ".hdf", ".hdf5"), ("HDF", lambda: read_hdf(path))),
     }
@@ -211,6 +199,7 @@ def _content(head: bytes) -> str:
         b"\x1f\x8b": "gzip",
         b"PK\x03\x04": "a zip archive",
         b"\x89HDF\r\n\x1a\n": "HDF",
+        codecs.BOM_UTF32_LE: "text in UTF-32: save it as UTF-8",
         codecs.BOM_UTF16_LE: "text",
         codecs.BOM_UTF16_BE: "text",
     }
@@ -220,8 +209,13 @@ def _content(head: bytes) -> str:
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
-        return "something unknown"
-    return "text" if b"\0" not in head else "something unknown"
+        is_text = head.isascii() or not re.search(rb"[\0-\x08\x0e-\x1f\x7f]", head)
+        return "text that is no UTF-8: save it as UTF-8" if is_text else "something unknown"
+    if b"\0" not in head:
+        lines = head.count(b"\n") or not head.strip().count(b"\r")
+        return "text" if lines else "text whose lines end with carriage returns alone: save it with line feeds"
+    is_utf16 = not any(head[1::2]) or not any(head[::2])
+    return "text in UTF-16 without its mark: save it as UTF-8" if is_utf16 else "something unknown"
 
 
 def _opener(path: Path, compression: str | None) -> Opener:
@@ -242,60 +236,50 @@ def _read_zip(path: Path, check: Check) -> pa.Table:
             return archive.open(members[0])
 
         return (
-            _read_json(path, open_member)
+            _read_json(path, open_member, check)
             if members[0].lower().endswith(".json")
             else _read_csv(path, open_member, check)
         )
 
 
-def _read_json(path: Path, open_stream: Opener) -> pa.Table:
-    """Rows as freqtrade keeps and venues' APIs return them, lists or objects, be it in an envelope; or columns."""
-    try:
-        with open_stream() as stream:
-            rows = json.loads(stream.read())
-    except ValueError as error:
-        raise ValueError(f"{path}: cannot be read: {first_line(error)}") from None
-    while isinstance(rows, dict):
-        lists = {name: list(values.values()) if isinstance(values, dict) else values for name, values in rows.items()}
-        columns = {name: values for name, values in lists.items() if isinstance(values, list)}
-        if {*_OHLC} <= {*candle_names(list(columns))}:  # as pandas and TradingView's UDF write them
-            return _table(path, columns)
-        rows = next((value for value in rows.values() if isinstance(value, (list, dict)) and value), None)
-    if not rows or not isinstance(rows, list):
-        raise ValueError(f"{path}: holds no rows")
-    rows = candles_in(rows)
-    if all(isinstance(row, dict) for row in rows):
-        return _table(
-            path, {name: [row.get(name) for row in rows] for name in dict.fromkeys(chain.from_iterable(rows))}
-        )
-    if not all(isinstance(row, list) and len(row) == len(rows[0]) for row in rows):
-        raise ValueError(f"{path}: holds rows of several kinds, allowed lists of one length, or objects")
-    cells = [[str(cell) for cell in row] for row in rows[:100]]
-    names = _HEADERLESS.get("".join(map(cell_shape, cells[0])))
-    if names is None:
-        raise ValueError(
-            f"{path}: holds rows of {len(cells[0])} values ({', '.join(cells[0])}), whose names are unknown"
-        )
-    return _table(path, dict(zip(names(cells), map(list, zip(*rows, strict=True)), strict=True)))
+def _read_json(path: Path, open_stream: Opener, check: Check) -> pa.Table:
+    with open_stream() as stream:
+        content = stream.read()
+
+    with naming(str(path)):
+        columns = columns_of_json(content, partial(_is_wanted, path, check), _names_of)
+    return _table(path, columns)
 
 
 def _table(path: Path, columns: dict[str, list[Any]]) -> pa.Table:
     arrays = {}
     for name, values in columns.items():
         try:
-            arrays[name] = pa.array(values)
-        except (pa.ArrowException, ArithmeticError, TypeError, UnicodeEncodeError) as error:
+            arrays[name] = _array(values)
+        except UnicodeEncodeError as error:
             raise ValueError(f"{path}: cannot be read: column {name!r}: {first_line(error)}") from None
     return pa.table(arrays)
 
 
+def _array(values: list[Any]) -> pa.Array:
+    """A column; of values that are of no one type the text, for the reader of its rows to refuse by row."""
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, ArithmeticError, TypeError):
+        return pa.array([None if value is None else str(value) for value in values])
+
+
+def _is_wanted(path: Path, check: Check, names: Sequence[str]) -> bool:
+    try:
+        check(path, names)
+    except ValueError:
+        return False
+    return True
+
+
 def _read_csv(path: Path, open_stream: Opener, check: Check) -> pa.Table:
     def is_header(names: Sequence[str]) -> bool:
-        try:
-            check(path, names)
-        except ValueError:
-            return False
-        return "?" in map(cell_kind, names)
+        return _is_wanted(path, check, names) and "?" in map(cell_kind, names)
 
     def plan(layout: Layout) -> dict[int, pa.DataType | None]:
         if layout.has_names and set(map(cell_kind, layout.names)) == {"n"}:
@@ -305,11 +289,17 @@ def _read_csv(path: Path, open_stream: Opener, check: Check) -> pa.Table:
             check(path, layout.names)
         except ValueError as error:
             parted = f", parted by {DELIMITERS.get(layout.delimiter, repr(layout.delimiter))}"
-            raise ValueError(f"{error}{parted if len(layout.names) > 1 else ''}") from None
+            if len(layout.names) == 1:
+                parted = f", parted by none of {', '.join(DELIMITERS.values())}"
+            raise ValueError(f"{error}{parted}") from None
         return _csv_types(layout)
 
+    def named(rows: list[list[str]]) -> list[str] | None:
+        with naming(str(path)):
+            return _names_of(rows)
+
     try:
-        table = read_delimited(open_stream, is_header, _HEADERLESS, plan)
+        table = read_delimited(open_stream, is_header, named, plan)
     except UnicodeDecodeError:
         raise ValueError(f"{path}: cannot be read: not text") from None
     if (

@@ -39,8 +39,10 @@ def read_hdf(path: Path) -> pa.Table:
     with h5py.File(path) as file:
         file.visititems(look_at)
         if len(frames) != 1:
-            found = ", ".join(frames) or "none"
-            raise ValueError(f"{path}: holds {len(frames)} frames of pandas ({found}), allowed one: write a file of it")
+            found = (
+                f"holds {len(frames)} frames of pandas ({', '.join(frames)})" if frames else "holds no frame of pandas"
+            )
+            raise ValueError(f"{path}: {found}, allowed one: write a file of it with DataFrame.to_hdf")
         (frame,) = frames.values()
         try:
             columns = _of_table(frame["table"]) if "table" in frame else _of_blocks(frame)

@@ -13,7 +13,7 @@ from liquidator_core.layout import LONG, SHORT
 
 from .coins import Identity, market_of
 from .columns import NO_ID, Events, columns_of, id_column, number_column, time_column
-from .envelopes import is_column, unwrapped
+from .envelopes import is_column, unwrapped, venue_in
 from .flags import LIQUIDATION_FLAGS, left_out, liquidated
 from .messages import TableError, fail_row
 from .names import (
@@ -76,7 +76,7 @@ def read_liquidations(
     """
     check_convention(convention)
     identity = identity or Identity()
-    named = venue_of(checked_venue(venue))
+    named = venue_of(checked_venue(venue) or venue_in(data))
     normalised = is_normalised(data)
     names, column = columns_of(unwrapped(data, named.venue, venue))
     if not names:

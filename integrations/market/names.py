@@ -36,23 +36,28 @@ CANDLE_NAMES: dict[str, tuple[str, ...]] = {
     "large_buy_price": ("large_buy_price",),
 }
 #: Of these, where they are, a candle's time is read before all others: the others are of its arrival.
-OPEN_TIMES = ("start", "interval_begin")
+OPEN_TIMES = ("start", "interval_begin", "timeopen")
 #: Times that are read where there are none of ``CANDLE_TIMES``: the first named here that is there.
-OTHER_TIMES = ("opentime", "window_start", "start_time", "starttime", "unix", "unix_timestamp", "begin", "id")
+OTHER_TIMES = (
+    *("opentime", "window_start", "start_time", "starttime", "startedat", "unix", "unix_timestamp", "begin", "ticks"),
+    "id",
+)
 #: Names of a volume in base units, in the quote currency, of ticks, and of one whose unit a venue may choose.
-BASE_VOLUMES = ("base_volume", "basevolume", "volumefrom", "volume_from", "base_vol")
+BASE_VOLUMES = ("base_volume", "basevolume", "volumefrom", "volume_from", "base_vol", "basetokenvolume")
 QUOTE_VOLUMES = (
     *("quote_volume", "quotevolume", "quote_vol", "quote_asset_volume", "quoteassetvolume", "volccyquote"),
-    *("turnover", "volumeto", "volume_to", "volume_(currency)", "quote_av"),
+    *("turnover", "volumeto", "volume_to", "volume_(currency)", "quote_av", "usdvolume"),
 )
 TICK_VOLUMES = ("tickvol", "tick_volume")
 VOLUMES = ("vol", "amount", "volccy", "vol_ccy", "real_volume")
 #: Currencies that a market may be quoted in, as a volume's name has them.
 QUOTE_COINS = ("usd", "usdt", "usdc", "busd", "fdusd", "tusd", "dai", "eur", "gbp", "jpy", "krw", "try", "brl", "aud")
-#: The single letters of venues' klines, told from other letters by those of the four prices beside them.
+#: The single letters of venues' klines, told from other letters by those of the four prices beside them. Where there is
+#: an ``a``, one of it and ``v`` is the base volume, and ``w`` (Gate's) is false for a candle that is open.
 CANDLE_LETTERS: tuple[dict[str, str], ...] = (
     {"t": "time", "o": "open", "h": "high", "l": "low", "c": "close", "v": "volume", "q": "quote_volume", "x": "closed"}
-    | {"V": "taker_buy"},
+    | {"V": "taker_buy", "sum": "quote_volume"},  # sum: Gate's futures, whose v counts contracts
+    {"t": "time", "o": "open", "h": "high", "l": "low", "c": "close", "v": "vol", "a": "amount", "w": "closed"},
     {"T": "time", "O": "open", "H": "high", "L": "low", "C": "close", "V": "volume"},
 )
 #: The columns of a kline as Binance sends and publishes it, and of a candle as ccxt returns it.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Literal, TypeAlias
 
-from .envelopes import check_depth, market_in, wrapped_in
+from .bare_rows import names_of_rows
+from .envelopes import check_depth, is_column, market_in, wrapped_in
 from .flags import CLOSED_NAMES, truth
-from .names import MARKET_NAMES, OKX_COLUMNS, normal_name
+from .names import MARKET_NAMES, normal_name
 
 Told: TypeAlias = Literal["", "trades", "liquidations", "candles"]
 _TOPICS = ("e", "topic", "channel", "stream", "ch", "datatype")
@@ -15,6 +17,10 @@ _LIQUIDATION_TOPICS = ("forceorder", "liquidation")
 _CANDLE_TOPICS = ("kline", "candle", "ohlc")
 #: Names that only liquidations have: Binance's order, OKX's detail, ccxt's unified structure.
 _LIQUIDATION_ROWS = ({"ap", "X"}, {"bkPx"}, {"baseValue", "quoteValue"})
+_PRICES = {"open", "high", "low", "close"}
+_INTERVAL = re.compile(
+    r"(?:kline|candle)[._]?(?P<length>\d+[A-Za-z]*?|[DWM])(?:utc)?(?=\.|$)|candles:[^_]*_(?P<of_market>\w+)$"
+)
 _LETTERS = {"o", "h", "l", "c"}
 
 
@@ -29,8 +35,7 @@ def told_by(message: Any, depth: int = 0) -> Told:
     check_depth(depth)
     if not isinstance(message, Mapping):
         return ""
-    around = [one for one in (message, message.get("arg")) if isinstance(one, Mapping)]
-    topics = " ".join(value.lower() for one in around for name in _TOPICS if isinstance(value := one.get(name), str))
+    topics = " ".join(_topics(message)).lower()
     if any(word in topics for word in _LIQUIDATION_TOPICS) or any(
         names <= message.keys() for names in _LIQUIDATION_ROWS
     ):
@@ -55,6 +60,9 @@ def candles_in(data: Any, depth: int = 0) -> Any:
     """
     check_depth(depth)
     if isinstance(data, Mapping):
+        inner = wrapped_in(data)[1]
+        if isinstance(inner, Mapping) and inner.keys() >= _PRICES and all(is_column(inner[name]) for name in _PRICES):
+            return inner  # Deribit's columns
         found = _rows_in(data, depth)
         return data if found is None else found
     if not isinstance(data, list) or not data or not all(isinstance(row, Mapping) for row in data):
@@ -65,15 +73,33 @@ def candles_in(data: Any, depth: int = 0) -> Any:
     return [row for one, rows in zip(data, found, strict=True) for row in ([one] if rows is None else rows)]
 
 
+def interval_in(message: Mapping[str, Any]) -> str:
+    """The length of candles that a message's topic says; "" if it says none.
+
+    >>> interval_in({"arg": {"channel": "candle1H"}}), interval_in({"topic": "kline.60.BTCUSDT"})
+    ('1H', '60')
+    """
+    said = (_INTERVAL.search(topic) for topic in _topics(message))
+    return next((found["of_market"] or found["length"] for found in said if found), "")
+
+
+def _topics(message: Mapping[str, Any]) -> list[str]:
+    around = [one for one in (message, message.get("arg")) if isinstance(one, Mapping)]
+    return [value for one in around for name in _TOPICS if isinstance(value := one.get(name), str)]
+
+
 def _rows_in(message: Mapping[str, Any], depth: int) -> list[Any] | None:
     """The rows of candles that a mapping holds; None for one that is a candle itself, or columns of them."""
     name, inner = ("k", message["k"]) if isinstance(message.get("k"), Mapping) else wrapped_in(message)
     if inner is None or name == "o" or len(inner) == 0:
         return None
     market = market_in(message, name) or str(message.get("s", message.get("ps", "")))
-    rows = [inner] if isinstance(inner, Mapping) else list(inner)
-    if all(isinstance(row, (list, tuple)) and len(row) == len(OKX_COLUMNS) for row in rows):
-        rows = [dict(zip(OKX_COLUMNS, row, strict=True)) for row in rows]
+    if isinstance(inner, Mapping) and isinstance(inner.get("n"), str):  # Gate's 1m_BTC_USDT
+        inner = {**inner, **dict(zip(("i", "symbol"), inner["n"].split("_", 1), strict=False))}
+    rows: list[Any] = [inner] if isinstance(inner, Mapping) else list(inner)
+    if all(isinstance(row, (list, tuple)) and len(row) == len(rows[0]) for row in rows):
+        names = names_of_rows(rows)
+        rows = [dict(zip(names, row, strict=True)) for row in rows]
     rows = list(candles_in(rows, depth + 1))
     if not market:
         return rows
@@ -90,5 +116,5 @@ def is_closed(candle: Mapping[str, Any]) -> bool:
     >>> is_closed({"o": "1", "h": "1", "l": "1", "c": "1", "x": False}), is_closed({"confirm": "1"})
     (False, True)
     """
-    names = ("x",) if candle.keys() >= _LETTERS else CLOSED_NAMES
+    names = ("x", "w") if candle.keys() >= _LETTERS else CLOSED_NAMES
     return all(truth(candle[name], name) is not False for name in names if name in candle)

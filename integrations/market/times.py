@@ -163,9 +163,10 @@ _WRITTEN = (
     (r" ?(UTC|GMT)$", "Z"),
 )
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?")
-_SLASHED = r"^(\d\d)/(\d\d)/(\d{4})"
+_SLASHED = r"^(\d\d)[/-](\d\d)[/-](\d{4})"
 _ONE_DIGIT = r"\b(\d)([-/.: ]|$)"
-_HOURS = "%Y-%m-%d %I-%p"  # as CryptoDataDownload wrote them once
+#: Of twelve hours: as CryptoDataDownload wrote them once, and spreadsheets do.
+_HOURS = ("%Y-%m-%d %I-%p", "%Y-%m-%d %I:%M:%S %p", "%Y-%m-%d %I:%M %p")
 
 
 def ms_from_text(texts: pa.Array) -> np.ndarray:
@@ -209,7 +210,7 @@ def _iso(texts: pa.Array) -> pa.Array:
 
 
 def _is_month_first(texts: pa.Array) -> bool:
-    parts = pc.extract_regex(texts, r"^(?P<first>\d\d)/(?P<second>\d\d)/\d{4}")
+    parts = pc.extract_regex(texts, r"^(?P<first>\d\d)[/-](?P<second>\d\d)[/-]\d{4}")
     first, second = (pc.max(pc.struct_field(parts, name)).as_py() for name in ("first", "second"))
     if (first > "12") == (second > "12"):
         fail_row(0, None, "time", texts[0].as_py(), "a date of which one can tell day and month, such as 2020-12-31")
@@ -221,13 +222,11 @@ def _read_by_row(written: pa.Array, texts: pa.Array) -> np.ndarray:
     found: list[datetime] = []
     wrong = []
     for row, text in enumerate(written.to_pylist()):
-        try:
-            found.append(datetime.fromisoformat(text))
-        except ValueError:
-            try:
-                found.append(datetime.strptime(text, _HOURS))
-            except ValueError:
-                wrong.append(row)
+        at = _datetime_of(text)
+        if at is None:
+            wrong.append(row)
+        else:
+            found.append(at)
     if wrong:
         wrong = [row for row in wrong if not _NUMBER.fullmatch(texts[row].as_py())] or wrong
         fail_row(wrong[0], None, "time", texts[wrong[0]].as_py(), TEXT_ALLOWED, len(wrong) - 1)
@@ -236,6 +235,15 @@ def _read_by_row(written: pa.Array, texts: pa.Array) -> np.ndarray:
     time = np.array([_ms_of_datetime(one) for one in found], np.int64)
     check_ms(time)
     return time
+
+
+def _datetime_of(text: str) -> datetime | None:
+    with contextlib.suppress(ValueError):
+        return datetime.fromisoformat(text)
+    for form in _HOURS:
+        with contextlib.suppress(ValueError):
+            return datetime.strptime(text, form)
+    return None
 
 
 def ms_from_timestamps(stamps: pa.Array) -> np.ndarray:

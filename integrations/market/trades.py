@@ -11,7 +11,7 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +20,7 @@ from liquidator_core import TRADE
 
 from .coins import Identity
 from .columns import NO_ID, Events, columns_of, id_column, id_of, number_column, side_column, spelt_number, time_column
-from .envelopes import unwrapped
+from .envelopes import unwrapped, venue_by, venue_in
 from .flags import BLOCK_IDS, NO_TRADE, flags_in, ids_in, is_said, left_out, truth
 from .messages import fail_row
 from .names import BASE_SIZES, MAKER_NAMES, MAKER_SIDES, SIDES, TAKER_NAMES, TRADE_NAMES, needed_name, normal_name
@@ -41,6 +41,7 @@ from .times import check_ms, check_order, ms_of
 from .venues import VENUES, Named, checked_venue, counts_quote, find_names, venue_of
 
 _LOG = logging.getLogger("liquidator")
+Take: TypeAlias = Callable[[np.ndarray], np.ndarray]  # of (n,) times in ms, (n,) bool
 _LARGE_ID = 2**62  # numbers below need no closer look
 ROUNDING_MS = 1000  # what repeats an event may give its time rounded
 PART = 65_536  # trades that are copied at once; together with what was freed before, they take little new memory
@@ -139,13 +140,17 @@ class _Columns(NamedTuple):
     ordered: bool
 
 
-def trades_from_table(trades: Events, sort: bool = False, venue: str = "", convention: Convention = None) -> np.ndarray:
+def trades_from_table(
+    trades: Events, sort: bool = False, venue: str = "", convention: Convention = None, take: Take | None = None
+) -> np.ndarray:
     """Translate public trades into a TRADE array, checked: ``read_trades`` for those who need no parts.
 
     trades      as for ``read_trades``, or a (n,) TRADE array
     sort        order by time, venue and id first, equal ones as they came; otherwise times must not go back. Those of
                 several venues are always sorted
     venue, convention   as for ``read_trades``
+    take        says by the (n,) times of a ``pyarrow.Table`` which rows are wanted, (n,) bool: of the others nothing
+                else is looked at
 
     Trades with an id that their venue gave before, within a second of that time, are left out, and so are rows that say
     that they are no trades; both are logged as a warning of logger "liquidator". Returns (n,) TRADE. Errors as for
@@ -154,6 +159,12 @@ def trades_from_table(trades: Events, sort: bool = False, venue: str = "", conve
     >>> trades_from_table({"time": [1672531200000], "price": [16500.0], "size": [0.5], "side": ["sell"]})["side"]
     array([-1], dtype=int8)
     """
+    if take is not None and trades.num_rows:
+        found = find_names(trades.column_names, {"time": TRADE_NAMES["time"]}, venue_of(checked_venue(venue)).venue)
+        time = time_column(trades[needed_name(found, trades.column_names, TRADE_NAMES, "time")])
+        wanted = take(time)
+        with renumbered(wanted):
+            return trades_from_table(trades.filter(pa.array(wanted)), sort, venue, convention)
     if isinstance(trades, np.ndarray) and trades.dtype == TRADE:
         check_ms(trades["time"])
         check_trades(trades)
@@ -237,7 +248,8 @@ def read_trades(data: Events, identity: Identity | None = None, venue: str = "",
     data        see ``columns.columns_of``; also one trade alone, what a venue's API returns around it, and, for a venue
                 whose trades are lists, these lists
     identity    whose they must be; None: whoever's the first market names
-    venue       of all of them, unless a column says it; an alias of ccxt, tardis, cryptofeed or aggr will do
+    venue       of all of them, unless a column says it or their form is that of one alone (``envelopes.venue_in``); an
+                alias of ccxt, tardis, cryptofeed or aggr will do
     convention  whose words for sides they are: the ``venue``'s own, or of a tool that made all sides the ``taker``'s.
                 None: as the names of columns tell where that is certain (tardis, cryptofeed, aggr, ccxt), else the
                 venue's
@@ -265,10 +277,13 @@ def _parts(columns: _Columns) -> Iterator[Trades]:
 
 def _read(data: Events, identity: Identity, venue: str, convention: Convention) -> tuple[list[_Columns], Identity, int]:
     check_convention(convention)
-    named = venue_of(checked_venue(venue))
+    said = checked_venue(venue) or venue_in(data)
+    named = venue_of(said)
     normalised = is_normalised(data)
     names, column = columns_of(unwrapped(data, named.venue, venue))
     names = filled(names, column, BASE_SIZES)
+    if not said and not normalised:
+        named = venue_of(venue_by(names))
     found = find_names(names, TRADE_NAMES, named.venue)
     if not names:
         return [], identity, 0
@@ -359,7 +374,7 @@ def reader_of(names: Sequence[str], venue: str, convention: Convention = None) -
     Arguments and errors as for ``read_trades``.
     """
     check_convention(convention)
-    named = venue_of(checked_venue(venue))
+    named = venue_of(checked_venue(venue) or venue_by(names))
     how = fields_of(names, named, convention)
     time_name, price_name, size_name = (how.need(name) for name in ("time", "price", "size"))
     side_name, meaning, id_name = how.side, how.meaning, how.found.get("id", "")
@@ -412,7 +427,7 @@ def reader_of(names: Sequence[str], venue: str, convention: Convention = None) -
 
 def rows_of(data: Events, venue: str) -> list[Any]:
     """The rows of whatever ``read_trades`` takes, to be read one by one."""
-    rows = unwrapped(data, venue_of(checked_venue(venue)).venue, venue)
+    rows = unwrapped(data, venue_of(checked_venue(venue) or venue_in(data)).venue, venue)
     if hasattr(rows, "iloc"):
         return list(rows.to_dict("records"))
     if isinstance(rows, list):

@@ -42,6 +42,7 @@ def folder(tmp_path_factory):
     pa.csv.write_csv(pa.table(columns | more), path / "known.csv")
     pa.csv.write_csv(pa.table({"time": bars["time"], "long_usd": usd, "short_usd": -usd}), path / "wrong.csv")
     (path / "p.json").write_text(json.dumps(SMALL))
+    (path / "bad.json").write_text('{"zone_barz": 3}')
     return path
 
 
@@ -66,6 +67,11 @@ def test_no_help_is_cut_off(tmp_path, words, columns):
     assert said.code == 0
     assert "..." not in said.stdout.replace("[ARGS]...", "")
     assert "…" not in said.stdout
+
+
+@pytest.mark.parametrize("words", [(), ("zones",), ("store", "ls")])
+def test_h_is_help(tmp_path, words):
+    assert said_here(*words, "-h", cwd=tmp_path).stdout == said_here(*words, "--help", cwd=tmp_path).stdout != ""
 
 
 def test_help_lists_optional_columns(tmp_path):
@@ -221,6 +227,47 @@ def test_a_part_of_the_bars_of_trades(tmp_path):
     assert "a.csv: found no bar from 2024-01-01T00:00:00 UTC on: the file ends before" in said.stderr
 
 
+def tape(rows: int = 600) -> pd.DataFrame:
+    """Trades at random times, with a quiet half hour before the last third."""
+    rng = np.random.default_rng(7)
+    time = 1_672_531_200_000 + np.sort(rng.integers(0, 7_200_000, rows))
+    time[rows * 2 // 3 :] += 1_800_000
+    price = (100 + rng.normal(size=rows)).round(2)
+    sides = rng.choice(["buy", "sell"], rows)
+    return pd.DataFrame({"id": np.arange(rows), "time": time, "price": price, "size": 1.0, "side": sides})
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet", "feather", "json"])
+@pytest.mark.parametrize("field", ["price", "size", "side"])
+def test_a_fault_in_trades_that_are_not_taken_stops_nothing(field, suffix, tmp_path):
+    frame, path = tape(), tmp_path / f"a.{suffix}"
+    whole, quiet = tmp_path / "whole.csv", int(frame["time"][400]) - 600_000
+    frame.to_csv(whole, index=False)
+    frame = frame.astype({field: object})
+    frame.loc[[3, 300], field] = "none" if field == "side" else "-1" if suffix in ("csv", "json") else -1.0
+    if suffix == "csv":
+        frame.to_csv(path, index=False)
+    elif suffix == "json":
+        frame.to_json(path, orient="records")
+    else:
+        getattr(frame.infer_objects(), f"to_{suffix}")(path)
+    with pytest.raises((ValueError, TypeError), match=rf"a\.{suffix}: row 3.*{field}"):
+        read_bars(path)
+    bars = read_bars(whole)
+    plain = list(bars.dtype.names[:7])
+    for how in ({"last": 30}, {"last": 45}, {"since_ms": quiet}, {"since_ms": quiet, "last": 7}):
+        expected = bars[bars["time"] >= how.get("since_ms", 0)][-how.get("last", 1000) :]
+        part = read_bars(path, **how)
+        np.testing.assert_array_equal(part[plain].tolist(), expected[plain].tolist())
+    with pytest.raises((ValueError, TypeError), match=rf"a\.{suffix}: row 300.*{field}"):
+        read_bars(path, last=len(bars) - 5)
+
+
+def test_more_bars_than_trades_made_are_all_of_them(tmp_path):
+    tape().to_csv(tmp_path / "a.csv", index=False)
+    assert read_bars(tmp_path / "a.csv", last=10**6).tobytes() == read_bars(tmp_path / "a.csv").tobytes()
+
+
 @pytest.mark.parametrize("count", [1, 2])
 def test_trades_that_close_no_bar_say_that_it_is_open(count, tmp_path):
     trades = {"time": 1_672_531_200_000, "price": 1.0, "size": 1.0, "side": "buy"}
@@ -258,6 +305,10 @@ def test_trades_that_close_no_bar_say_that_it_is_open(count, tmp_path):
         (["fit", "whole.csv", "wrong.csv"], "wrong.csv: row 0"),
         (["risk", "whole.csv"], "whole.csv: holds too few hours: a curve needs 648 full ones"),
         (["zones", "whole.csv", "--params", "q.json"], "--params q.json: cannot be read: No such file or directory"),
+        (["zones", "BTC-USDT"], "BTC-USDT: no such file; for candles of a market say --exchange"),
+        (["zones", "whole.csv", "--from", "05/10/2019"], "allowed is a date of which one can tell day and month"),
+        (["zones", "whole.csv", "--from", "1900-01-01"], "from 1973-03-03 on"),
+        (["zones", "whole.csv", "--params", "bad.json"], "bad.json: unknown parameter 'zone_barz': did you mean"),
         (["pine", "--last", "9"], "--last 9 is for the FILE of a --snapshot"),
     ],
 )

@@ -71,6 +71,20 @@ def test_what_is_no_date_is_refused(name, text):
         CandleFeed(dataname=BARS, **{name: text})
 
 
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"dataname": BARS, "timeframe": "1h"}, r"timeframe must be one of bt.TimeFrame, .* got '1h'"),
+        ({"dataname": BARS, "timeframe": 1.5}, r"timeframe must be one of bt.TimeFrame, .* got 1.5"),
+        ({}, "dataname is missing: give a file of candles, a DataFrame or a BAR array"),
+        ({"dataname": BARS, "from_date": "2019-10-10"}, "did you mean 'fromdate'"),
+    ],
+)
+def test_a_feed_with_a_mistake(given, says):
+    with pytest.raises(TypeError, match=says):
+        CandleFeed(**given)
+
+
 def test_dates_that_leave_no_bar_are_told():
     cerebro = bt.Cerebro(stdstats=False)
     cerebro.adddata(CandleFeed(dataname=BARS, fromdate="2020-01-01"), name="BTC")

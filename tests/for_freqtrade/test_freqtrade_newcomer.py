@@ -16,7 +16,14 @@ from freqtrade_setup import candle_frame
 from made_bars import small_params
 
 from liquidator_integrations import sample_bars
-from liquidator_integrations.for_freqtrade import add_alignment, add_informative_zones, add_zones, plot_config
+from liquidator_integrations.for_freqtrade import (
+    add_alignment,
+    add_funding_rate,
+    add_informative_zones,
+    add_open_interest,
+    add_zones,
+    plot_config,
+)
 from liquidator_integrations.frames import placebo_marks
 from liquidator_strategies.for_freqtrade.fade import LiquidatorFade
 from liquidator_strategies.for_freqtrade.join import LiquidatorJoin
@@ -28,6 +35,26 @@ PAIR = {"pair": "BTC/USDT"}
 @pytest.fixture(scope="module")
 def candles():
     return candle_frame(sample_bars()[:800])
+
+
+MISTAKES = [
+    (lambda frame: add_zones(None), "candles: candles must be a DataFrame, as freqtrade hands them over, got NoneType"),
+    (lambda frame: add_informative_zones([1]), "candles must be a DataFrame, .* got list"),
+    (lambda frame: add_zones(frame, metadata="BTC/USDT"), "metadata must be that of freqtrade, .* got 'BTC/USDT'"),
+    (lambda frame: add_alignment(None, ["4h"]), "add_alignment: candles must be a DataFrame, .* got NoneType"),
+    (lambda frame: add_alignment(add_zones(frame), "4h"), r"timeframes must be a list such as \[\"4h\"\], got '4h'"),
+    (lambda frame: add_alignment(add_zones(frame), None), "timeframes must be a list"),
+    (lambda frame: add_alignment(add_zones(frame), ["4H"]), "found timeframe '4H', freqtrade writes '4h'"),
+    (lambda frame: add_alignment(add_zones(frame), ["240"]), "found timeframe '240', freqtrade writes '4h'"),
+    (lambda frame: add_funding_rate(frame, None), "funding rate: the feed must be a DataFrame, .* got NoneType"),
+    (lambda frame: add_open_interest(frame, None), "open interest: the feed must be a DataFrame"),
+]
+
+
+@pytest.mark.parametrize(("call", "says"), MISTAKES, ids=[says for _, says in MISTAKES])
+def test_mistakes_are_named(call, says, candles):
+    with pytest.raises((TypeError, ValueError), match=says):
+        call(candles)
 
 
 # Alignment --------------------------------------------------------------------------------------------------------

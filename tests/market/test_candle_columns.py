@@ -139,6 +139,18 @@ KLINE |= {"h": "102", "l": "99", "v": "2", "n": 9, "x": True, "q": "201", "V": "
             "close": 101,
             "volume": 2,
         },  # Polygon's files
+        {
+            "startedAt": "2021-03-01T00:00:00.000Z",
+            "ticker": "BTC-USD",
+            "open": "100",
+            "high": "102",
+            "low": "99",
+            "close": "101",
+            "baseTokenVolume": "2",
+            "usdVolume": "201",
+        },  # dYdX
+        {"ticks": START, "open": 100, "high": 102, "low": 99, "close": 101, "volume": 2, "cost": 201},  # Deribit
+        {"t": START // 1000, "v": 2, "c": "101", "h": "102", "l": "99", "o": "100", "sum": "201"},  # Gate's futures
         {"T": START, "O": 100, "H": 102, "L": 99, "C": 101, "V": 2},
         {"unix": START // 1000, "open": 100, "high": 102, "low": 99, "close": 101, "Volume BTC": 2, "Volume USD": 201},
     ],
@@ -147,6 +159,12 @@ def test_messages_and_rows_of_venues(row):
     bar = bars_from_frame([row])[0]
     assert [bar[name] for name in ("time", *PRICES, "volume")] == [START, 100.0, 102.0, 99.0, 101.0, 2.0]
     assert bar["taker_buy"] == 1.5 if "V" in row and "v" in row else np.isnan(bar["taker_buy"])
+
+
+def test_contracts_of_gate_are_refused():
+    row = {"t": START // 1000, "v": 20_000, "c": "101", "h": "102", "l": "99", "o": "100", "sum": "201"}
+    with pytest.raises(ValueError, match=r"sum / v: found 0.01005, .* v seems to count contracts"):
+        bars_from_frame([row])
 
 
 def cryptofeed(closed: list[Any], name: str = "closed") -> pd.DataFrame:

@@ -457,7 +457,7 @@ class TestBadFiles:
             ("a.csv", "time,open,high,low,close,volume\n", "holds no rows, only the names of 6 columns"),
             ("a.csv", "alpha,beta\n1,2\n", NEITHER + "'alpha', 'beta'"),
             ("a.csv", "alpha;beta\n1;2\n", NEITHER + "'alpha', 'beta', parted by semicolons"),
-            ("a.csv", "1,2,3,4,5\n", "its first line must hold the names of columns, found 5 numbers"),
+            ("a.csv", "1,2,3,4,5\n", "found rows of 5 values (1, 2, 3, 4, 5) in no order that is known"),
             ("a.csv", csv()[:-15], "cannot be read: CSV parse error: Expected 6 columns, got"),
             ("a.csv", csv().replace("\n", ",\n", 3), "cannot be read: CSV parse error: Expected 7 columns, got 6"),
             ("a.csv", np.random.default_rng(0).bytes(500), "a .csv file must hold text, found something unknown"),

@@ -97,6 +97,61 @@ def test_enveloped_trades_on_both_roads(venue, message):
             getattr(Liquidator("ETH"), give)(message, venue)
 
 
+BYBIT_TRADE = {"T": T, "s": "BTCUSD", "S": "Buy", "v": "50000", "p": "50000", "L": "PlusTick", "i": "a", "BT": False}
+MATCH = {"type": "match", "trade_id": 10, "maker_order_id": "a", "taker_order_id": "b", "product_id": "BTC-USD"}
+MATCH |= {"time": "2023-11-14T22:14:00Z", "size": "1", "price": "50000", "side": "sell"}  # of the maker
+MARKET_TRADE = {"trade_id": "1", "product_id": "BTC-USD", "price": "50000", "size": "1", "side": "SELL"}
+ALONE = [
+    {"topic": "publicTrade.BTCUSD", "type": "snapshot", "ts": T, "data": [BYBIT_TRADE]},
+    BYBIT_TRADE,
+    MATCH,
+    {"channel": "market_trades", "events": [{"trades": [MARKET_TRADE | {"time": "2023-11-14T22:14:00Z"}]}]},
+]
+
+
+@pytest.mark.parametrize("message", ALONE)
+@pytest.mark.parametrize("road", ["push", "one", "ingest", "file"])
+def test_a_venue_s_own_form_needs_no_name(message, road, tmp_path):
+    """Inverse contracts of Bybit count dollars; Coinbase gives the maker's side."""
+    later = {"time": T + 60_000, "price": 50000.0, "size": 1.0, "side": "buy"}
+    if road == "file" and message in (BYBIT_TRADE, MATCH):
+        (tmp_path / "a.jsonl").write_text(
+            "\n".join(json.dumps(message | {"T": at, "time": at}) for at in (T, T + 60_000))
+        )
+        bars = read_bars(tmp_path / "a.jsonl")
+    else:
+        made = Liquidator("BTC")
+        if road == "push":
+            made.push(message)
+        else:
+            made.ingest_trades([message] if road == "one" else message if "data" in message else [message])
+        made.ingest_trades([later])
+        bars = made.bars()
+    assert bars[["time", "volume", "taker_buy"]].tolist() == [(T, 1.0, 1.0)]
+
+
+def test_contracts_of_bitmex_are_refused_by_name():
+    row = {"timestamp": T, "symbol": "XBTUSD", "side": "Buy", "size": 50000, "price": 50000}
+    with pytest.raises(ValueError, match="size: bitmex counts XBTUSD in contracts"):
+        Liquidator("BTC").push({"table": "trade", "data": [row]})
+
+
+def test_messages_of_several_venues_in_one_list_are_refused():
+    other = {"stream": "btcusdt@trade", "data": {"s": "BTCUSDT", "p": "1", "q": "1", "T": T, "m": True}}
+    with pytest.raises(ValueError, match="found messages of bybit and of others in one list"):
+        Liquidator("BTC").ingest_trades([ALONE[0], other])
+    with pytest.raises(ValueError, match="found messages of bybit and of others in one list"):
+        Liquidator("BTC").ingest_liquidations([{"topic": "allLiquidation.BTCUSDT", "data": [BYBIT]}, FORCE])
+
+
+@pytest.mark.parametrize(("venue", "message"), [one for one in LIQUIDATIONS if one[0] == "bybit"])
+def test_liquidations_of_bybit_are_told_by_their_topic(venue, message):
+    for give in ("push", "ingest_liquidations"):
+        made = Liquidator("BTC")
+        getattr(made, give)(message)
+        assert seen(made) == [(T, 100.0, 200.0, LONG)]
+
+
 K = {"t": T, "T": T + 59_999, "s": "BTCUSDT", "i": "1m", "f": 1, "L": 2, "o": "100", "c": "101", "h": "102", "l": "99"}
 K |= {"v": "10", "n": 2, "x": True, "q": "1005", "V": "4", "Q": "400", "B": "0"}
 KLINE = {"e": "kline", "E": T + 60_000, "s": "BTCUSDT", "k": K}
@@ -109,6 +164,11 @@ CANDLES = [
     {"stream": "btcusdt@kline_1m", "data": KLINE},
     {"topic": "kline.1.BTCUSDT", "type": "snapshot", "ts": T, "data": [NAMED]},
     {"arg": {"channel": "candle1m", "instId": "BTC-USDT-SWAP"}, "data": [ROW]},
+    {
+        "action": "update",
+        "arg": {"channel": "candle1m", "instId": "BTCUSDT"},
+        "data": [[str(T), "100", "102", "99", "101", "10", "1005", "1005"]],
+    },
     {"e": "continuous_kline", "ps": "BTCUSDT", "k": {name: value for name, value in K.items() if name != "s"}},
     {
         "ch": "market.btcusdt.kline.1min",
@@ -155,11 +215,52 @@ def test_an_open_kline_is_passed_over_and_another_length_refused():
         made.ingest_trades(KLINE)
 
 
+GATE = {"t": str(T // 1000), "v": "1005", "c": "101", "h": "102", "l": "99", "o": "100", "n": "1m_BTC_USDT", "a": "10"}
+
+
+def gate(**more):
+    return {"time": 1, "channel": "spot.candlesticks", "event": "update", "result": GATE | {"w": True} | more}
+
+
+def test_a_kline_of_gate():
+    made = Liquidator("BTC")
+    made.push(gate())
+    made.push(gate(t=str(T // 1000 + 60), w=False))
+    assert made.bars()[["time", "volume"]].tolist() == [(T, 10.0)]
+    assert made.not_trades == 1
+    with pytest.raises(ValueError, match="found 'BTC_USDT', allowed 'ETH': one Liquidator a coin"):
+        Liquidator("ETH").push(gate())
+    with pytest.raises(ValueError, match="candles must be of 1h, got one of 1m"):
+        Liquidator("BTC", bar="1h").push(gate(t=str((T - T % 3_600_000) // 1000)))
+
+
+@pytest.mark.parametrize(
+    ("topic", "said"),
+    [
+        ({"arg": {"channel": "candle1H", "instId": "BTC-USDT-SWAP"}}, "1H"),
+        ({"arg": {"channel": "candle1Dutc", "instId": "BTC-USDT-SWAP"}}, "1D"),
+        ({"arg": {"channel": "candle5m", "instId": "BTCUSDT", "instType": "SPOT"}}, "5m"),
+        ({"topic": "kline.60.BTCUSDT"}, "60"),
+        ({"topic": "kline.D.BTCUSDT"}, "D"),
+        ({"ch": "market.btcusdt.kline.60min"}, "60min"),
+        ({"stream": "btcusdt@kline_4h"}, "4h"),
+        ({"topic": "/market/candles:BTC-USDT_1hour"}, "1hour"),
+    ],
+)
+def test_a_topic_that_says_another_length_is_refused(topic, said):
+    row = {name: NAMED[name] for name in ("open", "high", "low", "close", "volume")} | {"start": 1_699_920_000_000}
+    message = topic | {"data": [row | {"symbol": "BTCUSDT"}]}
+    with pytest.raises(ValueError, match=f"candles must be of 1m, got one of {said}$"):
+        Liquidator("BTC").push(message)
+
+
 def test_rows_of_candles_of_unknown_columns_are_refused_on_both_roads():
-    row = [str(T), "100", "102", "99", "101", "10", "1005", "1005"]
+    row = [str(T), "100", "102", "99", "101", "10", "7", "7"]
     message = {"action": "update", "arg": {"channel": "candle1m", "instId": "BTCUSDT"}, "data": [row]}
     for give in ("push", "update_candles"):
-        with pytest.raises(ValueError, match="row 0: found 8 values, allowed 6"):
+        with pytest.raises(
+            ValueError, match=r"found rows of 8 values \(.*\) in no order that is known: give the columns names"
+        ):
             getattr(Liquidator("BTC"), give)(message)
 
 
@@ -202,7 +303,9 @@ def test_a_thin_feed_is_told_once(caplog):
     [
         ("60m", "1h"), ("240", "4h"), ("4H", "4h"), ("D", "1d"), ("1D", "1d"), ("W", "1w"), ("7d", "1w"), ("M", "1M"),
         ("1M", "1M"), ("1m", "1m"), ("1 hour", "1h"), ("15min", "15m"), ("24h", "1d"), ("3D", "3d"), ("month", "1M"),
-        ("7m", None), ("2M", None), ("", None), ("x", None), ("30S", None), ("-5", None), ("9" * 5000, None),
+        ("H4", "4h"), ("M15", "15m"), ("M1", "1m"), ("D1", "1d"), ("MN1", "1M"), ("Min60", "1h"), ("daily", "1d"),
+        ("H", "1h"), ("X4", None), ("M7", None), ("7m", None),
+        ("2M", None), ("", None), ("x", None), ("30S", None), ("-5", None), ("9" * 5000, None),
     ],
 )  # fmt: skip
 def test_other_spellings_of_timeframes(text, meant):

@@ -211,6 +211,10 @@ WRITTEN = [
     "31.12.2020 23:59",
     "31/12/2020 23:59",
     "12/31/2020 23:59",
+    "31-12-2020 23:59",
+    "12-31-2020 23:59",
+    "12/31/2020 11:59:00 PM",
+    "2020-12-31 11:59 PM",
     "2020-12-31D23:59:00.000000000",
 ]
 
@@ -230,9 +234,13 @@ def test_one_digit_is_enough():
     assert frame_times(["1/31/2020 9:05", "2/1/2020 10:05"]) == [ms(2020, 1, 31, 9, 5), ms(2020, 2, 1, 10, 5)]
 
 
-@pytest.mark.parametrize("times", [["03/04/2020"], ["01/02/2020", "01/03/2020"], ["13/01/2020", "01/13/2020"]])
+@pytest.mark.parametrize(
+    "times", [["03/04/2020"], ["03-04-2020"], ["01/02/2020", "01/03/2020"], ["13/01/2020", "01/13/2020"]]
+)
 def test_days_that_may_be_months_are_refused(times):
-    with pytest.raises(ValueError, match=r"row 0, time: found '\d\d/\d\d/2020', allowed a date of which one can tell"):
+    with pytest.raises(
+        ValueError, match=r"row 0, time: found '\d\d[/-]\d\d[/-]2020', allowed a date of which one can tell"
+    ):
         frame_times(times)
 
 

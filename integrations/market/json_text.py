@@ -1,0 +1,120 @@
+"""JSON as tools keep it and venues send it to columns: rows, objects, messages, columns, a row a line."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
+from typing import Any
+
+from .bare_rows import ROWS_LOOKED_AT
+from .candle_columns import candle_names, time_places
+from .delimited import NamesOf
+from .envelopes import wrapped_in
+from .messages import first_line
+from .streams import candles_in, told_by
+
+Columns = dict[str, list[Any]]
+
+
+def columns_of_json(content: bytes, is_wanted: Callable[[Sequence[str]], bool], names_of: NamesOf) -> Columns:
+    """The columns of what a text of JSON holds, be it in an envelope.
+
+    is_wanted   whether these are names of columns that are looked for
+    names_of    as for ``delimited.read_delimited``
+
+    Raises ValueError for what is no JSON, holds no rows, several lists of them, or rows of several kinds.
+    """
+    data = whole = _parsed(content)
+    if told_by(data) == "candles":
+        data = [data]
+    while isinstance(data, dict):
+        columns = _columns_in(data, is_wanted)
+        if columns is not None:
+            return columns
+        data = _inner(data)
+    if not data or not isinstance(data, list):
+        raise ValueError(f"holds no rows, found {whole!r:.80}")
+    rows = candles_in(data)
+    if isinstance(rows, dict):
+        return _columns_in(rows, is_wanted) or _columns_of_objects([rows])
+    if all(isinstance(row, dict) for row in rows):
+        return _columns_of_objects(rows)
+    if not all(isinstance(row, list) and len(row) == len(rows[0]) for row in rows):
+        raise ValueError("holds rows of several kinds, allowed lists of one length, or objects")
+    cells = [[str(cell) for cell in row] for row in rows[:ROWS_LOOKED_AT]]
+    names = names_of(cells)
+    if names is None:
+        raise ValueError(f"holds rows of {len(cells[0])} values ({', '.join(cells[0])}), whose names are unknown")
+    return _columns_of_lists(names, rows)
+
+
+def _parsed(content: bytes) -> Any:
+    try:
+        text = content.decode(json.detect_encoding(content)).removeprefix("\ufeff")
+        return json.loads(text)
+    except ValueError as error:
+        whole = ValueError(f"cannot be read: {first_line(error)}")
+    lines = {at: line for at, line in enumerate(text.splitlines(), 1) if line.strip()}
+    rows = []
+    for at, line in lines.items():
+        try:
+            rows.append(json.loads(line))
+        except ValueError as error:
+            if not rows or len(lines) == 1:
+                raise whole from None
+            raise ValueError(f"line {at}: cannot be read: {first_line(error)}") from None
+    return rows
+
+
+def _columns_in(data: dict[str, Any], is_wanted: Callable[[Sequence[str]], bool]) -> Columns | None:
+    """The columns that an object holds, as pandas, TradingView's UDF and Deribit write them; None for another one."""
+    if isinstance(data.get("columns"), list) and isinstance(data.get("data"), list):
+        columns = _columns_of_lists(list(map(str, data["columns"])), data["data"])
+        return _with_time(columns, data.get("index", ()))
+    lists = {name: list(value.values()) if isinstance(value, dict) else value for name, value in data.items()}
+    columns = {
+        name: values
+        for name, values in lists.items()
+        if isinstance(values, list) and values and not isinstance(values[0], (list, dict))
+    }
+    if len(columns) > 1 and is_wanted(list(columns)):
+        keyed = [data[name] for name in columns if isinstance(data[name], dict)]
+        return _with_time(columns, keyed[0] if keyed else ())
+    rows = list(data.values())
+    if all(isinstance(row, dict) for row in rows):
+        columns = _columns_of_objects(rows)
+        if is_wanted(list(columns)):
+            return _with_time(columns, data)
+    return None
+
+
+def _with_time(columns: Columns, labels: Iterable[Any]) -> Columns:
+    """Columns, and the labels of their rows as their time unless these are mere numbers of rows or there is a time."""
+    labels = list(map(str, labels))
+    if time_places(candle_names(list(columns)), False) or labels == list(map(str, range(len(labels)))):
+        return columns
+    return {"time": labels, **columns}
+
+
+def _columns_of_objects(rows: Sequence[dict[str, Any]]) -> Columns:
+    return {name: [row.get(name) for row in rows] for name in dict.fromkeys(chain.from_iterable(rows))}
+
+
+def _columns_of_lists(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Columns:
+    return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+
+
+def _inner(data: dict[str, Any]) -> Any:
+    """What an object is an envelope of."""
+    inner = wrapped_in(data)[1]
+    if inner:
+        return inner
+    lists = [
+        name for name, value in data.items() if isinstance(value, list) and value and isinstance(value[0], (list, dict))
+    ]
+    if len(lists) > 1:
+        raise ValueError(f"holds several lists ({', '.join(lists)}), allowed one: write one file for each")
+    return (
+        data[lists[0]] if lists else next((value for value in data.values() if isinstance(value, dict) and value), None)
+    )

@@ -1,0 +1,151 @@
+"""Texts as people have them: encodings, delimiters, decimal commas, and JSON of every form."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+
+from liquidator_integrations import read_bars, sample_bars
+from liquidator_integrations.frames import bars_from_frame
+
+BARS = sample_bars()[:50]
+FRAME = pd.DataFrame({name: BARS[name] for name in ("time", "open", "high", "low", "close", "volume")})
+TIMED = FRAME.set_index(pd.DatetimeIndex(pd.to_datetime(FRAME["time"], unit="ms", utc=True))).drop(columns="time")
+CSV = FRAME.to_csv(index=False)
+
+
+def assert_read(path: Any) -> None:
+    bars = read_bars(path)
+    for name in FRAME:
+        np.testing.assert_array_equal(bars[name], FRAME[name])
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (CSV.encode("utf-16-le"), "text in UTF-16 without its mark: save it as UTF-8"),
+        (CSV.encode("utf-16-be"), "text in UTF-16 without its mark: save it as UTF-8"),
+        (CSV.encode("utf-32"), "text in UTF-32: save it as UTF-8"),
+        (CSV.replace("time", "Zeit für").encode("latin-1"), "text that is no UTF-8: save it as UTF-8"),
+        (CSV.replace("\n", "\r").encode(), "text whose lines end with carriage returns alone"),
+        (bytes(range(256)), "something unknown"),
+    ],
+)
+def test_other_encodings_are_named(content, found, tmp_path):
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(ValueError, match=rf"a\.csv: a \.csv file must hold text, found {re.escape(found)}"):
+        read_bars(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("blank", [" ", "  "])
+def test_blanks_part_no_cells(blank, tmp_path):
+    (tmp_path / "a.csv").write_text(CSV.replace(",", blank))
+    with pytest.raises(ValueError, match=r"found columns 'time.*', parted by none of commas, semicolons, tabs, bars"):
+        read_bars(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("column", ["volume", "close"])
+@pytest.mark.parametrize("cell", ["1.234", "8.200"])
+def test_a_point_beside_decimal_commas_is_refused(column, cell, tmp_path):
+    """It may part thousands."""
+    frame = FRAME.map(lambda value: f"{value:.2f}".replace(".", ",")).assign(time=FRAME["time"])
+    frame.loc[3, column] = cell
+    frame.to_csv(tmp_path / "a.csv", sep=";", index=False)
+    with pytest.raises(ValueError, match=rf"row 3, column '{column}': found '{cell}', allowed a number with a decimal"):
+        read_bars(tmp_path / "a.csv")
+
+
+def test_a_comma_of_thousands_beside_points_is_refused(tmp_path):
+    frame = FRAME.assign(volume="1,234")
+    frame.to_csv(tmp_path / "a.csv", sep=";", index=False)
+    with pytest.raises(
+        ValueError, match=r"row 0, column 'open': found '8289.97', allowed a number with a decimal comma"
+    ):
+        read_bars(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("orient", ["split", "records", "index", "columns", "values", "table"])
+@pytest.mark.parametrize("index", ["rows", "rows of a part", "times", "numbers", "texts"])
+def test_json_of_pandas(orient, index, tmp_path):
+    frame = {
+        "rows": FRAME,
+        "rows of a part": FRAME.set_index(FRAME.index + 7),
+        "times": TIMED,
+        "numbers": FRAME.set_index("time"),
+        "texts": TIMED.set_index(TIMED.index.strftime("%Y-%m-%d %H:%M")),
+    }[index]
+    frame.to_json(tmp_path / "a.json", orient=orient, date_format="iso")
+    if orient in ("records", "values") and index in ("times", "numbers", "texts"):  # which leave out the index
+        with pytest.raises(ValueError, match=r"missing column for time|found rows of 5 values"):
+            read_bars(tmp_path / "a.json")
+    else:
+        assert_read(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl", "ndjson"])
+def test_json_a_row_a_line(suffix, tmp_path):
+    path = tmp_path / f"a.{suffix}"
+    text = FRAME.to_json(orient="records", lines=True)
+    path.write_text(text + "\n\n")
+    assert_read(path)
+    path.write_text("\n".join(map(json.dumps, FRAME.to_numpy().tolist())))
+    assert_read(path)
+    path.write_text(text.replace('"time"', "time", 3).replace("time", '"time"', 2).replace('""time""', '"time"'))
+    with pytest.raises(ValueError, match=rf"a\.{suffix}: line 3: cannot be read: Expecting property name"):
+        read_bars(path)
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", "5", "null", '"x"', '{"code": -1121, "msg": "Invalid symbol."}'])
+def test_json_without_rows_says_what_it_holds(content, tmp_path):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(ValueError, match=re.escape(f"a.json: holds no rows, found {json.loads(content)!r}")):
+        read_bars(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("names", [("XXBTZUSD", "XETHZUSD"), ("BTC/USD", "ETH/USD")])
+@pytest.mark.parametrize("around", ["result", "bars"])
+def test_json_of_several_markets_is_refused(names, around, tmp_path):
+    rows = FRAME.to_dict("records")
+    answer = {"error": [], around: dict.fromkeys(names, rows) | {"last": 1}}
+    (tmp_path / "a.json").write_text(json.dumps(answer))
+    with pytest.raises(ValueError, match=rf"a\.json: holds several lists \({', '.join(names)}\), allowed one"):
+        read_bars(tmp_path / "a.json")
+
+
+def test_json_beside_a_status(tmp_path):
+    answer = {"status": {"code": 0}, "data": FRAME.to_dict("records")}
+    (tmp_path / "a.json").write_text(json.dumps(answer))
+    assert_read(tmp_path / "a.json")
+
+
+def test_columns_of_deribit():
+    result = {"ticks": FRAME["time"].tolist(), **FRAME.drop(columns="time").to_dict("list"), "status": "ok"}
+    bars = bars_from_frame({"jsonrpc": "2.0", "result": {name: result[name] for name in result if name != "status"}})
+    np.testing.assert_array_equal(bars["close"], FRAME["close"])
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_an_index_of_market_and_time(level, tmp_path):
+    frame = TIMED.rename_axis("date").assign(symbol="BTC/USDT").set_index("symbol", append=True)
+    frame = frame if level else frame.swaplevel()
+    frame.to_parquet(tmp_path / "a.parquet")
+    assert bars_from_frame(frame).tobytes() == bars_from_frame(FRAME).tobytes()
+    assert_read(tmp_path / "a.parquet")
+    both = pd.concat([frame, frame.rename(index={"BTC/USDT": "ETH/USDT"})])
+    both.to_parquet(tmp_path / "b.parquet")
+    assert pq.read_table(tmp_path / "b.parquet").num_rows == 100
+    with pytest.raises(ValueError, match=r"column 'symbol' holds several markets \(BTC/USDT, ETH/USDT\)"):
+        read_bars(tmp_path / "b.parquet")
+
+
+def test_the_opening_goes_before_the_close_of_coinmarketcap(tmp_path):
+    close = FRAME["time"] + 3_599_999
+    frame = FRAME.rename(columns={"time": "timeOpen"}).assign(timeClose=close, timestamp=close)
+    frame.to_csv(tmp_path / "a.csv", sep=";", index=False)
+    assert_read(tmp_path / "a.csv")
