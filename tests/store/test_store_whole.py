@@ -20,6 +20,8 @@ from venue_tape import HOUR, MINUTE, Tape, make
 from liquidator_core.timeframes import to_timeframe
 from liquidator_integrations import Liquidator
 from liquidator_integrations.frames import bars_from_frame
+from liquidator_integrations.market.files import read_table
+from liquidator_integrations.market.trades import trades_from_table
 from liquidator_integrations.store import Store, exports, parquet
 from liquidator_integrations.store.kinds import key_of, table_of
 from liquidator_integrations.store.layout import DAY_MS, Span, folder
@@ -213,6 +215,9 @@ def test_compacted_twice_it_is_the_same(traded):
     (month,) = store.compact()
     assert [path.name for path in parquet.files(month.parent)] == ["2025-06.parquet"]
     data = month.read_bytes()
+    assert pq.read_schema(month).field("id").type == pa.binary(7)
+    trades = trades_from_table(read_table(month))  # as any other file
+    assert trades.tobytes() == trades_from_table(before).tobytes()
     assert store.compact() == []
     assert month.read_bytes() == data
     assert store.read("trades", "BTC").equals(before)
@@ -551,6 +556,12 @@ def test_sql_sees_every_row_once(traded):
     for path, data in days.items():  # as a compaction leaves them that was cut short
         path.write_bytes(data)
     assert store.query(sql).to_pydict() == wanted
+    place = next(store.places()).path
+    late = tape_table(tape.only(tape.time < DAY + DAY_MS)).slice(0, 1)
+    late = late.set_column(late.column_names.index("id"), "id", pa.array(["late"]))  # of another length
+    parquet.add(place, late, [Span(DAY, DAY + DAY_MS, "ids")], key_of("trades"))
+    assert len({parquet.has_fixed_ids(path) for path in parquet.files(place)}) == 2
+    assert store.query("SELECT count(*) AS n FROM trades WHERE id IN ('late', '1000007')").to_pydict() == {"n": [2]}
     with pytest.raises(ValueError, match="query: "):
         store.query("SELECT nothing FROM nowhere")
 
