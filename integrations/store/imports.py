@@ -23,7 +23,7 @@ from ..market.messages import naming
 from ..market.names import MARKET_NAMES, RATE_NAMES, TRADE_NAMES, normal_name
 from ..market.trades import read_trades
 from ..market.venues import find_names, venue_of
-from . import vision
+from . import kraken, vision
 from .kinds import COLUMNS, KINDS, checked, table_of
 from .layout import DAY_MS, Span, begin_of
 
@@ -39,6 +39,9 @@ _RECEIVED = ("local_timestamp", "localtimestamp", "receipt_timestamp")
 _SPARSE = ("bitfinex", "bitstamp", "coinbase", "gemini", "kraken")
 
 
+_NO_MARKET = "nothing says which market it is of: say symbol, such as BTC/USDT:USDT"
+
+
 class Found(NamedTuple):
     """What a file holds."""
 
@@ -48,6 +51,7 @@ class Found(NamedTuple):
     table: pa.Table
     spans: list[Span]  # that it covers, in order
     problem: str = ""  # what is wrong with it, though what is here is right
+    remark: str = ""  # what was made of it that its name does not say
 
 
 class Said(NamedTuple):
@@ -84,13 +88,15 @@ def read(path: Path, kind: str | None, venue: str | None, symbol: str | None) ->
         rows = table_of(named.kind.partition("-")[0], done.columns, "binance", market)
         return Found("binance", market, named.kind, rows, *done[1:])
     said = _said(path)
+    if (venue_of(venue).name if venue else said.venue) == "kraken" and kraken.holds_trades(path):
+        return _dumped(path, kind, symbol or said.symbol)
     table = read_table(path)
     with naming(str(path)):
         whose = venue or said.venue or _only(table, TRADE_NAMES["venue"])
         if not whose:
             raise ValueError("nothing says which exchange it is of: say venue")
         if not (name := symbol or said.symbol or _only(table, MARKET_NAMES)):
-            raise ValueError("nothing says which market it is of: say symbol, such as BTC/USDT:USDT")
+            raise ValueError(_NO_MARKET)
         named_venue = venue_of(whose)
         market = _symbol(name, said.type or named_venue.kind)
         what = kind or said.kind or _kind_of(table)
@@ -108,6 +114,23 @@ def read(path: Path, kind: str | None, venue: str | None, symbol: str | None) ->
     return Found(named_venue.name, market, what, rows, spans)
 
 
+def _dumped(path: Path, kind: str | None, symbol: str) -> Found:
+    """A dump of Kraken's trades: no row says who bought, so that they are no trades here but candles."""
+    with naming(str(path)):
+        if not symbol:
+            raise ValueError(_NO_MARKET)
+        kind = "candles-1m" if kind in (None, "candles") else kind
+        if not kind.startswith("candles-"):
+            raise ValueError(
+                f"kind: found {kind!r}, allowed candles-1m and others: no row says who bought, and who sold"
+            )
+        market = _symbol(symbol, "spot")
+        columns = checked("candles", kraken.read_trades(path, kind))
+        span = Span(int(columns["time"][0]), int(columns["time"][-1]) + vision.step_of(kind), "none")
+        remark = f"its trades have no side: kept as {kind}, of which nothing tells how much was bought"
+        return Found("kraken", market, kind, table_of("candles", columns, "kraken", market), [span], remark=remark)
+
+
 def _said(path: Path) -> Said:
     if found := _TARDIS.fullmatch(path.name):
         kind = _TARDIS_KINDS.get(found["kind"])
@@ -123,6 +146,10 @@ def _said(path: Path) -> Said:
         venue = path.parents[1].name if of_swaps else path.parent.name
         kind = f"candles-{found['timeframe']}" if kind == "candles" else kind
         return Said(venue, found["symbol"].replace("_", "-"), kind, "derivative" if of_swaps else "spot")
+    symbol, minutes = kraken.named(path)
+    if symbol and kraken.is_folder(path):
+        timeframe = vision.NAMES.get(minutes * 60_000)
+        return Said("kraken", symbol, f"candles-{timeframe}" if timeframe else "", "spot")
     return Said(kind="liquidations" if "liquidation" in path.name.lower() else "")
 
 

@@ -23,7 +23,7 @@ from .kinds import KINDS, empty, finished, key_of
 from .layout import Span
 
 _ISSUES = ("venue", "symbol", "kind", "since", "until", "file", "problem")
-_IMPORTED = ("file", "venue", "symbol", "kind", "rows", "kept", "since", "until", "problem")
+_IMPORTED = ("file", "venue", "symbol", "kind", "rows", "kept", "since", "until", "problem", "remark")
 _CONTENTS = ("venue", "symbol", "kind", "since", "until", "rows", "files", "bytes")
 _CANDLES = "candles-"
 _WHOLE = ("candles", "trades")  # kinds of which something is always there; of others it takes a proof
@@ -191,7 +191,8 @@ class Store:
         progress              is called as progress(file, done, total)
 
         Of spans that are covered already nothing is kept again, whoever covered them first. Of a folder, files that
-        cannot be kept are named in ``problem``; a single one raises ValueError. What was kept before an error stays.
+        cannot be kept are named in ``problem``; a single one raises ValueError. ``remark`` says where something else
+        than a file's rows was made of them. What was kept before an error stays.
         """
         source = Path(path)
         if not source.exists():
@@ -201,11 +202,11 @@ class Store:
         for done, file in enumerate(files):
             try:
                 found = imports.read(file, kind, venue, symbol)
-                rows.append({"file": str(file), **self._keep(found), "problem": found.problem})
+                rows.append({"file": str(file), **self._keep(found), "problem": found.problem, "remark": found.remark})
             except ValueError as error:
                 if source.is_file():
                     raise
-                rows.append({"file": str(file), "rows": 0, "kept": 0, "problem": str(error)})
+                rows.append({"file": str(file), "rows": 0, "kept": 0, "problem": str(error), "remark": ""})
             if progress is not None:
                 progress(file.name, done + 1, len(files))
         return pd.DataFrame(rows, columns=list(_IMPORTED)).astype({"since": "Int64", "until": "Int64"})

@@ -180,24 +180,25 @@ def _times(table: pa.Table, said: Named) -> np.ndarray:
     return time
 
 
-def check_rows(ok: np.ndarray, what: str, allowed: str) -> None:
+def check_rows(ok: np.ndarray, what: str, allowed: str, first: int = 0) -> None:
+    """Raise Untrusted where rows, of which the file's ``first`` is the first, are not all right."""
     if not ok.all():
         raise Untrusted(
-            f"row {int(ok.argmin())}: {what} is none, allowed {allowed} ({int((~ok).sum()):,} rows are wrong)"
+            f"row {first + int(ok.argmin())}: {what} is none, allowed {allowed} ({int((~ok).sum()):,} rows are wrong)"
         )
 
 
-def positive(table: pa.Table, *names: str) -> list[np.ndarray]:
+def positive(table: pa.Table, *names: str, first: int = 0) -> list[np.ndarray]:
     columns = [table[name].to_numpy() for name in names]
     for name, values in zip(names, columns, strict=True):
-        check_rows((values > 0.0) & (values < np.inf), name, "a finite number above 0")
+        check_rows((values > 0.0) & (values < np.inf), name, "a finite number above 0", first)
     return columns
 
 
-def _amounts(table: pa.Table, *names: str) -> list[np.ndarray]:
+def amounts(table: pa.Table, *names: str, first: int = 0) -> list[np.ndarray]:
     columns = [table[name].to_numpy() for name in names]
     for name, values in zip(names, columns, strict=True):
-        check_rows((values >= 0.0) & (values < np.inf), name, "a finite number not below 0")
+        check_rows((values >= 0.0) & (values < np.inf), name, "a finite number not below 0", first)
     return columns
 
 
@@ -244,7 +245,7 @@ def _candles(table: pa.Table, time: np.ndarray, said: Named, inverse: bool) -> R
         (low <= np.minimum(opened, close)) & (high >= np.maximum(opened, close)), "high or low", "around the others"
     )
     names = ("quote_volume", "taker_buy_quote_volume") if inverse else ("volume", "taker_buy_volume")
-    volume, taker_buy = _amounts(table, *names)
+    volume, taker_buy = amounts(table, *names)
     check_rows(taker_buy <= volume * (1.0 + 1e-9), "taker_buy_volume", "at most the volume")
     problems = []
     time, rows = np.unique(time, return_index=True)
@@ -261,7 +262,7 @@ def _candles(table: pa.Table, time: np.ndarray, said: Named, inverse: bool) -> R
 
 
 def _open_interest(table: pa.Table, time: np.ndarray, said: Named, inverse: bool) -> Read:
-    amount, value = _amounts(table, "sum_open_interest", "sum_open_interest_value")
+    amount, value = amounts(table, "sum_open_interest", "sum_open_interest_value")
     coins, usd = (value, np.full(len(value), np.nan)) if inverse else (amount, value)
     time, rows = np.unique(time, return_index=True)
     problems = [f"{len(amount) - len(rows):,} readings repeat"] if len(rows) < len(amount) else []
