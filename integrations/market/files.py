@@ -137,7 +137,7 @@ def _checked_table(path: Path, check: Check) -> pa.Table:
 
 def read_table(path: str | os.PathLike[str]) -> pa.Table:
     """Read a file of one market, whatever its columns; otherwise as ``read_candles_or_trades``."""
-    return _checked_table(Path(path), _check_several)
+    return _checked_table(Path(path), lambda path, names: None)
 
 
 def market_in_table(table: pa.Table) -> str | None:
@@ -295,7 +295,7 @@ def _read_csv(path: Path, open_stream: Opener, check: Check) -> pa.Table:
             check(path, names)
         except ValueError:
             return False
-        return "?" in map(cell_kind, names)
+        return len(names) > 1 and "?" in map(cell_kind, names)  # one is a line that is parted by something else
 
     def plan(layout: Layout) -> dict[int, pa.DataType | None]:
         if layout.has_names and set(map(cell_kind, layout.names)) == {"n"}:
@@ -369,11 +369,6 @@ def _kind(path: Path, found: Sequence[str]) -> Literal["candles", "trades"]:
         f"{path}: neither candles (time, open, high, low, close, volume) nor trades (time, price, size, side): "
         f"found columns {', '.join(map(repr, found))}"
     )
-
-
-def _check_several(path: Path, found: Sequence[str]) -> None:
-    if len(found) < 2:
-        raise ValueError(f"{path}: holds one column, {', '.join(map(repr, found))}, allowed a time's and others")
 
 
 def _check_sums(path: Path, found: Sequence[str]) -> None:
