@@ -23,11 +23,11 @@ from ..market.messages import naming
 from ..market.names import MARKET_NAMES, RATE_NAMES, TRADE_NAMES, normal_name
 from ..market.trades import read_trades
 from ..market.venues import find_names, venue_of
-from . import kraken, vision
+from . import fills, kraken, vision
 from .kinds import COLUMNS, KINDS, checked, table_of
 from .layout import DAY_MS, Span, begin_of
 
-_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".json", ".json.gz", ".parquet", ".feather", ".zip")
+_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".json", ".json.gz", ".parquet", ".feather", ".zip", *fills.SUFFIXES)
 _FREQTRADE = re.compile(r"(?P<symbol>.+?)-((?P<timeframe>\d+[mhdw])(-(?P<type>[a-zA-Z_]+))?|trades)\.feather")
 _TARDIS = re.compile(r"(?P<venue>[a-z-]+)_(?P<kind>[a-z_]+)_(?P<day>\d{4}-\d\d-\d\d)_(?P<symbol>[^.]+)\.csv(\.gz)?")
 _TARDIS_KINDS = {"trades": "trades", "liquidations": "liquidations", "derivative_ticker": ""}
@@ -52,6 +52,7 @@ class Found(NamedTuple):
     spans: list[Span]  # that it covers, in order
     problem: str = ""  # what is wrong with it, though what is here is right
     remark: str = ""  # what was made of it that its name does not say
+    near_ms: int = 0  # within which what was kept before reaches to it: nothing lies between
 
 
 class Said(NamedTuple):
@@ -66,12 +67,16 @@ class Said(NamedTuple):
 
 def files_in(folder: Path) -> list[Path]:
     """The files below a folder whose names end as those that are read, in order; hidden ones are left out."""
-    found = (path for path in folder.rglob("*") if path.name.lower().endswith(_SUFFIXES) and path.is_file())
+    named = (path for path in folder.rglob("*") if path.name.lower().endswith(_SUFFIXES) or fills.is_fills(path))
+    found = (path for path in named if path.is_file())
     return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
-def read(path: Path, kind: str | None, venue: str | None, symbol: str | None) -> Found:
-    """What a file holds; the arguments stand before what it says itself. Raises ValueError or TypeError naming it."""
+def read(path: Path, kind: str | None, venue: str | None, symbol: str | None) -> list[Found]:
+    """What a file holds, a kind each; the arguments stand before what it says itself.
+
+    Raises ValueError or TypeError naming it.
+    """
     if kind is not None and kind.partition("-")[0] not in KINDS:
         raise ValueError(f"kind: found {kind!r}, allowed {', '.join(KINDS)}")
     if (named := vision.named(path)) is not None:
@@ -86,10 +91,12 @@ def read(path: Path, kind: str | None, venue: str | None, symbol: str | None) ->
         if done.columns is None:
             raise ValueError(f"{path}: {done.problem}")
         rows = table_of(named.kind.partition("-")[0], done.columns, "binance", market)
-        return Found("binance", market, named.kind, rows, *done[1:])
+        return [Found("binance", market, named.kind, rows, *done[1:])]
+    if fills.is_fills(path):
+        return _filled(path, kind, symbol)
     said = _said(path)
     if (venue_of(venue).name if venue else said.venue) == "kraken" and kraken.holds_trades(path):
-        return _dumped(path, kind, symbol or said.symbol)
+        return [_dumped(path, kind, symbol or said.symbol)]
     table = read_table(path)
     with naming(str(path)):
         whose = venue or said.venue or _only(table, TRADE_NAMES["venue"])
@@ -111,7 +118,32 @@ def read(path: Path, kind: str | None, venue: str | None, symbol: str | None) ->
         rows = table_of(base, checked(base, columns), named_venue.name, market)
         if "received" in columns:
             rows = rows.append_column("received", pa.array(columns["received"]))
-    return Found(named_venue.name, market, what, rows, spans)
+    return [Found(named_venue.name, market, what, rows, spans)]
+
+
+def _filled(path: Path, kind: str | None, symbol: str | None) -> list[Found]:
+    """What a node of Hyperliquid wrote of one perpetual: its trades and its liquidations."""
+    with naming(str(path)):
+        if kind not in (None, *fills.KINDS):
+            raise ValueError(f"kind: found {kind!r}, allowed {', '.join(fills.KINDS)}")
+        said = market_of(symbol or "")
+        if not said.coin or said.kind not in ("", "linear", "derivative") or said.quote not in ("", "USD", "USDC"):
+            raise ValueError(f"symbol: found {symbol!r}, allowed one perpetual of Hyperliquid's, such as BTC/USDC:USDC")
+        held = fills.read(path, said.coin)
+        if kind == "liquidations" and held.liquidations is None:
+            raise ValueError("kind: found 'liquidations', allowed trades: node_trades do not tell who was liquidated")
+        market = f"{said.coin}/USDC:USDC"
+        span = Span(held.since, held.until, "none")
+        found = []
+        for what, columns in (("trades", held.trades), ("liquidations", held.liquidations)):
+            if columns is None or kind not in (None, what):
+                continue
+            rows = table_of(what, checked(what, columns), "hyperliquid", market)
+            if "received" in columns:
+                rows = rows.append_column("received", pa.array(columns["received"], pa.int64()))
+            remark = held.remark if what == "trades" else ""
+            found.append(Found("hyperliquid", market, what, rows, [span], held.problem, remark, fills.NEAR_MS))
+    return found
 
 
 def _dumped(path: Path, kind: str | None, symbol: str) -> Found:

@@ -183,10 +183,10 @@ class Store:
         symbol: str | None = None,
         progress: Any = None,
     ) -> pd.DataFrame:
-        """Keep what a file, or every file of a folder, holds: a frame with a row a file, of what it is and was kept.
+        """Keep what a file, or every file of a folder, holds: a frame with a row a file and kind, of what was kept.
 
-        path     freqtrade's feather files, tardis' csv.gz, captures of cryptofeed, files of Binance Vision, parquet and
-                 other files of candles and trades (docs/files.md)
+        path     freqtrade's feather files, tardis' csv.gz, captures of cryptofeed, files of Binance Vision, Kraken's
+                 dumps, fills of Hyperliquid's nodes, parquet and other files of candles and trades (docs/files.md)
         kind, venue, symbol   what a file does not say itself, by its columns, its name or its folder's
         progress              is called as progress(file, done, total)
 
@@ -201,8 +201,9 @@ class Store:
         rows = []
         for done, file in enumerate(files):
             try:
-                found = imports.read(file, kind, venue, symbol)
-                rows.append({"file": str(file), **self._keep(found), "problem": found.problem, "remark": found.remark})
+                for found in imports.read(file, kind, venue, symbol):
+                    told = {"problem": found.problem, "remark": found.remark}
+                    rows.append({"file": str(file), **self._keep(found), **told})
             except ValueError as error:
                 if source.is_file():
                     raise
@@ -251,7 +252,12 @@ class Store:
         if not found.spans:
             return said
         since, until = found.spans[0].since, found.spans[-1].until
-        there = [span for path in parquet.files(place, since, until) for span in parquet.spans_in(path)]
+        near = since - found.near_ms, until + found.near_ms
+        there = [span for path in parquet.files(place, *near) for span in parquet.spans_in(path)]
+        if found.near_ms:  # up to those beside it
+            since = max((span.until for span in there if near[0] <= span.until <= since), default=since)
+            until = min((span.since for span in there if until <= span.since <= near[1]), default=until)
+            found = found._replace(spans=[found.spans[0]._replace(since=since, until=until)])
         new = [
             Span(*part, span.proof)
             for span in found.spans
