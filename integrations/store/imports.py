@@ -34,6 +34,7 @@ _TARDIS_KINDS = {"trades": "trades", "liquidations": "liquidations", "derivative
 #: What tardis' names mean of which the word alone does not say what is traded there.
 _TARDIS_TYPES = dict.fromkeys(("binance", "okex", "coinbase", "kraken", "bitstamp", "gemini", "huobi"), "spot")
 _TARDIS_TYPES |= dict.fromkeys(("bybit", "bitmex", "deribit", "phemex"), "derivative")
+_ENDING = re.compile(r"[A-Z0-9]+_(\d{6})")
 _RECEIVED = ("local_timestamp", "localtimestamp", "receipt_timestamp")
 #: Venues that leave candles without trades out, so that one that is missing tells nothing.
 _SPARSE = ("bitfinex", "bitstamp", "coinbase", "gemini", "kraken")
@@ -80,18 +81,7 @@ def read(path: Path, kind: str | None, venue: str | None, symbol: str | None) ->
     if kind is not None and kind.partition("-")[0] not in KINDS:
         raise ValueError(f"kind: found {kind!r}, allowed {', '.join(KINDS)}")
     if (named := vision.named(path)) is not None:
-        with naming(str(path)):
-            market = _symbol(symbol or named.symbol, named.market)
-        inverse = market.partition(":")[2] == market.partition("/")[0]
-        if inverse and named.kind.startswith("trades"):
-            raise ValueError(
-                f"{path}: counts contracts, and nothing says how large one is: fetch them with archive=True"
-            )
-        done = vision.read_archive(path, named, inverse)
-        if done.columns is None:
-            raise ValueError(f"{path}: {done.problem}")
-        rows = table_of(named.kind.partition("-")[0], done.columns, "binance", market)
-        return [Found("binance", market, named.kind, rows, *done[1:])]
+        return [_archived(path, named, symbol)]
     if fills.is_fills(path):
         return _filled(path, kind, symbol)
     said = _said(path)
@@ -119,6 +109,26 @@ def read(path: Path, kind: str | None, venue: str | None, symbol: str | None) ->
         if "received" in columns:
             rows = rows.append_column("received", pa.array(columns["received"]))
     return [Found(named_venue.name, market, what, rows, spans)]
+
+
+def _archived(path: Path, named: vision.Named, symbol: str | None) -> Found:
+    """A file of Binance Vision."""
+    with naming(str(path)):
+        if symbol is None and (ending := _ENDING.fullmatch(named.symbol)):
+            raise ValueError(f"is of a contract that ends: say symbol, such as BTC/USD:BTC-{ending[1]}")
+        market = _symbol(symbol or named.symbol, named.market)
+        coin, settled = market.partition("/")[0], market.partition(":")[2].partition("-")[0]
+        base = named.kind.partition("-")[0]
+        if (inverse := coin == settled) and base in ("trades", "open_interest") and np.isnan(named.dollars):
+            raise ValueError("counts contracts, and its name does not say how large one is (BTCUSD_PERP does)")
+        done = vision.read_archive(path, named, inverse)
+        if done.columns is None:
+            raise ValueError(done.problem)
+    columns = done.columns
+    if inverse and base == "trades":
+        usd = columns["size"] * named.dollars
+        columns = {**columns, "size": usd / columns["price"], "usd": usd}
+    return Found("binance", market, named.kind, table_of(base, columns, "binance", market), *done[1:])
 
 
 def _filled(path: Path, kind: str | None, symbol: str | None) -> list[Found]:
