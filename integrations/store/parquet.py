@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pyarrow as pa
@@ -115,7 +115,8 @@ def compact(place: Path, key: Sequence[str]) -> list[Path]:
     """Turn the days of a folder that are covered whole into months: the files that were written.
 
     Rows, spans and times of writing stay as they are, and a second time changes nothing. A process that is killed
-    leaves days beside a month that holds them already; the next compaction takes them away. Raises as ``add``.
+    leaves days beside a month that holds them already; the next compaction takes them away. Raises as ``add``, and
+    ValueError for files that ``problems`` finds something in. Cost: a pass; a day's rows are in memory.
     """
     made = []
     with _alone(place):
@@ -125,15 +126,56 @@ def compact(place: Path, key: Sequence[str]) -> list[Path]:
                 by_month.setdefault(path.stem[:7], []).append(path)
         for month, days in by_month.items():
             target = place / f"{month}.parquet"
-            parts = [target, *days] if target.exists() else days
-            tables = [_load(path) for path in parts]
-            spans = [span for path, table in zip(parts, tables, strict=True) for span in _spans(path, table.schema)]
-            plain = [table.replace_schema_metadata(None) for table in tables]
-            _write_rows(target, in_order(pa.concat_tables(plain, promote_options="default"), key), spans)
+            _write_month(target, [target, *days] if target.exists() else days, key)
             made.append(target)
             for path in days:
                 path.unlink()
     return made
+
+
+def _write_month(target: Path, parts: Sequence[Path], key: Sequence[str]) -> None:
+    """Put the rows of a month and of its days into one file, a day at a time."""
+    schemas, spans, rows = [], [], 0
+    for path in parts:
+        with _opened(path) as file:
+            schemas.append(file.schema_arrow)
+            rows += file.metadata.num_rows
+        spans += _spans(path, schemas[-1])
+    plain = pa.unify_schemas([_texts(one.empty_table()).schema.remove_metadata() for one in schemas])
+    kinds_of_ids = {one.field("id").type for one in schemas if "id" in one.names}
+    schema = _with_id_type(plain, kinds_of_ids.pop()) if len(kinds_of_ids) == 1 else plain
+    waiting = plain.empty_table()
+    with replacing(target) as file, _writer(file, schema.with_metadata(_said(spans))) as writer:
+        for begin in range(layout.begin_of(target.stem), layout.end_of(target.stem), layout.DAY_MS):
+            mine = [path for path in parts if path.stem in (target.stem, layout.day_name(begin))]
+            tables = [_between(_load(path, None, begin, begin + layout.DAY_MS), begin) for path in mine]
+            rows -= sum(map(len, tables))
+            day = pa.concat_tables([plain.empty_table(), *tables], promote_options="default")
+            waiting = pa.concat_tables([waiting, in_order(day, key)])
+            while len(waiting) >= _GROUP:
+                writer.write_table(_as(schema, waiting.slice(0, _GROUP)))
+                waiting = waiting.slice(_GROUP)
+        if len(waiting):
+            writer.write_table(_as(schema, waiting))
+        if rows:
+            raise ValueError(f"{target}: {rows:,} rows lie outside of the days that their files are named for")
+
+
+def _between(table: pa.Table, begin: int) -> pa.Table:
+    """The rows of a day, of rows in order."""
+    first, last = np.searchsorted(table["time"].to_numpy(), [begin, begin + layout.DAY_MS])
+    return table.slice(first, last - first).replace_schema_metadata(None)
+
+
+def _as(schema: pa.Schema, rows: pa.Table) -> pa.Table:
+    """Rows as they are written, told by the rows alone: a dictionary begins with what comes first."""
+    columns = [
+        rows[field.name].cast(pa.string()).combine_chunks().dictionary_encode()
+        if pa.types.is_dictionary(field.type)
+        else rows[field.name].cast(field.type)
+        for field in schema
+    ]
+    return pa.table(columns, schema=schema)
 
 
 def _is_whole(path: Path) -> bool:
@@ -159,24 +201,30 @@ def _add_day(place: Path, begin: int, table: pa.Table, spans: list[Span], key: S
 
 
 def _write_rows(path: Path, rows: pa.Table, spans: list[Span]) -> None:
-    said = {
-        _LAYOUT: str(layout.LAYOUT).encode(),
-        _SPANS: json.dumps([list(span) for span in layout.merged(spans)]).encode(),
-    }
-    write(path, rows.unify_dictionaries().replace_schema_metadata(said))
+    write(path, rows.unify_dictionaries().replace_schema_metadata(_said(spans)))
+
+
+def _said(spans: list[Span]) -> dict[bytes, bytes]:
+    """The metadata of a file that covers spans."""
+    told = json.dumps([list(span) for span in layout.merged(spans)])
+    return {_LAYOUT: str(layout.LAYOUT).encode(), _SPANS: told.encode()}
 
 
 def write(path: Path, table: pa.Table) -> None:
     """A parquet file, whole or not at all."""
+    table = _fixed(table)
+    with replacing(path) as file, _writer(file, table.schema) as writer:
+        writer.write_table(table, _GROUP)
+
+
+def _writer(file: IO[bytes], schema: pa.Schema) -> pa.parquet.ParquetWriter:
     import pyarrow.parquet as pa_parquet
 
-    table = _fixed(table)
-    rising = [name for name in ("time", WRITTEN, "received") if name in table.column_names]
-    others = [name for name in table.column_names if name not in (*rising, "id")]  # a dictionary of ids is as long
-    how: dict[str, Any] = {"compression": "zstd", "row_group_size": _GROUP, "use_dictionary": others}
+    rising = [name for name in ("time", WRITTEN, "received") if name in schema.names]
+    others = [name for name in schema.names if name not in (*rising, "id")]  # a dictionary of ids is as long
+    how: dict[str, Any] = {"compression": "zstd", "use_dictionary": others}
     how["column_encoding"] = dict.fromkeys(rising, "DELTA_BINARY_PACKED")
-    with replacing(path) as file:
-        pa_parquet.write_table(table, file, **how)
+    return pa_parquet.ParquetWriter(file, schema, **how)
 
 
 def _fixed(table: pa.Table) -> pa.Table:
@@ -187,11 +235,15 @@ def _fixed(table: pa.Table) -> pa.Table:
     width = said["min"]
     if not width or width != said["max"] or width > _WIDEST or table["id"].null_count:
         return table
-    return _with_ids(table, pa.binary(width), table["id"].cast(pa.binary(width)))
+    return _with_ids(table, table["id"].cast(pa.binary(width)))
 
 
-def _with_ids(table: pa.Table, kind: pa.DataType, ids: pa.ChunkedArray) -> pa.Table:
-    return table.set_column(table.column_names.index("id"), pa.field("id", kind), ids)
+def _with_ids(table: pa.Table, ids: pa.ChunkedArray) -> pa.Table:
+    return table.set_column(table.column_names.index("id"), pa.field("id", ids.type), ids)
+
+
+def _with_id_type(schema: pa.Schema, kind: pa.DataType) -> pa.Schema:
+    return schema.set(schema.get_field_index("id"), pa.field("id", kind))
 
 
 def _is_fixed(schema: pa.Schema) -> bool:
@@ -203,7 +255,7 @@ def _texts(table: pa.Table) -> pa.Table:
     if not _is_fixed(table.schema):
         return table
     parts = [_text(chunk.slice(at, _PART)) for chunk in table["id"].chunks for at in range(0, len(chunk), _PART)]
-    return _with_ids(table, pa.string(), pa.chunked_array(parts, pa.string()))
+    return _with_ids(table, pa.chunked_array(parts, pa.string()))
 
 
 def _text(ids: pa.FixedSizeBinaryArray) -> pa.StringArray:

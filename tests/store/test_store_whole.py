@@ -225,6 +225,58 @@ def test_compacted_twice_it_is_the_same(traded):
     assert len(store.check()) == 0
 
 
+@pytest.mark.parametrize("group", [7, 100, 10_000])
+def test_a_month_is_the_same_however_it_came_about(tmp_path, monkeypatch, group):
+    monkeypatch.setattr(parquet, "_GROUP", group)
+    tape = make(400, hours=96, start=DAY, hole=False)
+    months = []
+    for name, turns in (("once", [[0, 1, 2, 3]]), ("in turn", [[3], [0], [1, 2]]), ("twice", [[0, 1, 2, 3], [1]])):
+        store = Store(tmp_path / name)
+        for days in turns:
+            for day in days:
+                rows = (tape.time >= DAY + day * DAY_MS) & (tape.time < DAY + (day + 1) * DAY_MS)
+                kept(store, "trades", tape_table(tape.only(rows)), "ids", DAY + day * DAY_MS, DAY + (day + 1) * DAY_MS)
+            store.compact()
+        assert store.read("trades", "BTC")["id"].to_pylist() == [str(one) for one in tape.id]
+        months.append(next(store.path.rglob("2025-06.parquet")).read_bytes())
+    assert months[0] == months[1] == months[2]
+
+
+def test_a_compaction_has_no_more_than_a_day_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "_GROUP", 50)
+    store, load, most = Store(tmp_path / "store"), parquet._load, []
+    tape = make(2000, hours=20 * 24, start=DAY, hole=False)
+    kept(store, "trades", tape_table(tape), "ids", DAY, DAY + 20 * DAY_MS)
+    monkeypatch.setattr(parquet, "_load", lambda *words: most.append(load(*words)) or most[-1])
+    store.compact()
+    kept(store, "trades", tape_table(tape.only(tape.time < DAY + DAY_MS)), "ids", DAY, DAY + DAY_MS)
+    store.compact()
+    assert max(map(len, most)) < 2 * 200  # of a day there are some 100, and of a month its groups
+
+
+def test_days_without_rows_become_a_month_too(store):
+    events = {"time": [DAY + 2 * DAY_MS + 1], "price": [1.0], "size": [1.0], "side": ["long"], "usd": [1.0]}
+    table = table_of("liquidations", events, "binance", SYMBOL)
+    kept(store, "liquidations", table, "none", DAY, DAY + 2 * DAY_MS)
+    (month,) = store.compact()
+    assert len(store.read("liquidations", "BTC")) == len(store.check()) == 0
+    assert store.query("SELECT count(*) AS n FROM liquidations").to_pydict() == {"n": [0]}
+    kept(store, "liquidations", table.drop_columns(["usd"]), "none", DAY + 2 * DAY_MS, DAY + 3 * DAY_MS)
+    assert store.compact() == [month]
+    assert store.read("liquidations", "BTC").select(["price", "usd"]).to_pylist() == [{"price": 1.0, "usd": None}]
+
+
+def test_rows_outside_of_their_day_are_not_lost_in_a_compaction(traded):
+    store, _ = traded
+    first, second, _ = parquet.files(next(store.places()).path)
+    table = pq.read_table(first)
+    parquet.write(second, table.replace_schema_metadata(pq.read_schema(second).metadata))
+    with pytest.raises(ValueError, match=r"2025-06\.parquet: [\d,]+ rows lie outside of the days that their files"):
+        store.compact()
+    assert len(parquet.files(first.parent)) == 3
+    assert not list(first.parent.glob("*.part"))
+
+
 def test_of_a_month_only_what_a_span_touches_is_read(traded, monkeypatch):
     store, tape = traded
     monkeypatch.setattr(parquet, "_GROUP", 500)
