@@ -66,7 +66,7 @@ LIBRARIES = {
     "requests": {"integrations/exchanges/download.py", "integrations/exchanges/keyed.py"},
     "ccxt": {"integrations/exchanges/client.py"},
     "aiohttp": {"live"},
-    "orjson": {"live"},
+    "orjson": {"live", "integrations/store/fills.py"},
     "tenacity": {"exchanges", "integrations/live/alerts.py"},
     "duckdb": {"integrations/store/query.py"},
     "filelock": {"store"},

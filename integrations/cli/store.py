@@ -80,6 +80,8 @@ def import_(
                 f"{row.file}: {row.venue} {row.symbol} {row.kind}: {row.kept:,} of {row.rows:,} rows kept",
                 soft_wrap=True,
             )
+        if row.remark:
+            out.print(f"{row.file}: {row.remark}", soft_wrap=True)
         if row.problem:
             out.print(f"{row.file}: {row.problem.removeprefix(f'{row.file}: ')}", soft_wrap=True)
     if done["problem"].any():

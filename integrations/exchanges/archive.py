@@ -20,6 +20,7 @@ from ..store.layout import DAY_MS, Span, day_name, days, without
 from .download import Refused, download
 from .feed import Feed
 from .placing import READING_MS, shift_of
+from .symbols import kind_of
 from .tables import sized
 
 _VISION = ("binance", "binanceusdm", "binancecoinm")
@@ -59,9 +60,7 @@ def has_archive(venue: str, market: Mapping[str, Any], kind: str, timeframe: str
         return venue in ARCHIVES and kind == "trades"
     if kind == "candles" and timeframe not in _TIMEFRAMES:
         return False
-    if kind == "open_interest":
-        return bool(market.get("linear"))
-    return kind in ("candles", "trades") or (kind == "funding" and bool(market.get("contract")))
+    return kind in ("candles", "trades") or (kind in ("funding", "open_interest") and bool(market.get("contract")))
 
 
 async def fill(feed: Feed, place: Path | None) -> list[Defect]:
@@ -165,12 +164,9 @@ async def _fetched(feed: Feed, kind: str, timeframe: str, span: _Span, folder: P
         return _File(path, address, True, dailies.read_okx(path, span.since, span.until))
     has_check = await download(feed.client, f"{_base(feed)}/{address}.CHECKSUM", _check_of(path))
     full = f"candles-{timeframe}" if kind == "candles" else kind
-    said = vision.Named(market, _type(feed), full, span.since, span.until)
-    return _File(path, address, has_check, vision.read_archive(path, said, _type(feed) == "inverse"))
-
-
-def _type(feed: Feed) -> str:
-    return "spot" if feed.market["spot"] else "linear" if feed.market["linear"] else "inverse"
+    dollars = float(feed.market["contractSize"] or "nan")
+    said = vision.Named(market, kind_of(feed.market), full, span.since, span.until, dollars)
+    return _File(path, address, has_check, vision.read_archive(path, said, said.market == "inverse"))
 
 
 def _place(feed: Feed, kind: str, timeframe: str, span: _Span, folder: Path) -> tuple[Path, str]:
@@ -185,7 +181,7 @@ def _place(feed: Feed, kind: str, timeframe: str, span: _Span, folder: Path) -> 
     else:
         what = _WHATS.get(kind, timeframe)
         name = f"{market}-{what}-{span.name}.zip"
-        parts = ["data", _FOLDERS[_type(feed)], "monthly" if span.is_month else "daily"]
+        parts = ["data", _FOLDERS[kind_of(feed.market)], "monthly" if span.is_month else "daily"]
         parts += ["klines", market, timeframe] if kind == "candles" else [what, market]
     if Path(name).name != name:
         raise ValueError(f"symbol: {venue} calls a market {market!r}, which can be no file's name")

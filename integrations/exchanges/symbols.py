@@ -51,6 +51,11 @@ def find_market(markets: Mapping[str, Market], symbol: str, market: str | None =
     raise ValueError(f"symbol: {text!r} has no {market or wanted[0]} market there, found {', '.join(there[:6])}")
 
 
+def kind_of(market: Market) -> str:
+    """What a market of ccxt's is: spot, linear or inverse."""
+    return "spot" if market["spot"] else "linear" if market["linear"] else "inverse"
+
+
 def _said(markets: Mapping[str, Market], text: str) -> Market | None:
     """The one market that a symbol names by itself: by a unified symbol of a contract, or by the venue's own id."""
     if text in markets and ":" in text:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..exchanges.symbols import kind_of
 from .said import Link, Liquidation, Reading, Refused, Row, Said, Trades
 
 LIQUIDATIONS = "sampled"
@@ -35,10 +36,6 @@ def links(instance: Any, markets: Sequence[Any], write: Any) -> list[Link]:
 
 def name_of(market: Any) -> str:
     return str(market["id"])
-
-
-def kind_of(market: Any) -> str:
-    return "spot" if market["spot"] else "linear" if market["linear"] else "inverse"
 
 
 def read(said: Any) -> Iterator[Said]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .binance import kind_of
+from ..exchanges.symbols import kind_of
 from .said import Link, Liquidation, Reading, Refused, Row, Said, Trades
 
 LIQUIDATIONS = "full"

@@ -142,6 +142,9 @@ def different_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
 def id_column(column: pa.Array) -> tuple[np.ndarray, bool]:
     """(ids as int64, whether they are numbers, which have an order); missing ones are NO_ID. See ``id_of``."""
     column = plain(column)
+    if pa.types.is_fixed_size_binary(column.type):  # text of one length, as a store's files have it
+        with contextlib.suppress(pa.ArrowException):
+            column = column.cast(pa.string())
     if _is_text(column.type) or pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
         with contextlib.suppress(pa.ArrowException):
             return column.cast(pa.int64()).fill_null(NO_ID).to_numpy(zero_copy_only=False), True

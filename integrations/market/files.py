@@ -279,7 +279,8 @@ def _is_wanted(path: Path, check: Check, names: Sequence[str]) -> bool:
 
 def _read_csv(path: Path, open_stream: Opener, check: Check) -> pa.Table:
     def is_header(names: Sequence[str]) -> bool:
-        return _is_wanted(path, check, names) and "?" in map(cell_kind, names)
+        named = len(names) > 1 and "?" in map(cell_kind, names)  # one is a line that is parted by something else
+        return named and _is_wanted(path, check, names)
 
     def plan(layout: Layout) -> dict[int, pa.DataType | None]:
         if layout.has_names and set(map(cell_kind, layout.names)) == {"n"}:

@@ -24,20 +24,24 @@ from ..market.messages import naming
 from ..market.names import MARKET_NAMES, RATE_NAMES, TRADE_NAMES, normal_name
 from ..market.trades import read_trades
 from ..market.venues import find_names, venue_of
-from . import vision
+from . import fills, kraken, vision
 from .kinds import COLUMNS, KINDS, checked, table_of
 from .layout import DAY_MS, Span, begin_of
 
-_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".json", ".json.gz", ".parquet", ".feather", ".zip")
+_SUFFIXES = (".csv", ".csv.gz", ".tsv", ".json", ".json.gz", ".parquet", ".feather", ".zip", *fills.SUFFIXES)
 _FREQTRADE = re.compile(r"(?P<symbol>.+?)-((?P<timeframe>\d+[mhdw])(-(?P<type>[a-zA-Z_]+))?|trades)\.feather")
 _TARDIS = re.compile(r"(?P<venue>[a-z-]+)_(?P<kind>[a-z_]+)_(?P<day>\d{4}-\d\d-\d\d)_(?P<symbol>[^.]+)\.csv(\.gz)?")
 _TARDIS_KINDS = {"trades": "trades", "liquidations": "liquidations", "derivative_ticker": ""}
 #: What tardis' names mean of which the word alone does not say what is traded there.
 _TARDIS_TYPES = dict.fromkeys(("binance", "okex", "coinbase", "kraken", "bitstamp", "gemini", "huobi"), "spot")
 _TARDIS_TYPES |= dict.fromkeys(("bybit", "bitmex", "deribit", "phemex"), "derivative")
+_ENDING = re.compile(r"[A-Z0-9]+_(\d{6})")
 _RECEIVED = ("local_timestamp", "localtimestamp", "receipt_timestamp")
 #: Venues that leave candles without trades out, so that one that is missing tells nothing.
 _SPARSE = ("bitfinex", "bitstamp", "coinbase", "gemini", "kraken")
+
+
+_NO_MARKET = "nothing says which market it is of: say symbol, such as BTC/USDT:USDT"
 
 
 class Found(NamedTuple):
@@ -49,6 +53,8 @@ class Found(NamedTuple):
     table: pa.Table
     spans: list[Span]  # that it covers, in order
     problem: str = ""  # what is wrong with it, though what is here is right
+    remark: str = ""  # what was made of it that its name does not say
+    near_ms: int = 0  # within which what was kept before reaches to it: nothing lies between
 
 
 class Said(NamedTuple):
@@ -63,35 +69,32 @@ class Said(NamedTuple):
 
 def files_in(folder: Path) -> list[Path]:
     """The files below a folder whose names end as those that are read, in order; hidden ones are left out."""
-    found = (path for path in folder.rglob("*") if path.name.lower().endswith(_SUFFIXES) and path.is_file())
+    named = (path for path in folder.rglob("*") if path.name.lower().endswith(_SUFFIXES) or fills.is_fills(path))
+    found = (path for path in named if path.is_file())
     return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))
 
 
-def read(path: Path, kind: str | None, venue: str | None, symbol: str | None) -> Found:
-    """What a file holds; the arguments stand before what it says itself. Raises ValueError or TypeError naming it."""
+def read(path: Path, kind: str | None, venue: str | None, symbol: str | None) -> list[Found]:
+    """What a file holds, a kind each; the arguments stand before what it says itself.
+
+    Raises ValueError or TypeError naming it.
+    """
     if kind is not None and kind.partition("-")[0] not in KINDS:
         raise ValueError(f"kind: found {kind!r}, allowed {', '.join(KINDS)}")
     if (named := vision.named(path)) is not None:
-        with naming(str(path)):
-            market = _symbol(symbol or named.symbol, named.market)
-        inverse = market.partition(":")[2] == market.partition("/")[0]
-        if inverse and named.kind.startswith("trades"):
-            raise ValueError(
-                f"{path}: counts contracts, and nothing says how large one is: fetch them with archive=True"
-            )
-        done = vision.read_archive(path, named, inverse)
-        if done.columns is None:
-            raise ValueError(f"{path}: {done.problem}")
-        rows = table_of(named.kind.partition("-")[0], done.columns, "binance", market)
-        return Found("binance", market, named.kind, rows, *done[1:])
+        return [_archived(path, named, symbol)]
+    if fills.is_fills(path):
+        return _filled(path, kind, symbol)
     said = _said(path)
+    if (venue_of(venue).name if venue else said.venue) == "kraken" and kraken.holds_trades(path):
+        return [_dumped(path, kind, symbol or said.symbol)]
     table = read_table(path)
     with naming(str(path)):
         whose = venue or said.venue or _only(table, TRADE_NAMES["venue"])
         if not whose:
             raise ValueError("nothing says which exchange it is of: say venue")
         if not (name := symbol or said.symbol or _only(table, MARKET_NAMES)):
-            raise ValueError("nothing says which market it is of: say symbol, such as BTC/USDT:USDT")
+            raise ValueError(_NO_MARKET)
         named_venue = venue_of(whose)
         market = _symbol(name, said.type or named_venue.kind)
         what = kind or said.kind or _kind_of(table)
@@ -106,7 +109,69 @@ def read(path: Path, kind: str | None, venue: str | None, symbol: str | None) ->
         rows = table_of(base, checked(base, columns), named_venue.name, market)
         if "received" in columns:
             rows = rows.append_column("received", pa.array(columns["received"]))
-    return Found(named_venue.name, market, what, rows, spans)
+    return [Found(named_venue.name, market, what, rows, spans)]
+
+
+def _archived(path: Path, named: vision.Named, symbol: str | None) -> Found:
+    """A file of Binance Vision."""
+    with naming(str(path)):
+        if symbol is None and (ending := _ENDING.fullmatch(named.symbol)):
+            raise ValueError(f"is of a contract that ends: say symbol, such as BTC/USD:BTC-{ending[1]}")
+        market = _symbol(symbol or named.symbol, named.market)
+        coin, settled = market.partition("/")[0], market.partition(":")[2].partition("-")[0]
+        base = named.kind.partition("-")[0]
+        if (inverse := coin == settled) and base in ("trades", "open_interest") and np.isnan(named.dollars):
+            raise ValueError("counts contracts, and its name does not say how large one is (BTCUSD_PERP does)")
+        done = vision.read_archive(path, named, inverse)
+        if done.columns is None:
+            raise ValueError(done.problem)
+    columns = done.columns
+    if inverse and base == "trades":
+        usd = columns["size"] * named.dollars
+        columns = {**columns, "size": usd / columns["price"], "usd": usd}
+    return Found("binance", market, named.kind, table_of(base, columns, "binance", market), *done[1:])
+
+
+def _filled(path: Path, kind: str | None, symbol: str | None) -> list[Found]:
+    """What a node of Hyperliquid wrote of one perpetual: its trades and its liquidations."""
+    with naming(str(path)):
+        if kind not in (None, *fills.KINDS):
+            raise ValueError(f"kind: found {kind!r}, allowed {', '.join(fills.KINDS)}")
+        said = market_of(symbol or "")
+        if not said.coin or said.kind not in ("", "linear", "derivative") or said.quote not in ("", "USD", "USDC"):
+            raise ValueError(f"symbol: found {symbol!r}, allowed one perpetual of Hyperliquid's, such as BTC/USDC:USDC")
+        held = fills.read(path, said.coin)
+        if kind == "liquidations" and held.liquidations is None:
+            raise ValueError("kind: found 'liquidations', allowed trades: node_trades do not tell who was liquidated")
+        market = f"{said.coin}/USDC:USDC"
+        span = Span(held.since, held.until, "none")
+        found = []
+        for what, columns in (("trades", held.trades), ("liquidations", held.liquidations)):
+            if columns is None or kind not in (None, what):
+                continue
+            rows = table_of(what, checked(what, columns), "hyperliquid", market)
+            if "received" in columns:
+                rows = rows.append_column("received", pa.array(columns["received"], pa.int64()))
+            remark = held.remark if what == "trades" else ""
+            found.append(Found("hyperliquid", market, what, rows, [span], held.problem, remark, fills.NEAR_MS))
+    return found
+
+
+def _dumped(path: Path, kind: str | None, symbol: str) -> Found:
+    """A dump of Kraken's trades: no row says who bought, so that they are no trades here but candles."""
+    with naming(str(path)):
+        if not symbol:
+            raise ValueError(_NO_MARKET)
+        kind = "candles-1m" if kind in (None, "candles") else kind
+        if not kind.startswith("candles-"):
+            raise ValueError(
+                f"kind: found {kind!r}, allowed candles-1m and others: no row says who bought, and who sold"
+            )
+        market = _symbol(symbol, "spot")
+        columns = checked("candles", kraken.read_trades(path, kind))
+        span = Span(int(columns["time"][0]), int(columns["time"][-1]) + vision.step_of(kind), "none")
+        remark = f"its trades have no side: kept as {kind}, of which nothing tells how much was bought"
+        return Found("kraken", market, kind, table_of("candles", columns, "kraken", market), [span], remark=remark)
 
 
 def _said(path: Path) -> Said:
@@ -124,6 +189,10 @@ def _said(path: Path) -> Said:
         venue = path.parents[1].name if of_swaps else path.parent.name
         kind = f"candles-{found['timeframe']}" if kind == "candles" else kind
         return Said(venue, found["symbol"].replace("_", "-"), kind, "derivative" if of_swaps else "spot")
+    symbol, minutes = kraken.named(path)
+    if symbol and kraken.is_folder(path):
+        timeframe = vision.NAMES.get(minutes * 60_000)
+        return Said("kraken", symbol, f"candles-{timeframe}" if timeframe else "", "spot")
     return Said(kind="liquidations" if "liquidation" in path.name.lower() else "")
 
 

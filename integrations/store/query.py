@@ -52,5 +52,11 @@ def _selects(kind: str, place: Path) -> list[str]:
 
 
 def _table(paths: list[Path]) -> str:
-    names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in paths)
-    return f"read_parquet([{names}], union_by_name = true)"
+    """What gives the rows of files; ids that lie there as bytes are text."""
+    parts = []
+    fixed = {path for path in paths if parquet.has_fixed_ids(path)}
+    for some, replaced in ((fixed, " REPLACE (decode(id) AS id)"), ({*paths} - fixed, "")):
+        names = ", ".join("'" + str(path).replace("'", "''") + "'" for path in sorted(some))
+        if some:
+            parts.append(f"SELECT *{replaced} FROM read_parquet([{names}], union_by_name = true)")
+    return f"({' UNION ALL BY NAME '.join(parts)})"

@@ -23,7 +23,7 @@ from .kinds import KINDS, empty, finished, key_of
 from .layout import Span
 
 _ISSUES = ("venue", "symbol", "kind", "since", "until", "file", "problem")
-_IMPORTED = ("file", "venue", "symbol", "kind", "rows", "kept", "since", "until", "problem")
+_IMPORTED = ("file", "venue", "symbol", "kind", "rows", "kept", "since", "until", "problem", "remark")
 _CONTENTS = ("venue", "symbol", "kind", "since", "until", "rows", "files", "bytes")
 _CANDLES = "candles-"
 _WHOLE = ("candles", "trades")  # kinds of which something is always there; of others it takes a proof
@@ -183,15 +183,16 @@ class Store:
         symbol: str | None = None,
         progress: Any = None,
     ) -> pd.DataFrame:
-        """Keep what a file, or every file of a folder, holds: a frame with a row a file, of what it is and was kept.
+        """Keep what a file, or every file of a folder, holds: a frame with a row a file and kind, of what was kept.
 
-        path     freqtrade's feather files, tardis' csv.gz, captures of cryptofeed, files of Binance Vision, parquet and
-                 other files of candles and trades (docs/files.md)
+        path     freqtrade's feather files, tardis' csv.gz, captures of cryptofeed, files of Binance Vision, Kraken's
+                 dumps, fills of Hyperliquid's nodes, parquet and other files of candles and trades (docs/files.md)
         kind, venue, symbol   what a file does not say itself, by its columns, its name or its folder's
         progress              is called as progress(file, done, total)
 
         Of spans that are covered already nothing is kept again, whoever covered them first. Of a folder, files that
-        cannot be kept are named in ``problem``; a single one raises ValueError. What was kept before an error stays.
+        cannot be kept are named in ``problem``; a single one raises ValueError. ``remark`` says where something else
+        than a file's rows was made of them. What was kept before an error stays.
         """
         source = Path(path)
         if not source.exists():
@@ -200,12 +201,13 @@ class Store:
         rows = []
         for done, file in enumerate(files):
             try:
-                found = imports.read(file, kind, venue, symbol)
-                rows.append({"file": str(file), **self._keep(found), "problem": found.problem})
+                for found in imports.read(file, kind, venue, symbol):
+                    told = {"problem": found.problem, "remark": found.remark}
+                    rows.append({"file": str(file), **self._keep(found), **told})
             except ValueError as error:
                 if source.is_file():
                     raise
-                rows.append({"file": str(file), "rows": 0, "kept": 0, "problem": str(error)})
+                rows.append({"file": str(file), "rows": 0, "kept": 0, "problem": str(error), "remark": ""})
             if progress is not None:
                 progress(file.name, done + 1, len(files))
         return pd.DataFrame(rows, columns=list(_IMPORTED)).astype({"since": "Int64", "until": "Int64"})
@@ -250,7 +252,12 @@ class Store:
         if not found.spans:
             return said
         since, until = found.spans[0].since, found.spans[-1].until
-        there = [span for path in parquet.files(place, since, until) for span in parquet.spans_in(path)]
+        near = since - found.near_ms, until + found.near_ms
+        there = [span for path in parquet.files(place, *near) for span in parquet.spans_in(path)]
+        if found.near_ms:  # up to those beside it
+            since = max((span.until for span in there if near[0] <= span.until <= since), default=since)
+            until = min((span.since for span in there if until <= span.since <= near[1]), default=until)
+            found = found._replace(spans=[found.spans[0]._replace(since=since, until=until)])
         new = [
             Span(*part, span.proof)
             for span in found.spans

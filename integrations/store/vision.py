@@ -34,6 +34,8 @@ _COLUMNS = {
     "open_interest": ("create_time", "symbol", "sum_open_interest", "sum_open_interest_value"),
     "funding": ("time", "hours", "funding_rate"),
 }
+_COIN_MARGINED = re.compile(r"([A-Z0-9]+)USD_")
+_DOLLARS, _OTHERS_DOLLARS = {"BTC": 100.0}, 10.0  # that a coin-margined contract is worth
 _READING = 300_000
 _LARGEST, _MOST_PACKED = 1 << 33, 200  # bytes of a member, and how many times what they are packed into
 _ALWAYS = 1 << 22  # bytes that any member may have
@@ -49,6 +51,7 @@ class Named(NamedTuple):
     kind: str  # trades (aggregated), trades-single, candles-1m, open_interest, funding
     since: int
     until: int
+    dollars: float = float("nan")  # of a coin-margined contract
 
 
 class Archive(NamedTuple):
@@ -73,13 +76,16 @@ def named(path: Path) -> Named | None:
     if kind is None:
         raise ValueError(f"{path}: found {what}, allowed klines, {', '.join(_KINDS)}")
     market = next((_FOLDERS[part] for part in reversed(path.parts) if part in _FOLDERS), "")
-    return Named(found["symbol"], market, kind, begin_of(found["span"]), end_of(found["span"]))
+    coin = _COIN_MARGINED.match(found["symbol"])
+    dollars = _DOLLARS.get(coin[1], _OTHERS_DOLLARS) if coin else float("nan")
+    return Named(found["symbol"], market, kind, begin_of(found["span"]), end_of(found["span"]), dollars)
 
 
 def read_archive(path: Path, said: Named, inverse: bool) -> Archive:
     """The rows of a zip or csv, all checked; where ``path``.CHECKSUM lies beside it the bytes, too.
 
-    inverse   of a coin-margined market, whose klines count contracts beside coins; its trades count contracts
+    inverse   of a coin-margined market, whose klines and readings count contracts beside coins; its trades count
+              contracts, and so do the sizes here
 
     Nothing is taken of a file whose checksum, archive, times, units or values are wrong; of one with a hole or repeats
     the rest is. Cost: that of reading it; a member is never unpacked beyond what its kind can hold.
@@ -180,24 +186,25 @@ def _times(table: pa.Table, said: Named) -> np.ndarray:
     return time
 
 
-def check_rows(ok: np.ndarray, what: str, allowed: str) -> None:
+def check_rows(ok: np.ndarray, what: str, allowed: str, first: int = 0) -> None:
+    """Raise Untrusted where rows, of which the file's ``first`` is the first, are not all right."""
     if not ok.all():
         raise Untrusted(
-            f"row {int(ok.argmin())}: {what} is none, allowed {allowed} ({int((~ok).sum()):,} rows are wrong)"
+            f"row {first + int(ok.argmin())}: {what} is none, allowed {allowed} ({int((~ok).sum()):,} rows are wrong)"
         )
 
 
-def positive(table: pa.Table, *names: str) -> list[np.ndarray]:
+def positive(table: pa.Table, *names: str, first: int = 0) -> list[np.ndarray]:
     columns = [table[name].to_numpy() for name in names]
     for name, values in zip(names, columns, strict=True):
-        check_rows((values > 0.0) & (values < np.inf), name, "a finite number above 0")
+        check_rows((values > 0.0) & (values < np.inf), name, "a finite number above 0", first)
     return columns
 
 
-def _amounts(table: pa.Table, *names: str) -> list[np.ndarray]:
+def amounts(table: pa.Table, *names: str, first: int = 0) -> list[np.ndarray]:
     columns = [table[name].to_numpy() for name in names]
     for name, values in zip(names, columns, strict=True):
-        check_rows((values >= 0.0) & (values < np.inf), name, "a finite number not below 0")
+        check_rows((values >= 0.0) & (values < np.inf), name, "a finite number not below 0", first)
     return columns
 
 
@@ -244,7 +251,7 @@ def _candles(table: pa.Table, time: np.ndarray, said: Named, inverse: bool) -> R
         (low <= np.minimum(opened, close)) & (high >= np.maximum(opened, close)), "high or low", "around the others"
     )
     names = ("quote_volume", "taker_buy_quote_volume") if inverse else ("volume", "taker_buy_volume")
-    volume, taker_buy = _amounts(table, *names)
+    volume, taker_buy = amounts(table, *names)
     check_rows(taker_buy <= volume * (1.0 + 1e-9), "taker_buy_volume", "at most the volume")
     problems = []
     time, rows = np.unique(time, return_index=True)
@@ -261,8 +268,8 @@ def _candles(table: pa.Table, time: np.ndarray, said: Named, inverse: bool) -> R
 
 
 def _open_interest(table: pa.Table, time: np.ndarray, said: Named, inverse: bool) -> Read:
-    amount, value = _amounts(table, "sum_open_interest", "sum_open_interest_value")
-    coins, usd = (value, np.full(len(value), np.nan)) if inverse else (amount, value)
+    amount, value = amounts(table, "sum_open_interest", "sum_open_interest_value")
+    coins, usd = (value, amount * said.dollars) if inverse else (amount, value)
     time, rows = np.unique(time, return_index=True)
     problems = [f"{len(amount) - len(rows):,} readings repeat"] if len(rows) < len(amount) else []
     expected = (said.until - said.since) // _READING

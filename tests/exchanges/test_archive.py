@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from command import said_here
 from venue_server import Fault, Loopback, serving
 from venue_tape import HOUR, Tape, make
+from venue_wire import open_interest
 from vision_files import (
     AGG_DEFECTS,
     DAY,
@@ -212,6 +214,24 @@ def test_funding_comes_by_month(served):
     put(served, f"{UM}/monthly/fundingRate/BTCUSDT/{stem}", zipped(stem, rates, HEAD["fundingRate"]))
     table = get(served, "funding").tables["funding"]
     assert table["funding_rate"].to_pylist() == [float(f"0.000{n}") for n in range(1, 9)]
+
+
+def test_coin_margined_open_interest_is_that_of_rest(served):
+    times = range(START + 300_000, START + DAY + 1, 300_000)
+    rows = [(time, f"{open_interest(time):.3f}", f"{open_interest(time) * 600:.0f}") for time in times]
+    lines = [f"{np.datetime64(time, 'ms')},BTCUSD_PERP,{count},{coins}" for time, coins, count in rows]
+    lines = [line.replace("T", " ", 1).replace(".000,", ",", 1) for line in lines]
+    stem = "BTCUSD_PERP-metrics-2025-06-02"
+    head = ",".join(HEAD["metrics"].split(",")[:4])
+    put(served, f"data/futures/cm/daily/metrics/BTCUSD_PERP/{stem}", zipped(stem, lines, head))
+    span = {"market": "inverse", "since": START + 300_000, "until": START + DAY}
+    history = get(served, "open_interest", **span)
+    assert [path for path, *_ in served.log if "openInterestHist" in path] == []
+    assert len(history.defects) == 0
+    table = history.tables["open_interest"]
+    assert len(table) == 287
+    assert table.equals(get(served, "open_interest", from_archive=False, **span).tables["open_interest"])
+    assert table["usd"][0].as_py() == float(rows[0][2]) * 100
 
 
 @pytest.mark.parametrize(("stamped", "said"), [(0, []), (1, ["+5 min"]), (2, ["+10 min"])])

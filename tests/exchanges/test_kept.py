@@ -166,7 +166,7 @@ def test_files_hold_the_tables_and_the_time_of_writing(small, tmp_path):
     files = sorted((folder / "trades").glob("*.parquet"))
     table = pa.concat_tables([pq.read_table(path) for path in files])
     assert table["written"].null_count == 0
-    assert table["id"].to_pylist() == history.tables["trades"]["id"].to_pylist()
+    assert table["id"].cast(pa.string()).to_pylist() == history.tables["trades"]["id"].to_pylist()
 
 
 def _fetch_into(port: int, store: str, name: str) -> None:
@@ -186,7 +186,7 @@ def test_two_processes_at_one_store(small, tmp_path, venue):
         process.join(60)
         assert process.exitcode == 0
     files = sorted((tmp_path / "s" / venue).glob("*/trades/*.parquet"))
-    ids = [one for path in files for one in pq.read_table(path)["id"].to_pylist()]
+    ids = [one for path in files for one in pq.read_table(path)["id"].cast(pa.string()).to_pylist()]
     assert ids == [str(number) for number in small.tape.id]  # missing 0, doubled 0
     assert same(day_of(small, venue, tmp_path / "s"), day_of(small, venue, None))
 

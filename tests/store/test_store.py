@@ -41,6 +41,58 @@ def ids_in(place: Path, since: int = DAY, until: int = DAY + 2 * DAY_MS) -> list
     return [] if table is None else table["id"].to_pylist()
 
 
+@pytest.mark.parametrize(
+    ("ids", "kind"),
+    [
+        (["7", "8", "9"], pa.binary(1)),
+        (["9", "10", "11"], pa.string()),
+        (["a-é", "b-é", "c-é"], pa.binary(4)),
+        (["x" * 65, "y" * 65, "z" * 65], pa.string()),
+        (["", "", ""], pa.string()),
+        (["7", None, "8"], pa.string()),
+    ],
+)
+def test_ids_are_text_however_they_lie_in_a_file(tmp_path, ids, kind):
+    table = pa.table({"time": [DAY, DAY + 1, DAY + 2], "id": pa.array(ids)})
+    parquet.write(tmp_path / "a.parquet", table)
+    assert pq.read_schema(tmp_path / "a.parquet").field("id").type == kind
+    assert parquet._load(tmp_path / "a.parquet").equals(table)
+    assert parquet.has_fixed_ids(tmp_path / "a.parquet") == (kind != pa.string())
+
+
+def test_files_of_before_are_read_beside_those_of_now(tmp_path, monkeypatch):
+    before, now = trades(100, 50), trades(150, 50, start=DAY + DAY_MS)
+    with monkeypatch.context() as patch:
+        patch.setattr(parquet, "_fixed", lambda table: table)
+        parquet.add(tmp_path, before, [span_of(before)], KEY)
+    parquet.add(tmp_path, now, [span_of(now)], KEY)
+    old, new = parquet.files(tmp_path)
+    assert [parquet.has_fixed_ids(path) for path in (old, new)] == [False, True]
+    assert ids_in(tmp_path) == [str(one) for one in range(100, 200)]
+    assert parquet.problems(old, "trades")[:1] == ["has no column size"]
+    more = trades(50, 50, start=DAY + 1)
+    parquet.add(tmp_path, more, [Span(DAY, DAY + DAY_MS, "none")], KEY)
+    assert ids_in(tmp_path, until=DAY + DAY_MS) == [str(one) for one in range(50, 150)]
+
+
+@pytest.mark.parametrize("rows", [1, 300])
+def test_columns_of_one_value_are_as_if_they_were_read(tmp_path, monkeypatch, rows):
+    monkeypatch.setattr(parquet, "_GROUP", 100)
+    named = pa.DictionaryArray.from_arrays(np.zeros(rows, np.int32), pa.array(["okx"]))
+    side = pa.DictionaryArray.from_arrays(np.arange(rows, dtype=np.int32) % 2, pa.array(["buy", "sell"]))
+    columns = {"time": DAY + np.arange(rows), "price": np.full(rows, 5.0), "side": side, "venue": named}
+    table = pa.table({**columns, "written": np.full(rows, 7), "received": pa.array([None] * rows, pa.int64())})
+    parquet.write(tmp_path / "a.parquet", table)
+    for names in (None, ["time", "venue"]):
+        wanted, read = table.select(names or table.column_names), parquet._load(tmp_path / "a.parquet", names)
+        assert read.schema == wanted.schema
+        assert read.to_pydict() == wanted.to_pydict()
+    with pq.ParquetFile(tmp_path / "a.parquet") as file:
+        same = parquet._same(file, range(file.metadata.num_row_groups))
+    assert {**same} | {"time": DAY, "side": "buy"} == {"time": DAY, "side": "buy", "venue": "okx", "written": 7}
+    assert ("time" in same) == (rows == 1)
+
+
 def test_rows_lie_by_day_with_the_time_of_writing_and_the_layouts_number(tmp_path):
     root = layout.open_root(tmp_path / "store")
     assert json.loads((root / "layout.json").read_text()) == {"layout": 1}

@@ -20,6 +20,8 @@ from venue_tape import HOUR, MINUTE, Tape, make
 from liquidator_core.timeframes import to_timeframe
 from liquidator_integrations import Liquidator
 from liquidator_integrations.frames import bars_from_frame
+from liquidator_integrations.market.files import read_table
+from liquidator_integrations.market.trades import trades_from_table
 from liquidator_integrations.store import Store, exports, parquet
 from liquidator_integrations.store.kinds import key_of, table_of
 from liquidator_integrations.store.layout import DAY_MS, Span, folder
@@ -213,11 +215,66 @@ def test_compacted_twice_it_is_the_same(traded):
     (month,) = store.compact()
     assert [path.name for path in parquet.files(month.parent)] == ["2025-06.parquet"]
     data = month.read_bytes()
+    assert pq.read_schema(month).field("id").type == pa.binary(7)
+    trades = trades_from_table(read_table(month))  # as any other file
+    assert trades.tobytes() == trades_from_table(before).tobytes()
     assert store.compact() == []
     assert month.read_bytes() == data
     assert store.read("trades", "BTC").equals(before)
     assert store.coverage().equals(covered)
     assert len(store.check()) == 0
+
+
+@pytest.mark.parametrize("group", [7, 100, 10_000])
+def test_a_month_is_the_same_however_it_came_about(tmp_path, monkeypatch, group):
+    monkeypatch.setattr(parquet, "_GROUP", group)
+    tape = make(400, hours=96, start=DAY, hole=False)
+    months = []
+    for name, turns in (("once", [[0, 1, 2, 3]]), ("in turn", [[3], [0], [1, 2]]), ("twice", [[0, 1, 2, 3], [1]])):
+        store = Store(tmp_path / name)
+        for days in turns:
+            for day in days:
+                rows = (tape.time >= DAY + day * DAY_MS) & (tape.time < DAY + (day + 1) * DAY_MS)
+                kept(store, "trades", tape_table(tape.only(rows)), "ids", DAY + day * DAY_MS, DAY + (day + 1) * DAY_MS)
+            store.compact()
+        assert store.read("trades", "BTC")["id"].to_pylist() == [str(one) for one in tape.id]
+        months.append(next(store.path.rglob("2025-06.parquet")).read_bytes())
+    assert months[0] == months[1] == months[2]
+
+
+def test_a_compaction_has_no_more_than_a_day_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "_GROUP", 50)
+    store, load, most = Store(tmp_path / "store"), parquet._load, []
+    tape = make(2000, hours=20 * 24, start=DAY, hole=False)
+    kept(store, "trades", tape_table(tape), "ids", DAY, DAY + 20 * DAY_MS)
+    monkeypatch.setattr(parquet, "_load", lambda *words: most.append(load(*words)) or most[-1])
+    store.compact()
+    kept(store, "trades", tape_table(tape.only(tape.time < DAY + DAY_MS)), "ids", DAY, DAY + DAY_MS)
+    store.compact()
+    assert max(map(len, most)) < 2 * 200  # of a day there are some 100, and of a month its groups
+
+
+def test_days_without_rows_become_a_month_too(store):
+    events = {"time": [DAY + 2 * DAY_MS + 1], "price": [1.0], "size": [1.0], "side": ["long"], "usd": [1.0]}
+    table = table_of("liquidations", events, "binance", SYMBOL)
+    kept(store, "liquidations", table, "none", DAY, DAY + 2 * DAY_MS)
+    (month,) = store.compact()
+    assert len(store.read("liquidations", "BTC")) == len(store.check()) == 0
+    assert store.query("SELECT count(*) AS n FROM liquidations").to_pydict() == {"n": [0]}
+    kept(store, "liquidations", table.drop_columns(["usd"]), "none", DAY + 2 * DAY_MS, DAY + 3 * DAY_MS)
+    assert store.compact() == [month]
+    assert store.read("liquidations", "BTC").select(["price", "usd"]).to_pylist() == [{"price": 1.0, "usd": None}]
+
+
+def test_rows_outside_of_their_day_are_not_lost_in_a_compaction(traded):
+    store, _ = traded
+    first, second, _ = parquet.files(next(store.places()).path)
+    table = pq.read_table(first)
+    parquet.write(second, table.replace_schema_metadata(pq.read_schema(second).metadata))
+    with pytest.raises(ValueError, match=r"2025-06\.parquet: [\d,]+ rows lie outside of the days that their files"):
+        store.compact()
+    assert len(parquet.files(first.parent)) == 3
+    assert not list(first.parent.glob("*.part"))
 
 
 def test_of_a_month_only_what_a_span_touches_is_read(traded, monkeypatch):
@@ -551,6 +608,12 @@ def test_sql_sees_every_row_once(traded):
     for path, data in days.items():  # as a compaction leaves them that was cut short
         path.write_bytes(data)
     assert store.query(sql).to_pydict() == wanted
+    place = next(store.places()).path
+    late = tape_table(tape.only(tape.time < DAY + DAY_MS)).slice(0, 1)
+    late = late.set_column(late.column_names.index("id"), "id", pa.array(["late"]))  # of another length
+    parquet.add(place, late, [Span(DAY, DAY + DAY_MS, "ids")], key_of("trades"))
+    assert len({parquet.has_fixed_ids(path) for path in parquet.files(place)}) == 2
+    assert store.query("SELECT count(*) AS n FROM trades WHERE id IN ('late', '1000007')").to_pydict() == {"n": [2]}
     with pytest.raises(ValueError, match="query: "):
         store.query("SELECT nothing FROM nowhere")
 

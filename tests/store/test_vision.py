@@ -127,6 +127,43 @@ def test_metrics_and_funding(tmp_path):
     assert store.read("funding", "BTC")["funding_rate"].to_pylist() == [0.0001] * 9
 
 
+@pytest.mark.parametrize(("symbol", "dollars"), [("BTCUSD_PERP", 100), ("ETHUSD_PERP", 10), ("1INCHUSD_PERP", 10)])
+def test_coin_margined_files_count_contracts(tmp_path, symbol, dollars):
+    tape, rng = day_of(), np.random.default_rng(5)
+    contracts = rng.integers(1, 500, len(tape))
+    lines = [
+        ",".join([*line.split(",")[:2], str(count), *line.split(",")[3:]])
+        for line, count in zip(agg_lines(tape), contracts.tolist(), strict=True)
+    ]
+    stem, folder = f"{symbol}-aggTrades-2025-06-02", tmp_path / "data/futures/cm/daily"
+    write(folder / "aggTrades" / symbol, f"{stem}.zip", zipped(stem, lines, HEAD["aggTrades"]))
+    stem = f"{symbol}-metrics-2025-06-02"
+    write(folder / "metrics" / symbol, f"{stem}.zip", zipped(stem, metric_lines(), HEAD["metrics"]))
+    store = Store(tmp_path / "store")
+    assert store.import_(tmp_path / "data")["problem"].tolist() == ["", ""]
+    coin = symbol.removesuffix("USD_PERP")
+    table = store.read("trades", coin)
+    assert table["symbol"][0].as_py() == f"{coin}/USD:{coin}"
+    assert table["usd"].to_pylist() == (contracts * float(dollars)).tolist()
+    assert table["size"].to_pylist() == (contracts * float(dollars) / tape.price).tolist()
+    readings = store.read("open_interest", coin)
+    assert readings["usd"][0].as_py() == 80_000.0 * dollars
+    assert readings["open_interest"][0].as_py() == 80_000 * 60_000  # coins, as the file has them
+
+
+def test_coin_margined_contracts_that_are_not_known_or_that_end(tmp_path):
+    folder = tmp_path / "data/futures/cm/daily/aggTrades"
+    store = Store(tmp_path / "store")
+    with pytest.raises(ValueError, match=r"2\.zip: counts contracts, and its name does not say how large one is"):
+        store.import_(write(folder, "BTC-aggTrades-2025-06-02.zip", b"x"), symbol="BTC/USD:BTC")
+    stem = "BTCUSD_250627-aggTrades-2025-06-02"
+    path = write(folder, f"{stem}.zip", zipped(stem, agg_lines(day_of()), HEAD["aggTrades"]))
+    with pytest.raises(ValueError, match="is of a contract that ends: say symbol, such as BTC/USD:BTC-250627"):
+        store.import_(path)
+    store.import_(path, symbol="BTC/USD:BTC-250627")
+    assert store.read("trades", "BTC/USD:BTC-250627")["usd"][0].as_py() == day_of().size[0] * 100
+
+
 def test_a_file_without_its_folder_does_not_say_its_market(tmp_path):
     path = write(tmp_path, NAME, *agg_file())
     store = Store(tmp_path / "store")
