@@ -348,13 +348,19 @@ def approaches_of(bars: np.ndarray, params: Params, real: tuple[np.ndarray, Para
 
 
 def zone_features(bars: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray, float]:
-    """(features, zones, ATR) as of the last of (n,) BAR: (z, len(FEATURES)), ``zones_of``, quote.
-
-    The zone that the bar itself fades has the features of this close here. Cost: that of a fold.
-    """
+    """``describe_zones`` as of the last of (n,) BAR. Cost: that of a fold."""
     bars, record = _plain(bars), params.to_record()
     state, signals = new_state(record), new_signals(len(bars))
     fold(state, record, bars, signals)
+    return describe_zones(state, record, bars)
+
+
+def describe_zones(state: np.ndarray, record: np.ndarray, bars: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """(features, zones, ATR) of a state as of the last of the (n,) BAR that it saw: (z, len(FEATURES)), ``zones_of``,
+    quote.
+
+    The zone that the bar itself fades has the features of this close here. Nothing is changed. Cost: O(zones).
+    """
     zones = zones_of(state, record)
     features = np.full((len(zones), len(FEATURES)), np.nan)
     rows = features.view(FEATURE)[:, 0]

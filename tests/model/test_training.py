@@ -76,7 +76,7 @@ def test_a_leaking_feature_is_caught_by_purging(monkeypatch):
     real.features[leaks, NAMES.index("taker")] = 9.0 * (real.held[leaks] - 0.5)
 
     def told_by() -> float:
-        trees = training._fit(training._slices(bands(real))[0]).trees
+        trees = training._Fit(training._slices(bands(real))[0]).trees
         return float(trees.feature_importance("gain")[NAMES.index("taker")] / trees.feature_importance("gain").sum())
 
     assert told_by() < 0.2
