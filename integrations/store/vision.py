@@ -181,6 +181,7 @@ def _times(table: pa.Table, said: Named) -> np.ndarray:
 
 
 def check_rows(ok: np.ndarray, what: str, allowed: str) -> None:
+    """Untrusted, naming the first row, where not all of (n,) bool are true."""
     if not ok.all():
         raise Untrusted(
             f"row {int(ok.argmin())}: {what} is none, allowed {allowed} ({int((~ok).sum()):,} rows are wrong)"
@@ -188,6 +189,7 @@ def check_rows(ok: np.ndarray, what: str, allowed: str) -> None:
 
 
 def positive(table: pa.Table, *names: str) -> list[np.ndarray]:
+    """Columns of a table, each (n,); Untrusted where a value is not finite and above 0."""
     columns = [table[name].to_numpy() for name in names]
     for name, values in zip(names, columns, strict=True):
         check_rows((values > 0.0) & (values < np.inf), name, "a finite number above 0")

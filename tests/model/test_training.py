@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pandas as pd
+import purgedcv
 import pytest
 from sklearn.linear_model import LogisticRegression
 
@@ -15,7 +16,7 @@ from liquidator_integrations.evidence.outcomes import outcome_column
 from liquidator_integrations.model import training
 from liquidator_integrations.model.features import NAMES
 from liquidator_integrations.model.scores import day_draws, log_odds, logistic, skill_interval
-from liquidator_integrations.model.touches import Bands, Touches, bands_of, pooled, purged, uniqueness
+from liquidator_integrations.model.touches import EMBARGO_SHARE, Bands, Touches, bands_of, pooled, uniqueness
 
 HOUR = 3_600_000
 
@@ -48,17 +49,19 @@ def test_weights_are_one_over_how_many_run_at_once():
     assert len(uniqueness(first[:0], last[:0])) == 0
 
 
-def test_purging_is_that_of_purgedcv():
-    purgedcv = pytest.importorskip("purgedcv")
+def test_slices_are_purged_as_purgedcv_purges():
+    """Its padding of a test horizon is our embargo; its own embargo is of rows after a test slice: there are none."""
     rng = np.random.default_rng(2)
-    touches = made_touches(300, 2)
-    touches = replace(touches, end=touches.begin + HOUR * rng.integers(1, 60, 300))
-    until = int(touches.begin[200])
-    begin, end = pd.Series(pd.to_datetime(touches.begin, unit="ms")), pd.Series(pd.to_datetime(touches.end, unit="ms"))
-    kept = purgedcv.purge(np.arange(200), np.arange(200, 300), begin, end, pd.Timedelta(hours=7))
-    ours = purged(touches.taken(np.arange(200)), until, 7 * HOUR)
-    np.testing.assert_array_equal(ours.begin, touches.begin[kept])
-    assert 100 < len(kept) < 180
+    real = made_touches(900, 2)
+    real = replace(real, end=real.begin + HOUR * rng.integers(1, 60, len(real)))
+    begin, end = (pd.Series(pd.to_datetime(time, unit="ms")) for time in (real.begin, real.end))
+    embargo = pd.Timedelta(int(EMBARGO_SHARE * (real.end.max() - real.begin[0])), "ms")
+    ours = training._slices(bands(real))[0]
+    for part, rows, tested in (("train", (0, 540), (540, 720)), ("calibrate", (540, 720), (720, 900))):
+        kept = purgedcv.purge(np.arange(*rows), np.arange(*tested), begin, end, embargo)
+        np.testing.assert_array_equal(getattr(ours, part).begin, real.begin[kept])
+        assert 20 < rows[1] - rows[0] - len(kept) < 60
+    np.testing.assert_array_equal(ours.last.begin, real.begin[720:])
 
 
 def test_no_outcome_of_a_slice_reaches_into_the_next_one():
