@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,7 @@ from liquidator_core import Params
 from liquidator_integrations.evidence.outcomes import outcome_column
 from liquidator_integrations.model import training
 from liquidator_integrations.model.features import NAMES
-from liquidator_integrations.model.scores import day_draws, log_odds, logistic, skill_interval
+from liquidator_integrations.model.scores import calibration, day_draws, log_odds, logistic, skill_interval
 from liquidator_integrations.model.touches import EMBARGO_SHARE, Bands, Touches, bands_of, pooled, uniqueness
 
 HOUR = 3_600_000
@@ -107,6 +108,29 @@ def test_logistic_is_that_of_scikit_learn():
     np.testing.assert_allclose(logistic(columns, held, weight, 1e-9), theirs.coef_[0], atol=1e-5)
     pulled = logistic(columns, held, weight, 1e9, np.array([1.0, 2.0, 3.0]))
     np.testing.assert_allclose(pulled, [1.0, 2.0, 3.0], atol=1e-5)
+
+
+def test_an_interval_of_calibration_knows_what_learning_cost():
+    """Both true values lie in it about as often as 95 % twice has it; far less often where learning is for granted."""
+    inside = np.zeros(2)
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        columns = np.column_stack([np.ones(1000), rng.standard_normal(1000)])
+        held = (rng.random(1000) < 1 / (1 + np.exp(-columns @ [0.8, 1.0]))).astype(float)
+        time = HOUR * 6 * np.arange(1000)
+        then, now = slice(0, 400), slice(400, 1000)
+        learn = partial(logistic, columns[then], held[then])
+        for place, one in enumerate((learn, partial(granted, learn(np.ones(400))))):
+            told = calibration(one, time[then], columns[now], held[now], time[now], resamples=60)
+            slope_is_in = told["slope_low"] <= 1.0 <= told["slope_high"]
+            inside[place] += slope_is_in and told["intercept_low"] <= 0.0 <= told["intercept_high"]
+    assert 26 <= inside[0] <= 30
+    assert inside[1] <= 22
+
+
+def granted(found: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """A calibration that depends on nothing that it learned from."""
+    return found
 
 
 def test_skill_interval_is_of_days():
