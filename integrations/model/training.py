@@ -47,8 +47,8 @@ class _Slices(NamedTuple):
     last: Touches
 
 
-class _Tried(NamedTuple):
-    """Touches that something is measured on."""
+class _Sample(NamedTuple):
+    """Touches that a calibration learns from, or that something is measured on."""
 
     touches: Touches
     which: str  # calibration
@@ -59,12 +59,16 @@ class _Tried(NamedTuple):
 class _Fit:
     """Trees of the first slice, which weigh touches by uniqueness, and calibrations of the second, which do not:
     touches that run together hold less often, and each of them is to be told its odds.
+
+    standing   of the second slice, what the calibration of the next touch learns from; None: from its touches
     """
 
-    def __init__(self, slices: _Slices) -> None:
-        some = slices.train
-        self._later = slices.calibrate
+    def __init__(self, slices: _Slices, standing: Touches | None = None) -> None:
+        some, later = slices.train, slices.calibrate
         self._taught = {which: logistic(_columns(getattr(some, of)), some.held) for which, of in RATES.items()}
+        self._later = {which: _Sample(later, which, np.ones(len(later)), later.begin) for which in RATES}
+        if standing is not None:
+            self._later["before"] = _of_standing(standing)
         data = lightgbm_or_explain().Dataset(
             some.features,
             some.held,
@@ -74,26 +78,27 @@ class _Fit:
         )
         settings = {**SETTINGS, "min_data_in_leaf": max(20, len(some) // 40)}
         self.trees = lightgbm_or_explain().train(settings, data, ROUNDS)
-        self.coefficients = {which: self._learning(which)(np.ones(len(self._later))) for which in RATES}
+        self.coefficients = {which: self._learning(which)(np.ones(1)) for which in RATES}
 
     def rate(self, touches: Touches, which: str = "touch") -> np.ndarray:
         """What is said of touches."""
         return from_log_odds(self._scored(touches, which) @ self.coefficients[which])
 
-    def calibration(self, tried: _Tried) -> dict[str, float]:
+    def calibration(self, tried: _Sample) -> dict[str, float]:
         """How well that is calibrated."""
         touches, which, weight, time_ms = tried
-        columns = self._scored(touches, which)
-        return calibration(self._learning(which), self._later.begin, columns, touches.held, time_ms, weight)
+        learned_ms, columns = self._later[which].time_ms, self._scored(touches, which)
+        return calibration(self._learning(which), learned_ms, columns, touches.held, time_ms, weight)
 
     def _scored(self, touches: Touches, which: str) -> np.ndarray:
         score = np.asarray(self.trees.predict(touches.features, raw_score=True))
         return _columns(getattr(touches, RATES[which]), score)
 
     def _learning(self, which: str) -> Callable[[np.ndarray], np.ndarray]:
-        """Calibration as a function of the weights of the touches that it learns from."""
-        columns, held, near = self._scored(self._later, which), self._later.held, np.r_[self._taught[which], 1.0]
-        return lambda weight: logistic(columns, held, weight, PULL, near)
+        """Calibration as a function of further weights of the touches that it learns from."""
+        touches, _, given, _ = self._later[which]
+        columns, near = self._scored(touches, which), np.r_[self._taught[which], 1.0]
+        return lambda weight: logistic(columns, touches.held, given * weight, PULL, near)
 
 
 def train(bars: np.ndarray, params: Params, timeframe: str, attempts: int = 1, tell: Tell | None = None) -> HoldModel:
@@ -120,7 +125,7 @@ def train(bars: np.ndarray, params: Params, timeframe: str, attempts: int = 1, t
             f"training: found {count} touches that held or broke in {len(bars):,} bars, needs at least "
             f"{LEAST_TOUCHES}{needed}"
         )
-    standing = standing_touches(bars, params, timeframe_ms(timeframe), last_slice_ms(bands.real))
+    standing = standing_touches(bars, params, timeframe_ms(timeframe), slice_times(bands.real)[0])
     return train_on(bands, params, timeframe, attempts, tell, standing)
 
 
@@ -135,7 +140,8 @@ def train_on(
     """A model of touches, and what it is worth beside those of bands that are no zones.
 
     attempts   how often these data were trained on, this time included: the interval is one of 1 - 5 % / attempts
-    standing   ``standing_touches`` since ``last_slice_ms``, for the skill of what is said of standing zones
+    standing   ``standing_touches`` since the first of ``slice_times``: what the odds of the next touch of standing
+               zones are calibrated on, and their skill measured; without it those odds are of zones about to be met
 
     Trees learn from the first 60 % of the touches, weighted by uniqueness, what moves the odds of the barrier
     distances. The next 20 % calibrate them, unweighted. The last 20 % are looked at once. Touches whose outcome was not
@@ -145,11 +151,11 @@ def train_on(
     ``skill_low`` and ``skill_high`` from resampled days, ``slope`` and ``intercept`` with intervals, ``brier`` of the
     model and of each rival, ``rival``, ``win_rate`` (percent held), ``expectancy`` (of +1 held, -1 broke) and
     ``sqn_score`` (that / its deviation * the root of touches); ``abstains``, where not ``skill_low`` > 0, and
-    ``reason``; ``attempts``, ``level``; touches of each slice, those purged, and those left out. With ``standing`` the
-    first of these again as ``next_skill`` and so on, of the next touch of zones that stand, each touch counted once,
-    and ``next_by_distance``, by how far away in ATR the zone was when it was said. The rivals: the
-    geometric rate; that as bands elsewhere, and as mirrored bands calibrate it; trees that learned from mirrored bands,
-    for what is true of any band.
+    ``reason``; ``attempts``, ``level``; touches of each slice, those purged, and those left out. With ``standing``
+    ``next_touches``, ``next_skill`` and so on, of the next touch of zones that stand, each touch counted once, and
+    ``next_by_distance``, by how far away in ATR the zone was when it was said. The rivals: the geometric rate; that as
+    bands elsewhere, and as mirrored bands calibrate it; trees that learned from mirrored bands, for what is true of any
+    band.
     """
     lightgbm_or_explain()
     for some in bands:
@@ -157,13 +163,14 @@ def train_on(
     ours, mirrored, elsewhere = _slices(bands)
     told = tell or (lambda *_: None)
     told(_STEPS[1], 1, len(_STEPS))
-    fit = _Fit(ours)
+    teaching, looked_at = _standing_slices(standing, bands.real)
+    fit = _Fit(ours, teaching)
     told(_STEPS[2], 2, len(_STEPS))
     rivals = _Rivals(mirrored, elsewhere)
     told(_STEPS[3], 3, len(_STEPS))
     metrics = _metrics(fit, rivals, ours.last, attempts)
-    if standing is not None:
-        metrics |= _next_metrics(fit, rivals, standing, metrics["level"])
+    if looked_at is not None:
+        metrics |= _next_metrics(fit, rivals, looked_at, metrics["level"])
     real = bands.real
     counts = {"train_touches": len(ours.train), "calibration_touches": len(ours.calibrate)}
     counts |= {"purged": len(real) - sum(map(len, ours)), "mirrored_touches": len(bands.mirrored)}
@@ -180,9 +187,14 @@ def calibration_later(bands: Bands, later: Touches) -> dict[str, float]:
     return _Fit(_slices(bands)[0]).calibration(_at_touch(later))
 
 
-def last_slice_ms(real: Touches) -> int:
-    """Time from which on touches of zones are looked at once."""
-    return int(real.begin[int(SLICES[1] * len(real))])
+def slice_times(real: Touches) -> tuple[int, int]:
+    """Times from which on touches of zones calibrate, and are looked at once."""
+    middle, last = (int(real.begin[int(share * len(real))]) for share in SLICES)
+    return middle, last
+
+
+def _embargo(real: Touches) -> int:
+    return int(EMBARGO_SHARE * (real.end.max() - real.begin[0]))
 
 
 def _slices(bands: Bands) -> list[_Slices]:
@@ -190,8 +202,7 @@ def _slices(bands: Bands) -> list[_Slices]:
     real = bands.real
     if len(real) < LEAST_TOUCHES:
         raise ValueError(f"training: found {len(real)} touches that held or broke, needs at least {LEAST_TOUCHES}")
-    embargo = int(EMBARGO_SHARE * (real.end.max() - real.begin[0]))
-    middle, last = int(real.begin[int(SLICES[0] * len(real))]), last_slice_ms(real)
+    embargo, (middle, last) = _embargo(real), slice_times(real)
     cut = []
     for whose, touches in bands._asdict().items():
         parts = (touches.begin < middle, (touches.begin >= middle) & (touches.begin < last), touches.begin >= last)
@@ -200,6 +211,17 @@ def _slices(bands: Bands) -> list[_Slices]:
         _check_slices(slices, whose)
         cut.append(slices)
     return cut
+
+
+def _standing_slices(standing: Touches | None, real: Touches) -> tuple[Touches | None, Touches | None]:
+    """(those that calibrate, those that are looked at once) of standing zones; None where they are too few."""
+    if standing is None:
+        return None, None
+    last = slice_times(real)[1]
+    early, late = (standing.taken(np.flatnonzero(part)) for part in (standing.begin < last, standing.begin >= last))
+    slices = purged(early, last, _embargo(real)), late
+    least = min(float(some.weight.sum()) for some in slices)
+    return slices if least >= LEAST_OF_A_SLICE else (None, None)
 
 
 def _check_slices(slices: _Slices, whose: str) -> None:
@@ -248,8 +270,13 @@ def untrained_metrics(reason: str) -> dict[str, Any]:
     return {"touches": 0, **dict.fromkeys(names, np.nan), "abstains": True, "reason": reason, "attempts": 0}
 
 
-def _at_touch(touches: Touches) -> _Tried:
-    return _Tried(touches, "touch", np.ones(len(touches)), touches.begin)
+def _at_touch(touches: Touches) -> _Sample:
+    return _Sample(touches, "touch", np.ones(len(touches)), touches.begin)
+
+
+def _of_standing(touches: Touches) -> _Sample:
+    """Each touch counts once; rows of one are resampled together, by the day that decided it."""
+    return _Sample(touches, "before", touches.weight, touches.end)
 
 
 def _metrics(fit: _Fit, rivals: _Rivals, last: Touches, attempts: int) -> dict[str, Any]:
@@ -272,7 +299,7 @@ def _metrics(fit: _Fit, rivals: _Rivals, last: Touches, attempts: int) -> dict[s
 
 
 def _measured(
-    fit: _Fit, rivals: _Rivals, tried: _Tried, level: float
+    fit: _Fit, rivals: _Rivals, tried: _Sample, level: float
 ) -> tuple[dict[str, Any], tuple[np.ndarray, np.ndarray]]:
     """(skill beyond the best rival, calibration, Brier scores; the weighted losses of the model and that rival)."""
     touches, which, weight, time_ms = tried
@@ -293,11 +320,10 @@ def _measured(
 
 
 def _next_metrics(fit: _Fit, rivals: _Rivals, standing: Touches, level: float) -> dict[str, Any]:
-    """The same of the next touch of standing zones, rows of a touch resampled together, by the day that decided it."""
-    weight, time_ms = standing.weight, standing.end
-    if len(standing) == 0:
-        return {"next_touches": 0, "next_left_out": standing.left_out}
-    found, (ours, theirs) = _measured(fit, rivals, _Tried(standing, "before", weight, time_ms), level)
+    """The same of the next touch of standing zones."""
+    tried = _of_standing(standing)
+    weight, time_ms = tried.weight, tried.time_ms
+    found, (ours, theirs) = _measured(fit, rivals, tried, level)
     said = fit.rate(standing, "before")
     distance = standing.features[:, NAMES.index("distance")]
     by_distance = {}

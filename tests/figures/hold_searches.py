@@ -30,7 +30,7 @@ from liquidator_integrations.model.features import NAMES, approaches_of
 from liquidator_integrations.model.scores import brier, from_log_odds, log_odds, logistic
 from liquidator_integrations.model.standing import standing_touches
 from liquidator_integrations.model.touches import Bands, Touches, bands_of, pooled
-from liquidator_integrations.model.training import last_slice_ms, train_on
+from liquidator_integrations.model.training import slice_times, train_on
 
 HOUR = 3_600_000
 GROUND = ("new_ground", "mass_before", "mass_behind", "mass_against", "swept_toward", "swept_away")
@@ -71,7 +71,7 @@ def searches() -> Iterator[Search]:
 def of_bars(bars: np.ndarray, timeframe: str, step_ms: int) -> tuple[Bands, str, Touches | None]:
     """Touches of a market, and those of its standing zones in the last slice."""
     bands = bands_of(bars, Params(), step_ms)
-    return bands, timeframe, standing_touches(bars, Params(), step_ms, last_slice_ms(bands.real))
+    return bands, timeframe, standing_touches(bars, Params(), step_ms, slice_times(bands.real)[0])
 
 
 def only(bands: Bands, names: tuple[str, ...]) -> Bands:

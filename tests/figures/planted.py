@@ -16,7 +16,7 @@ from liquidator_integrations.evidence.simulator import HOUR_MS, Where, simulate
 from liquidator_integrations.model.scores import logistic
 from liquidator_integrations.model.standing import standing_touches
 from liquidator_integrations.model.touches import bands_of, touches_of
-from liquidator_integrations.model.training import DISTANCES, calibration_later, last_slice_ms, train_on
+from liquidator_integrations.model.training import DISTANCES, calibration_later, slice_times, train_on
 
 TRAINED, LATER = 30_000, 10_000  # so that the first half ends before the last slice
 CASES: dict[str, tuple[float, Where]] = {
@@ -43,7 +43,7 @@ def run(case: str, seed: int) -> Run:
     params = Params()
     bars = simulate(TRAINED + LATER, tilt, where, 1000 + seed).bars
     bands = bands_of(bars[:TRAINED], params, HOUR_MS)
-    standing = standing_touches(bars[:TRAINED], params, HOUR_MS, last_slice_ms(bands.real))
+    standing = standing_touches(bars[:TRAINED], params, HOUR_MS, slice_times(bands.real)[0])
     model = train_on(bands, params, "1h", standing=standing)
     later = touches_of(bars[TRAINED - params.memory :], params, HOUR_MS)
     later = later.taken(np.flatnonzero(later.begin >= bars["time"][TRAINED]))
@@ -51,9 +51,10 @@ def run(case: str, seed: int) -> Run:
     return Run(model.metrics, calibration_later(bands, later), rate, later.held)
 
 
-def is_calibrated(later: dict[str, float]) -> bool:
-    """Whether slope and intercept lie within their intervals."""
-    return later["slope_low"] <= 1.0 <= later["slope_high"] and later["intercept_low"] <= 0.0 <= later["intercept_high"]
+def is_calibrated(told: dict[str, float], of: str = "") -> bool:
+    """Whether slope and intercept lie within their intervals: 1 and 0 do."""
+    slope, intercept = ([told[f"{of}{name}_{end}"] for end in ("low", "high")] for name in ("slope", "intercept"))
+    return slope[0] <= 1.0 <= slope[1] and intercept[0] <= 0.0 <= intercept[1]
 
 
 def pooled_slope(runs: list[Run]) -> tuple[float, float]:
@@ -78,7 +79,7 @@ def main() -> None:
     print(f"{seeds} markets each: {TRAINED:,} hours trained on, {LATER:,} later ones to look at calibration")
     print("skill and its lower end at the touch, then of the next touch of zones that stand at a close: medians")
     print(f"{'planted':20} {'used':>5} {'skill':>7} {'low':>7} {'next':>7} {'low':>7}   ", end="")
-    print("later, of those used: slope, intercept, both within")
+    print("those used: later slope, intercept, both within; of the next touch, on the last slice")
     by_distance = []
     with ProcessPoolExecutor(2) as pool:
         for case in CASES:
@@ -87,7 +88,9 @@ def main() -> None:
             text = ""
             if used:
                 slope, intercept = pooled_slope(used)
-                text = f"{slope:.2f}, {intercept:+.2f}, {sum(is_calibrated(one.later) for one in used)} of {len(used)}"
+                within = sum(is_calibrated(one.later) for one in used)
+                next_within = sum(is_calibrated(one.told, "next_") for one in used)
+                text = f"{slope:.2f}, {intercept:+.2f}, {within} of {len(used)}; {next_within}"
             names = ("skill", "skill_low", "next_skill", "next_skill_low")
             told = " ".join(f"{np.median([one.told[name] for one in runs]):+7.3f}" for name in names)
             print(f"{case:20} {len(used):5} {told}   {text}", flush=True)
