@@ -37,6 +37,7 @@ SETTINGS: dict[str, Any] = {
 }
 RATES = {"touch": "geometric", "before": "before"}  # what is calibrated, and of which rate of Touches
 DISTANCES = {"to 1 ATR": (-np.inf, 1.0), "1 to 3 ATR": (1.0, 3.0), "from 3 ATR": (3.0, np.inf)}  # of a standing zone
+NEXT_UNKNOWN = {"next_touches": 0, "next_skill": np.nan, "next_skill_low": np.nan, "next_skill_high": np.nan}
 Tell = Callable[[str, int, int], object]
 _STEPS = ("touches", "trees", "mirrored bands", "the last slice")
 
@@ -169,6 +170,7 @@ def train_on(
     rivals = _Rivals(mirrored, elsewhere)
     told(_STEPS[3], 3, len(_STEPS))
     metrics = _metrics(fit, rivals, ours.last, attempts)
+    metrics |= NEXT_UNKNOWN
     if looked_at is not None:
         metrics |= _next_metrics(fit, rivals, looked_at, metrics["level"])
     real = bands.real
@@ -267,7 +269,8 @@ def _calibrated(slices: _Slices, touches: Touches, of: str) -> np.ndarray:
 def untrained_metrics(reason: str) -> dict[str, Any]:
     """The names that training returns, unknown, of a model that is not there."""
     names = "skill", "skill_low", "skill_high", "slope", "intercept", "win_rate", "expectancy", "sqn_score"
-    return {"touches": 0, **dict.fromkeys(names, np.nan), "abstains": True, "reason": reason, "attempts": 0}
+    unknown = {**dict.fromkeys(names, np.nan), **NEXT_UNKNOWN}
+    return {"touches": 0, **unknown, "abstains": True, "reason": reason, "attempts": 0}
 
 
 def _at_touch(touches: Touches) -> _Sample:
