@@ -1,6 +1,6 @@
 """What the model of hold and break says of simulated markets: found where something is planted, silent elsewhere.
 
-``python tests/figures planted --seeds 20``; 200 seeds by default, some ten minutes on two cores.
+``python tests/figures planted --seeds 20``; 200 seeds by default, some eight minutes on two cores.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def pooled_slope(runs: list[Run]) -> tuple[float, float]:
 
 def far_away(runs: list[Run], name: str) -> tuple[float, float, float, float]:
     """(touches a market, mean of what was said of them, share that held, median skill) at a distance of the zone."""
-    some = [one.told["next_by_distance"][name] for one in runs]
+    some = [one.told["next_by_distance"][name] for one in runs if name in one.told["next_by_distance"]]
     touches = np.array([one["touches"] for one in some])
     said, held = (float(np.average([one[what] for one in some], weights=touches)) for what in ("said", "held"))
     return float(touches.mean()), said, held, float(np.median([one["skill"] for one in some]))
