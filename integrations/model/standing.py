@@ -47,7 +47,7 @@ def standing_touches(bars: np.ndarray, params: Params, step_ms: int, since_ms: i
     }
     rows, touch, features = rows[kept], touch[kept], features[kept]
     near = near_edge_rate(features[:, NAMES.index("width")], 1.0, params)
-    _, same, count = np.unique(np.column_stack([touch, ids[kept]]), axis=0, return_inverse=True, return_counts=True)
+    _, same, count = np.unique(touch, return_inverse=True, return_counts=True)
     time = bars["time"]
     held = (found[touch] == HELD).astype(np.float64)
     return Touches(
