@@ -148,3 +148,9 @@ def advance(s: Record, p: Record, b: Record, o: Record) -> None:
         ) = signals.described(s, p, row, resistance)
     o.level_below_usd, o.level_below = levels.nearest_level(s, p, LONG, log_close)
     o.level_above_usd, o.level_above = levels.nearest_level(s, p, SHORT, log_close)
+
+
+@rare_kernel
+def advance_apart(s: Record, p: Record, b: Record, o: Record) -> None:
+    """``advance`` as a call, for kernels that do more than fold: compiled once, not into each of them."""
+    advance(s, p, b, o)

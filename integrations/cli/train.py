@@ -61,14 +61,16 @@ def _print_metrics(out: Console, told: dict[str, Any]) -> None:
         table.add_row(name.replace("_", " ") + rival, f"{score:.5f}")
     print_table(out, table)
     out.print()
-    skill, slope, intercept = (
+    skill, slope, intercept, next_skill = (
         f"{told[name]:+.3f} ({told[f'{name}_low']:+.3f} to {told[f'{name}_high']:+.3f})"
-        for name in ("skill", "slope", "intercept")
+        for name in ("skill", "slope", "intercept", "next_skill")
     )
     out.print(
         f"Skill beyond the best rival (*) {skill}, a {told['level']:.4g} interval after {told['attempts']} attempts. "
         f"Slope {slope}, intercept {intercept}. {told['win_rate']:.1f} % of the touches held.",
         soft_wrap=True,
     )
+    touches = told["next_touches"]
+    out.print(f"Of the next touch of a zone that stands {next_skill}, {touches:,} touches.", soft_wrap=True)
     verdict = f"it abstains: {told['reason']}" if told["abstains"] else "it is used"
     out.print(f"Verdict: {verdict}.", soft_wrap=True)

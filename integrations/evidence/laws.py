@@ -40,23 +40,29 @@ class Subject(Protocol):
     def memory(self, params: Any) -> int | None:
         """Rows that a row depends on; None where rows out are not rows in, one to one."""
 
-    def new_state(self, params: Any) -> Any: ...
+    def new_state(self, params: Any) -> Any:
+        """A state before its first row."""
 
     def step(self, state: Any, params: Any, row: np.ndarray) -> np.ndarray:
         """The rows that a (1,) row in gives, usually one."""
 
-    def fold(self, state: Any, params: Any, rows: np.ndarray) -> np.ndarray: ...
+    def fold(self, state: Any, params: Any, rows: np.ndarray) -> np.ndarray:
+        """``step`` of each row, joined."""
 
-    def save(self, state: Any, path: Path) -> None: ...
+    def save(self, state: Any, path: Path) -> None:
+        """Write a state."""
 
-    def load(self, path: Path, params: Any) -> Any: ...
+    def load(self, path: Path, params: Any) -> Any:
+        """The state that ``save`` wrote."""
 
 
 def folded(subject: Subject, params: Any, rows: np.ndarray) -> np.ndarray:
+    """What a new state makes of a copy of rows."""
     return subject.fold(subject.new_state(params), params, rows.copy())
 
 
 def same(left: np.ndarray, right: np.ndarray) -> bool:
+    """Whether two arrays are equal to the byte."""
     return left.dtype == right.dtype and left.shape == right.shape and left.tobytes() == right.tobytes()
 
 
@@ -152,6 +158,7 @@ def check_clock(subject: Subject, params: Any, rows: np.ndarray) -> None:
 
 
 def clocks_in(text: str) -> list[str]:
+    """What a module's source takes from the clock or from chance."""
     found = []
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
@@ -277,4 +284,5 @@ def backwards(rows: np.ndarray) -> np.ndarray:
 
 
 def as_bytes(params: Any) -> bytes:
+    """What tells whether params were changed."""
     return params.tobytes() if isinstance(params, np.ndarray) else repr(params).encode()

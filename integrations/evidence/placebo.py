@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 from typing import Literal, TypeAlias
 
@@ -63,18 +64,20 @@ class Placebos:
     def __init__(
         self, candles: Candles, params: Params | None = None, on_bad: OnBad = "raise", mode: Mode = "mirrored"
     ) -> None:
-        if mode not in MODES:
-            near = difflib.get_close_matches(str(mode), MODES, n=1)
-            hint = f": did you mean {near[0]!r}?" if near else ""
-            raise ValueError(f"mode must be one of {', '.join(map(repr, MODES))}, got {mode!r}{hint}")
+        self._mode = _checked(mode)
         bars, params = checked_bars(candles, params, None, on_bad)
         self.params = marks_params(params)
-        self._mode = mode
         self._bars = bars
         self._real = every_mark(bars, params)
         self._flow_bars = params.flow_bars
         self._atr, good = average_true_ranges(bars, params)
         self._usable = good & (self._atr > 0.0)
+
+    def of(self, mode: Mode) -> Placebos:
+        """The placebo marks of the same history in another mode. Nothing is found anew."""
+        other = copy.copy(self)
+        other._mode = _checked(mode)
+        return other
 
     def marks(self, seed: int) -> pd.DataFrame:
         """``placebo_marks`` of a seed."""
@@ -151,3 +154,11 @@ class Placebos:
             dropped["no row far away"] += row < 0
             found.append(row)
         return np.array(found, np.int64)
+
+
+def _checked(mode: Mode) -> Mode:
+    if mode not in MODES:
+        near = difflib.get_close_matches(str(mode), MODES, n=1)
+        hint = f": did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"mode must be one of {', '.join(map(repr, MODES))}, got {mode!r}{hint}")
+    return mode

@@ -50,6 +50,7 @@ def after(rows: Iterable[int]) -> Iterator[int]:
 
 
 def chance(first: int, rows: int, rng: np.random.Generator) -> Iterator[int]:
+    """Every cut from ``first`` on, shuffled."""
     return iter(rng.permutation(np.arange(first, rows)).tolist() if rows > first else [])
 
 

@@ -97,6 +97,7 @@ class Runner:
             raise RunError(f"{self._subject.name} ended its process (exit code {code}) on {where}", False) from error
 
     def close(self) -> None:
+        """End the process, and what it started."""
         self._here.close()
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid or 0, signal.SIGKILL)

@@ -68,6 +68,7 @@ class Result:
 
     @property
     def total_return(self) -> float:
+        """Share of the cash that was won or lost."""
         return self.final_value / self.cash - 1.0
 
     @property

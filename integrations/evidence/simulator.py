@@ -14,8 +14,8 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from liquidator_core import BAR, Params, new_signals, new_state
-from liquidator_core._jit import kernel, kernel_views, rare_kernel
-from liquidator_core.advance import advance
+from liquidator_core._jit import kernel, kernel_views
+from liquidator_core.advance import advance_apart
 from liquidator_core.layout import LONG, Record
 from liquidator_core.marks import OPEN, verdict
 from liquidator_core.zones import is_clear, quality
@@ -37,11 +37,6 @@ class Market(NamedTuple):
     bars: np.ndarray  # (n,) BAR, of an hour
     met: np.ndarray  # (n,) bool, whether on that bar a zone was touched at which a coin was tossed
     tilted: np.ndarray  # (n,) bool, whether it fell so that the touch was tilted
-
-
-@rare_kernel
-def _advance(s: Record, p: Record, bar: Record, o: Record) -> None:
-    advance(s, p, bar, o)
 
 
 @kernel
@@ -153,10 +148,10 @@ def _walk(
                 high = z.marks[slot].zone_high
                 avoid = _barrier(p, side, low, high, atr, tilt > 0.0)
         bar.close = price
-        _advance(s, p, bar, o)
+        advance_apart(s, p, bar, o)
         if where == _MIRRORED:
             _mirror(s, bar, marked[0])
-            _advance(z, twin_params[0], marked[0], o)
+            advance_apart(z, twin_params[0], marked[0], o)
         atr = o.atr
         if side == 0:
             continue

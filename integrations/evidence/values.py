@@ -32,14 +32,17 @@ class Values:
 
     @property
     def rows(self) -> int:
+        """Rows of each column."""
         return int(self.numbers.shape[1])
 
     def codes_of(self, place: int) -> np.ndarray:
+        """(rows,) codes of the column at a place: of a number one and the same, ``UNKNOWN`` where nothing is known."""
         if self.names[place] in self.codes:
             return self.codes[self.names[place]]
         return np.where(np.isnan(self.numbers[place]), UNKNOWN, _NUMBER)
 
     def known(self, place: int) -> np.ndarray:
+        """(rows,) bool, whether the column at a place says something."""
         return np.asarray(self.codes_of(place) != UNKNOWN)
 
     def to_head(self) -> dict[str, Any]:
@@ -48,6 +51,7 @@ class Values:
 
     @staticmethod
     def from_bytes(head: Mapping[str, Any], body: memoryview) -> Values:
+        """The Values of ``to_head`` and the bytes beside it, which are not copied."""
         names, rows = head["names"], head["rows"]
         words = np.frombuffer(body, np.int64).reshape(len(names) + len(head["coded"]), rows)
         return Values(

@@ -83,6 +83,7 @@ def _sentence(finding: Finding) -> str:
 
 
 def frame_of_findings(findings: Sequence[Finding]) -> pd.DataFrame:
+    """A row a finding."""
     frame = pd.DataFrame(findings, columns=list(Finding._fields))
     types = {"column": object, "kind": object, "row": np.int64, "ahead": np.float64, "source": object}
     return frame.astype(types)
@@ -108,6 +109,7 @@ class Evidence:
 
     @property
     def row(self) -> int:
+        """The first row that changed at any cut."""
         return min(row for _, row in self._firsts())
 
     @property

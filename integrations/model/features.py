@@ -18,7 +18,7 @@ import numpy as np
 
 from liquidator_core import Params, fold, new_signals, new_state, zones_of
 from liquidator_core._jit import kernel, kernel_views, rare_kernel
-from liquidator_core.advance import advance
+from liquidator_core.advance import advance_apart
 from liquidator_core.bars import average_true_range, is_good
 from liquidator_core.layout import BINS, BINS_PER_LOG, LONG, SHORT, Record
 from liquidator_core.levels import nearest_bin
@@ -230,11 +230,6 @@ def _meant(met: np.ndarray, count: int, low: float, high: float) -> int:
     return best
 
 
-@rare_kernel
-def _advance(s: Record, p: Record, bar: Record, o: Record) -> None:
-    advance(s, p, bar, o)
-
-
 @kernel
 def _approaches(
     is_fake: bool,
@@ -274,10 +269,10 @@ def _approaches(
                     zone.usd = m.zone_usd
                     _describe(s, p, slot, m.armed, market, zone.features)
                     count += 1
-        _advance(s, p, bar, o)
+        advance_apart(s, p, bar, o)
         if is_fake:
             clear[row] = o.fade != 0 and is_clear(real, o.fade_low, o.fade_high)
-            _advance(real, real_params[0], real_bars[row], real_signal[0])
+            advance_apart(real, real_params[0], real_bars[row], real_signal[0])
         known = is_good(bar) and o.atr > 0.0
         if known:
             _look_around(p, bars, row, o.atr, market)
@@ -348,13 +343,19 @@ def approaches_of(bars: np.ndarray, params: Params, real: tuple[np.ndarray, Para
 
 
 def zone_features(bars: np.ndarray, params: Params) -> tuple[np.ndarray, np.ndarray, float]:
-    """(features, zones, ATR) as of the last of (n,) BAR: (z, len(FEATURES)), ``zones_of``, quote.
-
-    The zone that the bar itself fades has the features of this close here. Cost: that of a fold.
-    """
+    """``describe_zones`` as of the last of (n,) BAR. Cost: that of a fold."""
     bars, record = _plain(bars), params.to_record()
     state, signals = new_state(record), new_signals(len(bars))
     fold(state, record, bars, signals)
+    return describe_zones(state, record, bars)
+
+
+def describe_zones(state: np.ndarray, record: np.ndarray, bars: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """(features, zones, ATR) of a state as of the last of the (n,) BAR that it saw: (z, len(FEATURES)), ``zones_of``,
+    quote.
+
+    The zone that the bar itself fades has the features of this close here. Nothing is changed. Cost: O(zones).
+    """
     zones = zones_of(state, record)
     features = np.full((len(zones), len(FEATURES)), np.nan)
     rows = features.view(FEATURE)[:, 0]

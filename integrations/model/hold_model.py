@@ -65,10 +65,12 @@ class HoldModel:
 
     @property
     def abstains(self) -> bool:
+        """Whether it says ABSTAIN of every zone: the skill of the last slice is not surely above zero."""
         return bool(self.metrics["abstains"])
 
     @property
     def attempts(self) -> int:
+        """Trainings on the same data up to this one, which the interval of its skill pays for."""
         return int(self.metrics["attempts"])
 
     def probability(self, features: np.ndarray, geometric: np.ndarray, touched: np.ndarray) -> np.ndarray:
@@ -166,6 +168,7 @@ def without_tape(params: Params) -> Params:
 
 
 def lightgbm_or_explain() -> Any:
+    """The module ``lightgbm``; ImportError that says how to install it."""
     try:
         import lightgbm
     except ImportError:

@@ -13,7 +13,7 @@ from liquidator_core.bars import good_rows
 from liquidator_core.marks import AMBIGUOUS, BROKE, HELD, UNRESOLVED
 from liquidator_core.outcomes import fade_trials
 
-from ..evidence.placebo import Mode, Placebos
+from ..evidence.placebo import Placebos
 from .features import NAMES, Approaches, approaches_of
 
 EMBARGO_SHARE = 0.01  # of the whole span
@@ -49,17 +49,23 @@ class Bands(NamedTuple):
     elsewhere: Touches  # bands at least 48 hours away, as far from a close in ATR
 
 
-def bands_of(bars: np.ndarray, params: Params, step_ms: int) -> Bands:
-    """The touches of (n,) BAR, and those of ``placebo_marks`` of them where no zone stood: 60 % lie across one.
+def touches_of(bars: np.ndarray, params: Params, step_ms: int) -> Touches:
+    """The touches of (n,) BAR.
 
     Outcomes are those of ``outcome_column``. Ambiguous and unresolved touches, those that the bars end before, and
-    those without features (the bar before was skipped, or not warm) are left out and counted. Cost: that of
-    ``placebo_marks``.
+    those without features (the bar before was skipped, or not warm) are left out and counted.
     """
-    made = [_touches(bars, approaches_of(bars, params), params, step_ms)]
-    modes: tuple[Mode, Mode] = ("mirrored", "transplanted")
-    for mode in modes:
-        fakes = Placebos(bars, params, mode=mode)
+    return _touches(bars, approaches_of(bars, params), params, step_ms)
+
+
+def bands_of(bars: np.ndarray, params: Params, step_ms: int) -> Bands:
+    """``touches_of`` (n,) BAR, and those of ``placebo_marks`` of them where no zone stood: 60 % lie across one.
+
+    Cost: that of ``placebo_marks``.
+    """
+    made = [touches_of(bars, params, step_ms)]
+    mirrored = Placebos(bars, params, mode="mirrored")
+    for fakes in (mirrored, mirrored.of("transplanted")):
         seen = approaches_of(fakes.bars_of(0), fakes.params, (bars, params))
         made.append(_touches(bars, seen, params, step_ms, seen.clear))
     return Bands(*made)

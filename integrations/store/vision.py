@@ -187,7 +187,7 @@ def _times(table: pa.Table, said: Named) -> np.ndarray:
 
 
 def check_rows(ok: np.ndarray, what: str, allowed: str, first: int = 0) -> None:
-    """Raise Untrusted where rows, of which the file's ``first`` is the first, are not all right."""
+    """Untrusted, naming the first row, where not all of (n,) bool are true; ``first`` is the file's row of ok[0]."""
     if not ok.all():
         raise Untrusted(
             f"row {first + int(ok.argmin())}: {what} is none, allowed {allowed} ({int((~ok).sum()):,} rows are wrong)"
@@ -195,6 +195,7 @@ def check_rows(ok: np.ndarray, what: str, allowed: str, first: int = 0) -> None:
 
 
 def positive(table: pa.Table, *names: str, first: int = 0) -> list[np.ndarray]:
+    """Columns of a table, each (n,); Untrusted where a value is not finite and above 0."""
     columns = [table[name].to_numpy() for name in names]
     for name, values in zip(names, columns, strict=True):
         check_rows((values > 0.0) & (values < np.inf), name, "a finite number above 0", first)

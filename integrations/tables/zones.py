@@ -138,7 +138,7 @@ def every_mark(bars: np.ndarray, params: Params) -> np.ndarray:
         ending = live["birth_row"] <= (row if row == len(bars) else row - params.zone_bars)
         found.append(live[ending])
         live = live[~ending]
-    return np.concatenate(found)
+    return np.concatenate(found, dtype=MARK)  # without it the types are compared part by part
 
 
 def _marks_to_frame(marks: np.ndarray, rows: int, params: Params) -> pd.DataFrame:

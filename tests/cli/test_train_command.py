@@ -26,6 +26,7 @@ def test_it_says_what_the_model_is_worth_and_counts_attempts(folder):
         assert said.code == 0, said.stderr
         assert "candles.parquet: 14,000 candles of 1h" in said.stdout
         assert "Brier score of the last slice" in said.stdout
+        assert "Of the next touch of a zone that stands +0." in said.stdout
         assert "Verdict: it" in said.stdout
         assert f"after {attempt} attempts" in said.stdout
         assert HoldModel.load(folder / "model.json").attempts == attempt

@@ -37,6 +37,16 @@ def test_each_seed_gives_what_it_gives_alone(mode):
     assert BARS.tobytes() == before
 
 
+def test_another_mode_of_the_same_history_is_that_mode():
+    mirrored = Placebos(BARS, PARAMS, mode="mirrored")
+    for mode in MODES:
+        of_another = mirrored.of(mode).marks(3)
+        pd.testing.assert_frame_equal(of_another, placebo_marks(BARS, PARAMS, 3, mode=mode), check_exact=True)
+    pd.testing.assert_frame_equal(mirrored.marks(3), placebo_marks(BARS, PARAMS, 3, mode="mirrored"), check_exact=True)
+    with pytest.raises(ValueError, match="mode must be one of"):
+        mirrored.of("upside down")
+
+
 @pytest.mark.parametrize("seeds", [1, 4])
 def test_a_report_works_out_once_what_its_seeds_share(seeds, monkeypatch):
     calls = []

@@ -28,8 +28,9 @@ from liquidator_integrations import sample_bars
 from liquidator_integrations.frames import bars_from_frame
 from liquidator_integrations.model.features import NAMES, approaches_of
 from liquidator_integrations.model.scores import brier, from_log_odds, log_odds, logistic
-from liquidator_integrations.model.touches import Bands, bands_of, pooled
-from liquidator_integrations.model.training import train_on
+from liquidator_integrations.model.standing import standing_touches
+from liquidator_integrations.model.touches import Bands, Touches, bands_of, pooled
+from liquidator_integrations.model.training import slice_times, train_on
 
 HOUR = 3_600_000
 GROUND = ("new_ground", "mass_before", "mass_behind", "mass_against", "swept_toward", "swept_away")
@@ -48,22 +49,29 @@ class Search(NamedTuple):
     where: str
     bands: Bands
     timeframe: str
+    standing: Touches | None = None
 
 
 def searches() -> Iterator[Search]:
     """Those in candles that are there."""
-    series = {"BTC 1h, the sample": (bands_of(sample_bars(), Params(), HOUR), "1h")}
+    series = {"BTC 1h, the sample": of_bars(sample_bars(), "1h", HOUR)}
     for name, (path, timeframe, step) in SERIES.items():
         if path.exists():
-            series[name] = bands_of(bars_from_frame(pd.read_parquet(path)), Params(), step), timeframe
+            series[name] = of_bars(bars_from_frame(pd.read_parquet(path)), timeframe, step)
     if COINS.exists():
         coins = pd.read_parquet(COINS)
         parts = [bands_of(bars_from_frame(of.drop(columns="venue")), Params(), HOUR) for _, of in coins.groupby("coin")]
         both = Bands(*(pooled(kind) for kind in zip(*parts, strict=True)))
-        series[f"{len(parts)} coins 1h pooled"] = both, "1h"
-    for name, (bands, timeframe) in series.items():
-        yield Search("every feature", name, bands, timeframe)
+        series[f"{len(parts)} coins 1h pooled"] = both, "1h", None
+    for name, (bands, timeframe, standing) in series.items():
+        yield Search("every feature", name, bands, timeframe, standing)
         yield Search("cleared ground", name, only(bands, GROUND), timeframe)
+
+
+def of_bars(bars: np.ndarray, timeframe: str, step_ms: int) -> tuple[Bands, str, Touches | None]:
+    """Touches of a market, and those of its standing zones in the last slice."""
+    bands = bands_of(bars, Params(), step_ms)
+    return bands, timeframe, standing_touches(bars, Params(), step_ms, slice_times(bands.real)[0])
 
 
 def only(bands: Bands, names: tuple[str, ...]) -> Bands:
@@ -132,7 +140,7 @@ def main() -> None:
     print(f"{rows} searches, so intervals of {level:.2%}; positive above zero is what would be used")
     print(f"{'searched':18} {'in':22} {'touches':>8} {'skill':>9} {'interval':20} verdict, slope, best rival")
     for search in found:
-        told = train_on(search.bands, Params(), search.timeframe, rows).metrics
+        told = train_on(search.bands, Params(), search.timeframe, rows, standing=search.standing).metrics
         interval = f"[{told['skill_low']:+.4f}, {told['skill_high']:+.4f}]"
         verdict = "abstains" if told["abstains"] else "USED"
         print(
@@ -140,6 +148,13 @@ def main() -> None:
             f"{verdict}, {told['slope']:.2f}, {told['rival']}",
             flush=True,
         )
+        if search.standing is not None:
+            interval = f"[{told['next_skill_low']:+.4f}, {told['next_skill_high']:+.4f}]"
+            print(
+                f"{'  the next touch of zones that stand':41} {told['next_touches']:8,} {told['next_skill']:+9.4f} "
+                f"{interval:20} {told['next_slope']:.2f}, {told['next_rival']}",
+                flush=True,
+            )
     if not steps:
         print("order flow: skipped, no tape")
         return

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
+import purgedcv
 import pytest
 from sklearn.linear_model import LogisticRegression
 
@@ -14,8 +16,8 @@ from liquidator_core import Params
 from liquidator_integrations.evidence.outcomes import outcome_column
 from liquidator_integrations.model import training
 from liquidator_integrations.model.features import NAMES
-from liquidator_integrations.model.scores import day_draws, log_odds, logistic, skill_interval
-from liquidator_integrations.model.touches import Bands, Touches, bands_of, pooled, purged, uniqueness
+from liquidator_integrations.model.scores import calibration, day_draws, log_odds, logistic, skill_interval
+from liquidator_integrations.model.touches import EMBARGO_SHARE, Bands, Touches, bands_of, pooled, uniqueness
 
 HOUR = 3_600_000
 
@@ -48,17 +50,19 @@ def test_weights_are_one_over_how_many_run_at_once():
     assert len(uniqueness(first[:0], last[:0])) == 0
 
 
-def test_purging_is_that_of_purgedcv():
-    purgedcv = pytest.importorskip("purgedcv")
+def test_slices_are_purged_as_purgedcv_purges():
+    """Its padding of a test horizon is our embargo; its own embargo is of rows after a test slice: there are none."""
     rng = np.random.default_rng(2)
-    touches = made_touches(300, 2)
-    touches = replace(touches, end=touches.begin + HOUR * rng.integers(1, 60, 300))
-    until = int(touches.begin[200])
-    begin, end = pd.Series(pd.to_datetime(touches.begin, unit="ms")), pd.Series(pd.to_datetime(touches.end, unit="ms"))
-    kept = purgedcv.purge(np.arange(200), np.arange(200, 300), begin, end, pd.Timedelta(hours=7))
-    ours = purged(touches.taken(np.arange(200)), until, 7 * HOUR)
-    np.testing.assert_array_equal(ours.begin, touches.begin[kept])
-    assert 100 < len(kept) < 180
+    real = made_touches(900, 2)
+    real = replace(real, end=real.begin + HOUR * rng.integers(1, 60, len(real)))
+    begin, end = (pd.Series(pd.to_datetime(time, unit="ms")) for time in (real.begin, real.end))
+    embargo = pd.Timedelta(int(EMBARGO_SHARE * (real.end.max() - real.begin[0])), "ms")
+    ours = training._slices(bands(real))[0]
+    for part, rows, tested in (("train", (0, 540), (540, 720)), ("calibrate", (540, 720), (720, 900))):
+        kept = purgedcv.purge(np.arange(*rows), np.arange(*tested), begin, end, embargo)
+        np.testing.assert_array_equal(getattr(ours, part).begin, real.begin[kept])
+        assert 20 < rows[1] - rows[0] - len(kept) < 60
+    np.testing.assert_array_equal(ours.last.begin, real.begin[720:])
 
 
 def test_no_outcome_of_a_slice_reaches_into_the_next_one():
@@ -76,7 +80,7 @@ def test_a_leaking_feature_is_caught_by_purging(monkeypatch):
     real.features[leaks, NAMES.index("taker")] = 9.0 * (real.held[leaks] - 0.5)
 
     def told_by() -> float:
-        trees = training._fit(training._slices(bands(real))[0]).trees
+        trees = training._Fit(training._slices(bands(real))[0]).trees
         return float(trees.feature_importance("gain")[NAMES.index("taker")] / trees.feature_importance("gain").sum())
 
     assert told_by() < 0.2
@@ -104,6 +108,29 @@ def test_logistic_is_that_of_scikit_learn():
     np.testing.assert_allclose(logistic(columns, held, weight, 1e-9), theirs.coef_[0], atol=1e-5)
     pulled = logistic(columns, held, weight, 1e9, np.array([1.0, 2.0, 3.0]))
     np.testing.assert_allclose(pulled, [1.0, 2.0, 3.0], atol=1e-5)
+
+
+def test_an_interval_of_calibration_knows_what_learning_cost():
+    """Both true values lie in it about as often as 95 % twice has it; far less often where learning is for granted."""
+    inside = np.zeros(2)
+    for seed in range(30):
+        rng = np.random.default_rng(seed)
+        columns = np.column_stack([np.ones(1000), rng.standard_normal(1000)])
+        held = (rng.random(1000) < 1 / (1 + np.exp(-columns @ [0.8, 1.0]))).astype(float)
+        time = HOUR * 6 * np.arange(1000)
+        then, now = slice(0, 400), slice(400, 1000)
+        learn = partial(logistic, columns[then], held[then])
+        for place, one in enumerate((learn, partial(granted, learn(np.ones(400))))):
+            told = calibration(one, time[then], columns[now], held[now], time[now], resamples=60)
+            slope_is_in = told["slope_low"] <= 1.0 <= told["slope_high"]
+            inside[place] += slope_is_in and told["intercept_low"] <= 0.0 <= told["intercept_high"]
+    assert 26 <= inside[0] <= 30
+    assert inside[1] <= 22
+
+
+def granted(found: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """A calibration that depends on nothing that it learned from."""
+    return found
 
 
 def test_skill_interval_is_of_days():
