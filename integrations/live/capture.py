@@ -95,13 +95,18 @@ class Capture:
             if gap.right is not None:
                 self._begins[gap.channel.venue, gap.channel.symbol, "trades"] = gap.right.time
 
-    def mended(self, gap: Gap) -> None:
-        """A gap that was told as such, and whose trades came later."""
+    def late(self, channel: Channel, rows: Sequence[Row], since: int, until: int | None) -> None:
+        """Keep trades of a gap that was told as such, and that nothing is missing between two times.
+
+        until   None: no trade has come since, and what is covered goes on
+        """
+        key = (channel.venue, channel.symbol, "trades")
         with self._lock:
-            if gap.right is not None:
-                key = (gap.channel.venue, gap.channel.symbol, "trades")
-                span = Span(gap.left.time, gap.right.time + 1, _proof(key, gap.channel))
-                self._done.setdefault(key, []).append(span)
+            self._rows[key].extend(rows)
+            if until is None:
+                self._begins[key] = since
+            else:
+                self._done.setdefault(key, []).append(Span(since, until, _proof(key, channel)))
 
     def flush(self) -> None:
         """Write what waits into the journals. A disk that is full is told once, and what waits goes on waiting."""

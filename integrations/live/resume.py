@@ -37,7 +37,7 @@ async def catch_up(channels: Sequence[Channel], capture: Capture | None, session
             missed += _feeds(channel, capture, limits.now())
         if gap.filled is not True:
             gaps.append(gap)
-    await session.told(gaps)
+    await session.gaps.told(gaps)
     for time, channel, kind, what in joined(missed):
         if kind == "trades":
             channel.sink.trades(channel.venue, what)

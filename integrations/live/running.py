@@ -108,7 +108,7 @@ class Stream:
 
     def gaps(self) -> pd.DataFrame:
         """A row a gap: venue, symbol, kind, since, until (UTC ms), missing, filled (True, False or "store")."""
-        return pd.DataFrame([dict(row) for row in list(self._session.gap_rows)], columns=list(GAPS))
+        return pd.DataFrame(self._session.gaps.rows(), columns=list(GAPS))
 
     def stop(self) -> None:
         """End it: what waits is applied, store and state are written. Raises what went wrong with that.
@@ -238,8 +238,8 @@ class Stream:
             for channel in channels:
                 self._session.add(channel)
             await catch_up(channels, self._capture, self._session, self._limits)
-            running = [self._session.start(one) for venue in there for one in venue.sources(http, self._session)]
-            running += [self._session.start(self._join(task, tasks[task], http)) for task in late]
+            running = [self._session.tasks.start(one) for venue in there for one in venue.sources(http, self._session)]
+            running += [self._session.tasks.start(self._join(task, tasks[task], http)) for task in late]
             await asyncio.gather(*running)
         finally:
             for task in tasks:
@@ -251,7 +251,7 @@ class Stream:
             self._session.add(channel)
             if channel.sink.closed:
                 self._session.lost(channel)
-        await asyncio.gather(*(self._session.start(one) for one in venue.sources(http, self._session)))
+        await asyncio.gather(*(self._session.tasks.start(one) for one in venue.sources(http, self._session)))
 
 
 def exchanges_of(exchange: Any) -> list[Any]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from liquidator_integrations.live import bybit
-from liquidator_integrations.live import session as sessions
+from liquidator_integrations.live import gaps as gaps_of
 from liquidator_integrations.live.channel import Channel, Gap
 from liquidator_integrations.live.courier import Courier
 from liquidator_integrations.live.limits import Limits
@@ -62,7 +62,7 @@ class Bench:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, on_gap: Any = None, **limits: Any) -> None:
         self.rest, self.sink, self.now = Rest(), Heard(), T
-        monkeypatch.setattr(sessions, "fetch_rows", self.rest)
+        monkeypatch.setattr(gaps_of, "fetch_rows", self.rest)
         usual: dict[str, Any] = {"first_wait": 0.001, "longest_wait": 0.001, "quiet_s": 3.0, "now": lambda: self.now}
         self.limits = replace(Limits(), **{**usual, **limits})
         self.courier = Courier()
@@ -88,9 +88,7 @@ class Bench:
                 async with asyncio.timeout(20.0):
                     await play()
             finally:
-                for task in list(self.session._tasks):
-                    task.cancel()
-                await asyncio.gather(*self.session._tasks, return_exceptions=True)
+                await self.session.tasks.end()
                 self.courier.close(1.0)
 
         asyncio.run(main())
@@ -160,7 +158,7 @@ def test_a_second_break_while_a_gap_is_filled_is_a_gap_of_its_own(bench):
         one.rest.answer = whole
         await until(lambda: 900 in one.sink.applied)
         assert one.sink.applied == [0, 250, 500, 700, 900]
-        assert [gap["filled"] for gap in one.session.gap_rows] == [True, True]
+        assert [gap["filled"] for gap in one.session.gaps.rows()] == [True, True]
 
     one.run(play)
 
@@ -203,7 +201,7 @@ def test_a_market_is_not_believed_to_be_quiet_while_its_connection_is_down(bench
         await until(lambda: len(one.rest.asked) == 3)
         assert gap.is_open  # it stands for less than three seconds
         one.now += 3000
-        await until(lambda: gap.is_filled)
+        await until(lambda: gap.filled is True)
 
     one.run(play)
 
@@ -219,7 +217,7 @@ def test_what_rest_gives_while_on_gap_is_waited_for_is_not_applied(bench):
         async def raw(gap: Gap) -> tuple[list[Row], bool]:
             return [row(-900), row(0), row(500)], False
 
-        await until(lambda: one.session.gap_rows)
+        await until(lambda: one.session.gaps.rows())
         one.rest.answer = raw
         asked = len(one.rest.asked)
         await until(lambda: len(one.rest.asked) >= asked + 2)

@@ -343,7 +343,7 @@ def test_a_callback_that_blocks_is_reported(server, quick):
     server.faults = [Fault("aggTrades", 502, 10_000, body="<html></html>")]
     server.send("binance", range(150, 300))
     took(running, 250)
-    assert running._session.faults == ["on_gap blocks"]
+    assert running._session.tasks.faults == ["on_gap blocks"]
     free.set()
     running.stop()
 
