@@ -165,6 +165,14 @@ class Capture:
         place = layout.folder(self.root, channel.venue, channel.symbol, kind)
         return read(place, kind, since, until)
 
+    def reach(self, channel: Channel, since: int, until: int) -> int:
+        """Up to when the trades that the store holds from a time on are without a hole; what precedes them is none."""
+        place = layout.folder(self.root, channel.venue, channel.symbol, "trades")
+        spans, _ = parquet.read(place, since - layout.DAY_MS, until, columns=["time"])
+        begin = max(since, spans[0].since) if spans else since
+        holes = layout.without([(begin, until)], spans)
+        return holes[0][0] if holes else until
+
     def close(self) -> None:
         """Flush, fold and let go. Raises OSError for a disk that is still full."""
         with self._lock:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from liquidator_integrations.live import gaps as gaps_of
 from liquidator_integrations.live import repair
 from liquidator_integrations.live.capture import Capture, read
 from liquidator_integrations.live.channel import Channel
@@ -108,13 +108,19 @@ class Bench:
         while not done():
             await asyncio.sleep(0.001)
 
-    def run(self, steps: Sequence[tuple[Any, ...]], applied: Sequence[int]) -> None:
+    async def play(self, steps: str) -> None:
+        """Do steps such as ``trades 5 6, breaks, stands of b, told 2``."""
+        for step in steps.split(", "):
+            what, _, market = step.partition(" of ")
+            market, *numbers = (market or "a").split()
+            what, *mine = re.split(r" (?=[-0-9])", what)
+            await self.do(what, *map(int, mine or numbers), market=market)
+
+    def run(self, steps: str, applied: Sequence[int]) -> None:
         async def main() -> None:
             try:
                 async with asyncio.timeout(20.0):
-                    for what, *numbers in steps:
-                        name, _, of = what.partition(" of ")
-                        await self.do(name, *numbers, market=of or "a")
+                    await self.play(steps)
                     await self.until(lambda: self.sink.applied == list(applied))
             finally:
                 await self.session.tasks.end()
@@ -124,85 +130,102 @@ class Bench:
         asyncio.run(main())
 
 
-BROKEN: tuple[tuple[Any, ...], ...] = (("stands",), ("trades", 0), ("breaks",))
-GIVEN_UP: tuple[tuple[Any, ...], ...] = (*BROKEN, ("now", 30), ("told", 1))
+BROKEN = "stands, trades 0, breaks"
+GIVEN_UP = f"{BROKEN}, now 30, told 1"
 N = None  # of how many no id tells
 
-#: name: (chained, hold_s, steps, told as (since, until, missing, filled), applied, what the store has, covers whole)
+#: name: (ids chain, hold_s, steps, told as (since, until, missing, filled), applied, what the store has, covers whole)
 LIVES: dict[str, tuple[Any, ...]] = {
     "filled while it is held": (
-        *(False, LONG, (*BROKEN, ("stands",), ("rest", 0, 6), ("trades", 5))),
-        *([(0, 5, N, True)], range(6), range(6), [(0, 5)]),
+        False, LONG,
+        f"{BROKEN}, stands, rest 0 6, trades 5",
+        [(0, 5, N, True)],
+        range(6), range(6), [(0, 5)],
     ),
     "nothing was missing": (
-        *(False, LONG, (*BROKEN, ("stands",), ("rest", 0, 2), ("trades", 1))),
-        *([], range(2), range(2), [(0, 1)]),
+        False, LONG,
+        f"{BROKEN}, stands, rest 0 2, trades 1",
+        [],
+        range(2), range(2), [(0, 1)],
     ),
     "given up while the connection is down, ended by the first trade": (
-        *(False, SHORT, (*GIVEN_UP, ("now", 60), ("stands",), ("trades", 61), ("told", 2))),
-        *([(0, 30, N, False), (0, 61, N, False)], [0, 61], [0, 61], []),
+        False, SHORT,
+        f"{GIVEN_UP}, now 60, stands, trades 61, told 2",
+        [(0, 30, N, False), (0, 61, N, False)],
+        [0, 61], [0, 61], [],
     ),
     "the same by ids": (
-        *(True, SHORT, (*GIVEN_UP, ("now", 60), ("stands",), ("trades", 61), ("told", 2))),
-        *([(0, 30, N, False), (0, 61, 60, False)], [0, 61], [0, 61], []),
+        True, SHORT,
+        f"{GIVEN_UP}, now 60, stands, trades 61, told 2",
+        [(0, 30, N, False), (0, 61, 60, False)],
+        [0, 61], [0, 61], [],
     ),
     "filled late": (
-        *(True, SHORT),
-        (*GIVEN_UP, ("stands",), ("trades", 40), ("told", 2), ("trades", 41), ("rest", 0, 41), ("told", 3)),
-        *([(0, 30, N, False), (0, 40, 39, False), (0, 40, 39, "store")], [0, 40, 41], range(42), [(0, 41)]),
+        True, SHORT,
+        f"{GIVEN_UP}, stands, trades 40, told 2, trades 41, rest 0 41, told 3",
+        [(0, 30, N, False), (0, 40, 39, False), (0, 40, 39, "store")],
+        [0, 40, 41], range(42), [(0, 41)],
     ),
     "what is filled late sets nothing back, and the next gap is seen": (
-        *(True, SHORT),
-        (*GIVEN_UP, ("stands",), ("trades", 40), ("told", 2), ("rest", 0, 41), ("told", 3), ("trades", 41))
-        + (("trades", 44), ("told", 4)),
+        True, SHORT,
+        f"{GIVEN_UP}, stands, trades 40, told 2, rest 0 41, told 3, trades 41, trades 44, told 4",
         [(0, 30, N, False), (0, 40, 39, False), (0, 40, 39, "store"), (41, 44, 2, False)],
-        *([0, 40, 41, 44], [*range(42), 44], [(0, 41)]),
+        [0, 40, 41, 44], [*range(42), 44], [(0, 41)],
     ),
     "filled late before a trade came: the market goes on from what was fetched": (
-        *(False, SHORT),
-        (*GIVEN_UP, ("stands",), ("rest", 0, 5), ("now", 34), ("told", 2), ("trades", 5), ("breaks",), ("told", 3)),
-        *([(0, 30, N, False), (0, 34, N, "store"), (5, 34, N, False)], [0, 5], range(6), [(0, 5)]),
+        False, SHORT,
+        f"{GIVEN_UP}, stands, rest 0 5, now 34, told 2, trades 5, breaks, told 3",
+        [(0, 30, N, False), (0, 34, N, "store"), (5, 34, N, False)],
+        [0, 5], range(6), [(0, 5)],
     ),
     "nothing was missing of what was given up": (
-        *(False, SHORT, (*GIVEN_UP, ("stands",), ("rest", 0, 1), ("now", 34), ("told", 2), ("trades", 35))),
-        *([(0, 30, N, False), (0, 34, N, True)], [0, 35], [0, 35], [(0, 35)]),
+        False, SHORT,
+        f"{GIVEN_UP}, stands, rest 0 1, now 34, told 2, trades 35",
+        [(0, 30, N, False), (0, 34, N, True)],
+        [0, 35], [0, 35], [(0, 35)],
     ),
     "it breaks again before a trade came: one gap": (
-        *(True, SHORT),
-        (*GIVEN_UP, ("stands",), ("breaks",), ("now", 50), ("stands",), ("trades", 51), ("told", 2), ("rest", 0, 52))
-        + (("told", 3),),
-        *([(0, 30, N, False), (0, 51, 50, False), (0, 51, 50, "store")], [0, 51], range(52), [(0, 51)]),
+        True, SHORT,
+        f"{GIVEN_UP}, stands, breaks, now 50, stands, trades 51, told 2, rest 0 52, told 3",
+        [(0, 30, N, False), (0, 51, 50, False), (0, 51, 50, "store")],
+        [0, 51], range(52), [(0, 51)],
     ),
     "never filled: what was asked in vain is asked again once its end is known": (
-        *(False, SHORT),
-        (*GIVEN_UP, ("rest is down",), ("stands",), ("quiet",), ("rest", 0, 10), ("trades", 9), ("told", 3)),
-        *([(0, 30, N, False), (0, 9, N, False), (0, 9, N, "store")], [0, 9], range(10), [(0, 9)]),
+        False, SHORT,
+        f"{GIVEN_UP}, rest is down, stands, quiet, rest 0 10, trades 9, told 3",
+        [(0, 30, N, False), (0, 9, N, False), (0, 9, N, "store")],
+        [0, 9], range(10), [(0, 9)],
     ),
     "a part of it comes late: it ends before that": (
-        *(False, SHORT, (*GIVEN_UP, ("stands",), ("trades", 9), ("told", 2), ("rest", 5, 10), ("told", 3))),
-        *([(0, 30, N, False), (0, 9, N, False), (0, 5, N, False)], [0, 9], [0, *range(5, 10)], [(5, 9)]),
+        False, SHORT,
+        f"{GIVEN_UP}, stands, trades 9, told 2, rest 5 10, told 3",
+        [(0, 30, N, False), (0, 9, N, False), (0, 5, N, False)],
+        [0, 9], [0, *range(5, 10)], [(5, 9)],
     ),
     "what the stream says again shows that nothing is missing": (
-        *(False, SHORT, (*GIVEN_UP, ("stands",), ("trades", 0, 1, 2), ("told", 2))),
-        *([(0, 30, N, False), (0, 1, N, True)], [0, 1, 2], [0, 1, 2], [(0, 2)]),
+        False, SHORT,
+        f"{GIVEN_UP}, stands, trades 0 1 2, told 2",
+        [(0, 30, N, False), (0, 1, N, True)],
+        [0, 1, 2], [0, 1, 2], [(0, 2)],
     ),
     "two of one venue, both late": (
-        *(False, SHORT),
-        (*BROKEN, ("stands",), ("trades", 5), ("breaks",), ("stands",), ("trades", 9), ("told", 2), ("rest", 0, 10))
-        + (("told", 4),),
+        False, SHORT,
+        f"{BROKEN}, stands, trades 5, breaks, stands, trades 9, told 2, rest 0 10, told 4",
         [(0, 5, N, False), (5, 9, N, False), (0, 5, N, "store"), (5, 9, N, "store")],
-        *([0, 5, 9], range(10), [(0, 9)]),
+        [0, 5, 9], range(10), [(0, 9)],
     ),
     "two of one venue, both held": (
-        *(True, LONG, (*BROKEN, ("stands",), ("trades", 5), ("trades", 9), ("rest", 0, 10))),
-        *([(0, 5, 4, True), (5, 9, 3, True)], range(10), range(10), [(0, 9)]),
+        True, LONG,
+        f"{BROKEN}, stands, trades 5, trades 9, rest 0 10",
+        [(0, 5, 4, True), (5, 9, 3, True)],
+        range(10), range(10), [(0, 9)],
     ),
     "two venues at once, one down for longer": (
-        *(True, SHORT),
-        (("stands",), ("stands of b",), ("trades", 0), ("trades of b", 1), ("breaks",), ("breaks of b",), ("now", 30))
-        + (("told", 2), ("stands",), ("trades", 40), ("told", 3), ("stands of b",), ("trades of b", 50), ("told", 4)),
+        True, SHORT,
+        "stands, stands of b, trades 0, trades of b 1, breaks, breaks of b, now 30, told 2, "
+        "stands, trades 40, told 3, stands of b, trades of b 50, told 4",
         [(0, 30, N, False), (1, 30, N, False), (0, 40, 39, False), (1, 50, 48, False)],
-        *([0, 1, 40, 50], [0, 40], []),
+        [0, 1, 40, 50], [0, 40], [],
     ),
 }  # fmt: skip
 
@@ -232,7 +255,7 @@ def test_the_life_of_a_gap(name, monkeypatch, tmp_path):
 
 def test_it_is_told_before_the_first_trade_after_it_is_applied(monkeypatch):
     bench = Bench(monkeypatch, None, True, SHORT)
-    bench.run((*GIVEN_UP, ("now", 60), ("stands",), ("trades", 61)), [0, 61])
+    bench.run(f"{GIVEN_UP}, now 60, stands, trades 61", [0, 61])
     assert bench.sink.after == [0, 2]
 
 
@@ -240,8 +263,7 @@ def test_a_gap_that_goes_on_reaches_to_now_and_one_of_a_stream_that_ended_does_n
     bench = Bench(monkeypatch, None, False, SHORT)
 
     async def main() -> None:
-        for what, *numbers in GIVEN_UP:
-            await bench.do(what, *numbers)
+        await bench.play(GIVEN_UP)
         bench.now = 45
         assert [(gap["until"] - T) // 1000 for gap in bench.session.gaps.rows()] == [45]
         await bench.session.tasks.end()
@@ -256,5 +278,5 @@ def test_a_gap_that_goes_on_reaches_to_now_and_one_of_a_stream_that_ended_does_n
 
 def test_without_a_store_what_comes_late_counts_for_nothing(monkeypatch):
     bench = Bench(monkeypatch, None, False, SHORT)
-    bench.run((*GIVEN_UP, ("stands",), ("rest", 0, 5), ("now", 34), ("quiet",), ("trades", 5)), [0, 5])
+    bench.run(f"{GIVEN_UP}, stands, rest 0 5, now 34, quiet, trades 5", [0, 5])
     assert bench.told == [(0, 30, None, False), (0, 5, None, False)]
