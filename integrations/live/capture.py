@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Sequence
@@ -41,8 +42,10 @@ class Capture:
         self._lasts: dict[Key, int] = {}  # times of the last rows
         self._done: dict[Key, list[Span]] = {}  # spans that no flush has told yet
         self._folded: dict[Key, tuple[int, int]] = {}  # a day, and how many rows were folded on it
-        self._faults = 0
+        self._ended: dict[Path, Key] = {}  # journals that wait to be folded
+        self._errors: dict[Key | None, str] = {}  # of the last fold of a kind; of the last flush, None
         self._lock = threading.RLock()
+        self._folding = threading.Lock()  # taken before the other
 
     def open(self, channel: Channel) -> None:
         """Take a market's journals, and fold what an earlier process left. Raises TimeoutError if they are taken."""
@@ -115,11 +118,11 @@ class Capture:
                 for key, rows in self._rows.items():
                     if rows or self._done.get(key):
                         self._write(key, rows)
-                self._faults = 0
+                self._errors.pop(None, None)
             except OSError as error:
-                if self._faults == 0:
+                if None not in self._errors:
                     _LOG.error("the store cannot be written to, what was captured waits: %s", error)
-                self._faults += 1
+                self._errors[None] = str(error)
 
     def _write(self, key: Key, rows: list[tuple[Any, ...]]) -> None:
         """Append rows of a kind, and what is covered that was not told yet."""
@@ -140,25 +143,60 @@ class Capture:
         channel = self._channels[key]
         return None if channel.last is None or channel.gap is not None else channel.last.time
 
-    def rotated(self) -> list[tuple[Path, tuple[str, ...]]]:
-        """Journals that are long enough to be folded, ended; ``journal.fold`` does it, in any thread."""
+    def error_of(self, channel: Channel) -> str | None:
+        """Why something of a market is not where it belongs in the store; None: all of it is."""
         with self._lock:
-            done = []
-            for key, one in self._journals.items():
-                day = self._lasts.get(key, 0) // layout.DAY_MS
-                before, folded = self._folded.get(key, (day, 0))
-                folded = folded if before == day else 0
-                if one.rows >= max(_FOLD_ROWS, folded // 4):
-                    self._folded[key] = day, folded + one.rows
-                    done += [(path, key_of(key[2])) for path in one.rotate()]
-            return done
+            mine = [error for key, error in self._errors.items() if key is None or key[:2] == channel.key]
+        return mine[0] if mine else None
+
+    def fold_due(self) -> None:
+        """Put journals that are long enough, and those with which that failed, into the files of their days.
+
+        May be called by any thread. Raises OSError or ValueError for the last that fails; it stays as it is, until the
+        next time. The others are folded.
+        """
+        with self._folding:
+            with self._lock:
+                for key, one in self._journals.items():
+                    day = self._lasts.get(key, 0) // layout.DAY_MS
+                    before, folded = self._folded.get(key, (day, 0))
+                    folded = folded if before == day else 0
+                    if one.rows >= max(_FOLD_ROWS, folded // 4):
+                        self._folded[key] = day, folded + one.rows
+                        self._end_journal(key, one)
+            self._fold_ended()
 
     def fold(self) -> None:
-        """Flush, and put all that was captured into the files of its days."""
+        """Flush, and put all that was captured into the files of its days. As ``fold_due``."""
+        with self._folding:
+            with self._lock:
+                self.flush()
+                for key, one in self._journals.items():
+                    self._end_journal(key, one)
+            self._fold_ended()
+
+    def _end_journal(self, key: Key, one: journal.Journal) -> None:
+        try:
+            self._ended |= dict.fromkeys(one.rotate(), key)
+        except OSError as error:
+            self._errors[key] = str(error)
+            raise
+
+    def _fold_ended(self) -> None:
+        failed: OSError | ValueError | None = None
+        for path, key in list(self._ended.items()):
+            try:
+                journal.fold(path, key_of(key[2]))
+            except (OSError, ValueError) as error:
+                failed = error
+                self._errors[key] = str(error)
+            else:
+                del self._ended[path]
         with self._lock:
-            self.flush()
-            for one in self._journals.values():
-                one.fold()
+            waiting = set(self._ended.values())
+            self._errors = {key: why for key, why in self._errors.items() if key is None or key in waiting}
+        if failed is not None:
+            raise failed
 
     def stored(self, channel: Channel, kind: str, since: int, until: int) -> Any:
         """The Arrow table of what the store holds of a market's kind."""
@@ -175,10 +213,10 @@ class Capture:
 
     def close(self) -> None:
         """Flush, fold and let go. Raises OSError for a disk that is still full."""
-        with self._lock:
+        with self._folding, self._lock, contextlib.ExitStack() as closing:  # all of them, whatever fails
             self.flush()
             for one in self._journals.values():
-                one.close()
+                closing.callback(one.close)
             self._journals = {}
             waiting = sum(map(len, self._rows.values()))
             if waiting:

@@ -91,6 +91,7 @@ class Channel:
     def __init__(self, venue: str, market: Any, sink: Any, chained: bool, numbered: bool, feed: str, now: int) -> None:
         self.venue = venue
         self.symbol = str(market["symbol"])
+        self.key = venue, self.symbol
         self.market = market
         self.sink = sink
         self.chained = chained

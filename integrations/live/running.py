@@ -95,9 +95,9 @@ class Stream:
 
         trades, liquidations  that came; the venue's own totals of liquidated USD are raw_long_usd and raw_short_usd
         gaps, dropped, queue  how often trades were missing; frames or trades that could not be read; trades that wait
+        store_error           why something that was captured is not in the store's files yet; None: nothing is behind
         """
-        now = self._limits.now()
-        rows = [channel.health_row(now) for channel in list(self._session.channels)]
+        rows = self._session.health()
         there = {row["venue"] for row in rows}
         for venue in self._venues:
             if venue.name not in there:

@@ -11,7 +11,6 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from ..store import journal
 from .capture import Capture
 from .channel import Channel, is_event
 from .courier import Courier
@@ -26,7 +25,7 @@ _LOG = logging.getLogger("liquidator")
 
 HEALTH = (
     *("venue", "symbol", "state", "last_trade", "last_message", "trades", "liquidations", "gaps", "dropped", "queue"),
-    *("liquidation_feed", "raw_long_usd", "raw_short_usd"),
+    *("liquidation_feed", "raw_long_usd", "raw_short_usd", "store_error"),
 )
 GAPS = ("venue", "symbol", "kind", "since", "until", "missing", "filled")
 
@@ -88,6 +87,15 @@ class Session:
         if self._capture is not None:
             self._capture.open(channel)
         self.channels.append(channel)
+
+    def health(self) -> list[dict[str, Any]]:
+        """The rows of ``health()``, a market each. May be called by any thread."""
+        now = self._limits.now()
+        return [self._health_row(channel, now) for channel in list(self.channels)]
+
+    def _health_row(self, channel: Channel, now: int) -> dict[str, Any]:
+        error = None if self._capture is None else self._capture.error_of(channel)
+        return channel.health_row(now) | {"store_error": error}
 
     # What comes in ---------------------------------------------------------------------------------------------------
 
@@ -194,6 +202,7 @@ class Session:
         """Until it is cancelled, or one of the sources ends; then what waits is applied, kept and saved."""
         running = [self.tasks.start(source) for source in sources]
         running += [self.tasks.start(one) for one in (self._watch(), self._keep(saved), self.gaps.end_with_holding())]
+        running += [] if self._capture is None else [self.tasks.start(self._fold(self._capture))]
         try:
             done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
@@ -213,20 +222,24 @@ class Session:
 
     async def _watch(self) -> None:
         """Tell of changes of health, and write what was captured, every second."""
-        full = False
         while True:
             self.look()
             if self._capture is not None:
                 self._capture.flush()
-                try:
-                    for path, key in self._capture.rotated():
-                        self.tasks.start(asyncio.to_thread(journal.fold, path, key))
-                    full = False
-                except OSError as error:
-                    if not full:
-                        _LOG.error("the store's journals cannot be ended, which is tried again: %s", error)
-                    full = True
             await asyncio.sleep(self._limits.flush_s)
+
+    async def _fold(self, capture: Capture) -> None:
+        """Put what was captured into the days' files; what fails is tried again, ever later."""
+        wait, fails = self._limits.flush_s, False
+        while True:
+            await asyncio.sleep(wait)
+            try:
+                await asyncio.to_thread(capture.fold_due)
+                wait, fails = self._limits.flush_s, False
+            except (OSError, ValueError) as error:
+                if not fails:
+                    _LOG.error("the store's journals cannot be put into its files, which is tried again: %s", error)
+                wait, fails = min(2 * wait, self._limits.longest_wait), True
 
     def look(self) -> None:
         """Tell of every market whose state has changed."""
@@ -242,7 +255,7 @@ class Session:
             if state != channel.state:
                 channel.state = state
                 if self._on_health is not None:
-                    self._courier.call(self._on_health, channel.health_row(now))
+                    self._courier.call(self._on_health, self._health_row(channel, now))
 
     async def _keep(self, saved: Sequence[Sink]) -> None:
         """Save states every minute."""

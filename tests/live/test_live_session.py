@@ -264,23 +264,32 @@ def test_an_error_while_what_waited_is_applied_ends_the_stream(bench):
     one.run(play)
 
 
-def test_a_disk_that_is_full_when_a_journal_ends_is_told_once_and_tried_again(bench, caplog):
-    one = bench(flush_s=0.001)
+def test_a_fold_that_fails_is_told_once_and_tried_again_ever_later(bench, caplog, monkeypatch):
+    one = bench(flush_s=0.001, longest_wait=0.004)
     tried: list[int] = []
+    waits: list[float] = []
+    real = asyncio.sleep
 
-    def rotated() -> list[Any]:
+    def fold_due() -> None:
         tried.append(len(tried))
-        if len(tried) < 4:
+        if len(tried) < 5:
             raise OSError(28, "No space left on device")
-        return []
 
-    one.session._capture = SimpleNamespace(flush=lambda: None, rotated=rotated, close=lambda: None)
+    async def sleep(seconds: float) -> None:
+        if asyncio.current_task() is folding[0]:
+            waits.append(seconds)
+        await real(seconds)
+
+    folding: list[Any] = []
 
     async def play() -> None:
-        await one.session.run([until(lambda: len(tried) > 5)], [])
+        monkeypatch.setattr(asyncio, "sleep", sleep)
+        folding.append(one.session.tasks.start(one.session._fold(SimpleNamespace(fold_due=fold_due))))
+        await until(lambda: len(waits) > 6)
 
     one.run(play)
     assert caplog.text.count("No space left on device") == 1
+    assert waits[:7] == [0.001, 0.002, 0.004, 0.004, 0.004, 0.001, 0.001]
 
 
 @pytest.mark.parametrize(

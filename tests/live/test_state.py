@@ -159,9 +159,15 @@ CHILD = """
     server.port = {port}
     real = os.replace
 
+    full = {full}
+
     def killed(source, target):
+        global full
         if str(target).endswith({target!r}):
-            os.kill(os.getpid(), signal.SIGKILL)
+            if not full:
+                os.kill(os.getpid(), signal.SIGKILL)
+            full -= 1
+            raise OSError(28, "No space left on device")
         real(source, target)
 
     L = Liquidator("BTC", mode="streaming")
@@ -169,18 +175,23 @@ CHILD = """
     while stream.health()["trades"].sum() < {kill_at}:
         stream.wait(0.01)
     os.replace = killed
-    if {target!r} == ".parquet":
-        stream.flush()
+    while {target!r} == ".parquet":
+        try:
+            stream.flush()
+        except OSError:
+            assert "No space left" in stream.health()["store_error"][0]
     stream.wait()
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["state", ".parquet"])
-def test_killed_while_a_file_takes_its_place(server, tmp_path, target):
+@pytest.mark.parametrize(("target", "full"), [("state", 0), (".parquet", 0), (".parquet", 2)])
+def test_killed_while_a_file_takes_its_place(server, tmp_path, target, full):
+    """Of a disk that is ``full`` so many times before that, too."""
     places = {"store": str(tmp_path / "store"), "state": str(tmp_path / "state")}
     run(server, "binance", range(300), **places)
     about = {"helpers": str(Path(__file__).parent.parent / "helpers"), "port": server.port, "target": target}
+    about["full"] = full
     about |= {**places, "kill_at": 300, "now": int(SHORT.time[-1]) + 5}
     code = textwrap.dedent(CHILD.format(**about))
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as process:
