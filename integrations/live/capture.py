@@ -46,6 +46,7 @@ class Capture:
         self._errors: dict[Key | None, str] = {}  # of the last fold of a kind; of the last flush, None
         self._lock = threading.RLock()
         self._folding = threading.Lock()  # taken before the other
+        self._frozen = 0  # how many want the days' files to stay as they are
 
     def open(self, channel: Channel) -> None:
         """Take a market's journals, and fold what an earlier process left. Raises TimeoutError if they are taken."""
@@ -155,25 +156,36 @@ class Capture:
         May be called by any thread. Raises OSError or ValueError for the last that fails; it stays as it is, until the
         next time. The others are folded.
         """
-        with self._folding:
-            with self._lock:
-                for key, one in self._journals.items():
-                    day = self._lasts.get(key, 0) // layout.DAY_MS
-                    before, folded = self._folded.get(key, (day, 0))
-                    folded = folded if before == day else 0
-                    if one.rows >= max(_FOLD_ROWS, folded // 4):
-                        self._folded[key] = day, folded + one.rows
-                        self._end_journal(key, one)
-            self._fold_ended()
+        with self._lock:
+            for key, one in self._journals.items():
+                day = self._lasts.get(key, 0) // layout.DAY_MS
+                before, folded = self._folded.get(key, (day, 0))
+                folded = folded if before == day else 0
+                if one.rows >= max(_FOLD_ROWS, folded // 4) and not self._frozen:
+                    self._folded[key] = day, folded + one.rows
+                    self._end_journal(key, one)
+        self.fold_ended()
+
+    def freeze(self) -> None:
+        """Flush and end all journals: until ``thaw`` no others are ended and folded but by ``close``."""
+        with self._lock:
+            self.flush()
+            for key, one in self._journals.items():
+                self._end_journal(key, one)
+            self._frozen += 1
+
+    def thaw(self) -> None:
+        """The opposite of ``freeze``."""
+        with self._lock:
+            self._frozen -= 1
 
     def fold(self) -> None:
         """Flush, and put all that was captured into the files of its days. As ``fold_due``."""
-        with self._folding:
-            with self._lock:
-                self.flush()
-                for key, one in self._journals.items():
-                    self._end_journal(key, one)
-            self._fold_ended()
+        self.freeze()
+        try:
+            self.fold_ended()
+        finally:
+            self.thaw()
 
     def _end_journal(self, key: Key, one: journal.Journal) -> None:
         try:
@@ -182,19 +194,23 @@ class Capture:
             self._errors[key] = str(error)
             raise
 
-    def _fold_ended(self) -> None:
+    def fold_ended(self) -> None:
+        """Put the journals that were ended into the files of their days. As ``fold_due``."""
         failed: OSError | ValueError | None = None
-        for path, key in list(self._ended.items()):
-            try:
-                journal.fold(path, key_of(key[2]))
-            except (OSError, ValueError) as error:
-                failed = error
-                self._errors[key] = str(error)
-            else:
-                del self._ended[path]
-        with self._lock:
-            waiting = set(self._ended.values())
-            self._errors = {key: why for key, why in self._errors.items() if key is None or key in waiting}
+        with self._folding:
+            with self._lock:
+                ended = dict(self._ended)
+            for path, key in ended.items():
+                try:
+                    journal.fold(path, key_of(key[2]))
+                except (OSError, ValueError) as error:
+                    failed = error
+                    self._errors[key] = str(error)
+                else:
+                    del self._ended[path]
+            with self._lock:
+                waiting = set(self._ended.values())
+                self._errors = {key: why for key, why in self._errors.items() if key is None or key in waiting}
         if failed is not None:
             raise failed
 

@@ -22,7 +22,7 @@ from .limits import Limits
 from .repair import fetch_rows
 from .said import Row
 from .tasks import Tasks
-from .waiting import Placed, Waiting
+from .waiting import Key, Placed, Waiting, key_of
 
 _LOG = logging.getLogger("liquidator")
 _MOST_TOLD = 100_000
@@ -69,6 +69,10 @@ class Gaps:
         self._waiting.put(channel, events)
         if len(self._waiting) >= self._limits.most_held:
             self._changed.set()
+
+    def held(self) -> set[Key]:
+        """What was captured and is not applied yet."""
+        return self._waiting.keys() | {key_of(gap.channel, row) for gap, rows in self._due for row in rows}
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows of ``gaps()``; of a gap that goes on ``until`` is now."""

@@ -7,7 +7,8 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,10 +22,12 @@ from .raw import MODULES
 from .resume import catch_up
 from .session import GAPS, HEALTH, Session, Sink
 from .venue import Venue
+from .waiting import Key
 from .workers import Workers
 
 _LOG = logging.getLogger("liquidator")
 _LAST_CALLBACKS_S = 10.0
+_LOOK_S = 0.1  # between two looks at whether its loop still runs
 
 Told: TypeAlias = Callable[[dict[str, Any]], object]
 
@@ -134,8 +137,9 @@ class Stream:
 
     def _is_here(self) -> bool:
         """Whether this is the thread of its loop or of its callbacks."""
-        if self._courier.is_here:
-            return True
+        return self._courier.is_here or self._is_on_loop()
+
+    def _is_on_loop(self) -> bool:
         try:
             return asyncio.get_running_loop() is self._loop
         except RuntimeError:
@@ -167,9 +171,57 @@ class Stream:
         return None if self._capture is None else self._capture.root
 
     def flush(self) -> None:
-        """Have all that was captured in the files of the store."""
+        """Have all that was captured in the files of the store. Raises OSError or ValueError where that fails."""
         if self._capture is not None:
             self._capture.fold()
+
+    @contextlib.contextmanager
+    def frozen(self, began: Callable[[], None]) -> Iterator[set[Key]]:
+        """Within the block the store is as of the moment at which ``began`` is called; what it has and no engine yet.
+
+        Errors as for ``flush``.
+        """
+        held: set[Key] = set()
+        capture = self._capture
+
+        def freeze() -> None:
+            if capture is not None:
+                capture.freeze()
+            held.update(self._session.gaps.held())
+            began()
+
+        self._call_on_loop(freeze)
+        try:
+            if capture is not None:
+                capture.fold_ended()
+            yield held
+        finally:
+            if capture is not None:
+                capture.thaw()
+
+    def _call_on_loop(self, call: Callable[[], None]) -> None:
+        """Call something between two steps of its loop; raises what that raises."""
+        loop = self._loop
+        if loop is None or not self.running or self._is_on_loop():
+            call()
+            return
+        called: Future[None] = Future()
+
+        def run() -> None:
+            if called.set_running_or_notify_cancel():
+                try:
+                    call()
+                    called.set_result(None)
+                except BaseException as error:
+                    called.set_exception(error)
+
+        with contextlib.suppress(RuntimeError):  # it ends as this is called
+            loop.call_soon_threadsafe(run)
+        while not wait([called], _LOOK_S).done:
+            if not self.running and called.cancel():
+                call()
+                return
+        called.result()
 
     def start(self) -> Stream:
         """Run on a thread of its own, which keeps the process alive."""
