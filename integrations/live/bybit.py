@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..market.funding import told_hours
 from .binance import kind_of
 from .said import Link, Liquidation, Reading, Refused, Row, Said, Trades
 
 LIQUIDATIONS = "full"
 BANKRUPTCY = True
 NUMBERED = False
-FUNDING_HOURS = 8
 _SIDES = {"Buy": 1, "Sell": -1}
 _POSITIONS = {"Buy": "long", "Sell": "short"}
 _A_MESSAGE = 10  # topics; spot allows no more
@@ -56,9 +56,10 @@ def read(said: Any) -> Iterator[Said]:
             yield Liquidation(str(one["s"]), int(one["T"]), price, amount, _POSITIONS[one["S"]])
     elif topic == "tickers":
         names = (("markPrice", "mark"), ("fundingRate", "funding"), ("openInterest", "contracts"))
+        hours = told_hours(said["data"])
         for name, kind in names:
             if said["data"].get(name):
-                yield Reading(market, kind, int(said["ts"]), float(said["data"][name]))
+                yield Reading(market, kind, int(said["ts"]), float(said["data"][name]), hours)
     elif said.get("success") is False:
         raise Refused(str(said.get("ret_msg")))
     elif "op" not in said:

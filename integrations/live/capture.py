@@ -63,8 +63,8 @@ class Capture:
         self._put(channel, "liquidations", [(time, price, size, side, usd)])
 
     def reading(self, channel: Channel, kind: str, time: int, value: float) -> None:
-        """Keep a reading of funding or open_interest."""
-        self._put(channel, kind, [(time, value)])
+        """Keep a reading of funding, of the interval that the market has now, or of open_interest."""
+        self._put(channel, kind, [(time, value, channel.funding_hours) if kind == "funding" else (time, value)])
 
     def _put(self, channel: Channel, kind: str, rows: Sequence[tuple[Any, ...]]) -> None:
         key = (channel.venue, channel.symbol, kind)
@@ -263,5 +263,6 @@ def _table(key: Key, rows: list[tuple[Any, ...]]) -> Any:
     elif kind == "liquidations":
         named = dict(zip(("time", "price", "size", "side", "usd"), columns, strict=True))
     else:
-        named = dict(zip(("time", "funding_rate" if kind == "funding" else kind), columns, strict=True))
+        names = ("time", "funding_rate", "interval_hours") if kind == "funding" else ("time", kind)
+        named = dict(zip(names, columns, strict=True))
     return table_of(kind, named, venue, symbol)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ..market.funding import told_hours, usual_hours
 from .health import Health
 from .said import Liquidation, Row
 
@@ -105,6 +106,9 @@ class Channel:
         self.stood = now  # since when, if one does
         self.began = now
         self.mark: float | None = None
+        told = told_hours(market.get("info") or {}) or usual_hours(venue)
+        self.funding_hours: float | None = told  # that a rate is for; None: not known yet, and rates are left out
+        self.funding_due: int | None = None  # when it is paid next, ms
         self.counts = {"trades": 0, "liquidations": 0, "gaps": 0, "dropped": 0}
         self.raw_usd = {"long": 0.0, "short": 0.0}
         self.queued = 0

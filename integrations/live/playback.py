@@ -12,6 +12,7 @@ from urllib.parse import unquote
 
 from ..exchanges.venues import module_of
 from ..market.coins import Identity
+from ..market.funding import UNIT_HOURS
 from ..market.times import ms_of
 from ..store import journal, kinds, layout, parquet
 from . import raw
@@ -141,7 +142,8 @@ def feed(session: Session, channel: Channel, kind: str, at: int, row: Any) -> No
     if kind == "liquidations":
         channel.sink.liquidation(channel.venue, at, row["price"], row["usd"], row["side"])
     else:
-        session.rated(channel, kind, at, row["funding_rate" if kind == "funding" else kind])
+        hours = row.get("interval_hours", UNIT_HOURS)
+        session.rated(channel, kind, at, row["funding_rate" if kind == "funding" else kind], hours)
 
 
 def _in_order(

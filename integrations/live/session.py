@@ -156,15 +156,16 @@ class Session:
     def _read(self, channel: Channel, said: Reading, receipt: int) -> None:
         """Take a reading, one every ten seconds."""
         time = receipt if said.time is None else said.time
-        if not self._readings.is_due(channel, said.kind, time):
+        hours = self._readings.hours_of(channel, said)
+        if hours is None or not self._readings.is_due(channel, said.kind, time):
             return
         if self._capture is not None:
             self._capture.reading(channel, said.kind, time, said.value)
-        self.rated(channel, said.kind, time, said.value)
+        self.rated(channel, said.kind, time, said.value, hours)
 
-    def rated(self, channel: Channel, kind: str, time: int, value: float) -> None:
-        """Apply a reading of funding, as its venue tells it, or open_interest."""
-        self._readings.apply(channel, kind, time, value, self.channels)
+    def rated(self, channel: Channel, kind: str, time: int, value: float, hours: float) -> None:
+        """Apply a reading of funding, of so many hours, or of open_interest."""
+        self._readings.apply(channel, kind, time, value, hours, self.channels)
 
     # Connections -----------------------------------------------------------------------------------------------------
 

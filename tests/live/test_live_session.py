@@ -316,3 +316,33 @@ def test_funding_is_the_mean_of_rates_of_eight_hours(bench):
     for channel, rate in ((one.channel, 0.0008), (hourly, 0.0002)):
         one.session.said(channel, Reading("BTC", "funding", T, rate), T, False)
     assert one.sink.applied == [("funding_rate", 0.0008), ("funding_rate", pytest.approx(0.0012))]
+
+
+def test_an_interval_of_funding_is_what_a_message_tells_or_two_times_of_it(bench):
+    one = bench()
+    hour = 3_600_000
+    told = [
+        Reading("BTC", "funding", T, 1e-4),
+        Reading("BTC", "funding", T + hour, 1e-4, hours=4.0),
+        Reading("BTC", "funding", T + 2 * hour, 1e-4, due=T + 4 * hour),
+        Reading("BTC", "funding", T + 4 * hour, 1e-4, due=T + 6 * hour),
+        Reading("BTC", "funding", T + 5 * hour, 1e-4, due=T + 6 * hour),
+    ]
+    for said in told:
+        one.session.said(one.channel, said, said.time, False)
+    assert [rate for _, rate in one.sink.applied] == pytest.approx([1e-4, 2e-4, 2e-4, 4e-4, 4e-4])
+
+
+def test_a_rate_of_an_interval_that_is_not_known_yet_is_left_out(bench):
+    one = bench()
+    one.channel.funding_hours = None
+    one.session.said(one.channel, Reading("BTC", "funding", T, 1e-4), T, False)
+    assert one.sink.applied == []
+
+
+def test_the_interval_of_a_market_comes_with_its_description(bench):
+    one = bench()
+    channel = one.market("bitget", info={"fundingInterval": 240})
+    one.session.channels.remove(one.channel)
+    one.session.said(channel, Reading("BTC", "funding", T, 1e-4), T, False)
+    assert one.sink.applied == [("funding_rate", 2e-4)]
