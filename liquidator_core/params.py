@@ -114,7 +114,7 @@ class Params:
     open_interest_drop: float = _ranged(0.01, 1e-9, 1, "a drop / the open interest before it, at least", (0.002, 0.05))
     use_funding: bool = _switch("raise the forced flow of the side that pays extreme funding")
     funding_extreme: float = _ranged(
-        0.0005, 0, 1, "funding rate an interval, from which it is extreme", (0.0001, 0.002)
+        0.0005, 0, 1, "funding rate of eight hours, from which it is extreme", (0.0001, 0.002)
     )
     funding_raise: float = _ranged(0.5, 0, 100, "by how much flow is raised then, as a share of it", (0.1, 2))
     observed: str = field(default=OBSERVED[0], metadata={"choices": OBSERVED, "doc": "what observed flow is used for"})

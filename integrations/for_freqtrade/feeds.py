@@ -32,6 +32,7 @@ from liquidator_core.timeframes import step_ms, timeframe_ms
 
 from ..market.candles import column_ms
 from ..market.files import market_in_table, read_candles_or_trades, read_table
+from ..market.funding import UNIT_HOURS, intervals, per_unit
 from ..market.messages import moment, naming
 from ..market.times import check_order
 from ..market.trades import trades_from_table
@@ -66,9 +67,9 @@ def add_open_interest(dataframe: Frame, interest: Frame, metadata: Metadata = No
 
 
 def add_funding_rate(dataframe: Frame, funding: Frame, metadata: Metadata = None, timeframe: str = "1h") -> Frame:
-    """The frame with ``funding_rate``, the last known one, up to a day old.
+    """The frame with ``funding_rate`` of eight hours, the last known one, up to a day old.
 
-    funding    freqtrade's candle type "funding_rate"
+    funding    freqtrade's candle type "funding_rate": a rate is of the time since the one before it, 1, 2, 4 or 8 hours
     timeframe  of that candle type at the exchange, ``self.dp.get_funding_rate_timeframe()``
 
     >>> funding = pd.DataFrame({"date": candles["date"][::8], "funding_rate": 0.0001})
@@ -80,7 +81,8 @@ def add_funding_rate(dataframe: Frame, funding: Frame, metadata: Metadata = None
         _, end = _spans(dataframe)
         check_frame(funding, "the feed")
         known, values = _known(funding, "funding_rate", timeframe_ms(timeframe), name)
-        return dataframe.assign(funding_rate=_last(end, known, values, _DAY, name))
+        hours = intervals(known, np.full(len(known), np.nan), UNIT_HOURS)
+        return dataframe.assign(funding_rate=_last(end, known, per_unit(values, hours), _DAY, name))
 
 
 def add_mark_price(dataframe: Frame, mark: Frame, metadata: Metadata = None) -> Frame:

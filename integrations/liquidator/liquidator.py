@@ -308,8 +308,13 @@ class Liquidator(Streamed, Predicting, Incoming):
 
         asked   ``horizon``, ``moves``, ``feed``, ``market``; what was observed of liquidations is the feed, if anything
         """
-        bars = self._frames.bars("1h").short(risk.risk_memory(self.params, observed=True))
-        return risk.liquidation_at_risk(bars, observed=feed_of_bars(bars), params=self.params, **asked)
+        return self._at_risk(self._hours_at_risk(), **asked)
+
+    def _hours_at_risk(self) -> np.ndarray:
+        return self._frames.bars("1h").short(risk.risk_memory(self.params, observed=True))
+
+    def _at_risk(self, hours: np.ndarray, **asked: Any) -> pd.DataFrame:
+        return risk.liquidation_at_risk(hours, observed=feed_of_bars(hours), params=self.params, **asked)
 
     def levels_grid(self, bars: int = 240) -> pd.DataFrame:
         """The ledger ahead of price as a grid for heatmaps: USD by price (index) and bar (columns, their opening).
@@ -380,12 +385,14 @@ class Liquidator(Streamed, Predicting, Incoming):
         """
         if export is not None:
             one_of("export", export, ("tradingview",))
-        zones = self.compute_zones() if zones is None else check_zones(zones)
-        bars = self.bars(self.timeframe) if candles is None else bars_from_frame(completed(candles), self.on_bad)
+        given = None if candles is None else bars_from_frame(completed(candles), self.on_bad)
+        with self._guard.lock:  # for as long as it takes to have all as of one moment
+            zones = self.compute_zones() if zones is None else check_zones(zones)
+            bars = self.bars(self.timeframe) if given is None else given
+            hours = self._hours_at_risk() if given is None and "1h" in self.timeframes else bars[:0]
+            script = self._pine(zones) if export else None
         params = self._settings.params_of(self.timeframe, self.window_minutes)
         title = f"{self.coin or ''} {self.timeframe}: liquidation zones".lstrip()
-        script = self._pine(zones) if export else None
-        hourly = candles is None and "1h" in self.timeframes and len(self.bars("1h")) > 0
         return plot_zones(
             bars,
             params,
@@ -396,7 +403,7 @@ class Liquidator(Streamed, Predicting, Incoming):
             script=script,
             last=last,
             colors=colors,
-            risk=self.at_risk() if hourly else None,
+            risk=self._at_risk(hours) if len(hours) else None,
         )
 
     def _pine(self, zones: pd.DataFrame) -> str:
@@ -412,7 +419,10 @@ class Liquidator(Streamed, Predicting, Incoming):
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything but callbacks to one file, whole or not at all; ``load`` goes on to the same results."""
-        write_sealed(path, *self._saved())
+        with self._guard.lock:
+            about, arrays = self._saved()
+            arrays = {name: array.copy() for name, array in arrays.items()}
+        write_sealed(path, about, arrays)
 
     def _saved(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         settings = {name: getattr(self, name) for name in SETTINGS}

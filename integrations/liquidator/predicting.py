@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ..tables.zone_schema import Context
+    from .streaming import Guard
 
 UNTRAINED = "not trained: call train_ml_predictor() or load_ml_model(path)"
 MERGED = "zones merged by pct_merge are others than those that a model learns from"
@@ -36,6 +37,7 @@ class Predicting:
 
     if TYPE_CHECKING:
         _settings: Settings
+        _guard: Guard
         _last: Any
         timeframe: str
         window_minutes: float | None
@@ -94,11 +96,13 @@ class Predicting:
             if found != self.timeframe:
                 step = "" if len(bars) < 2 else f" ({step_ms(bars['time']) // 1000} s between two)"
                 raise ValueError(f"candles: found those of timeframe {found}{step}, allowed {self.timeframe}")
-        self.hold_model = train(bars, self._hold_params(), self.timeframe, self._attempts + 1, tell)
-        self._attempts += 1
-        self.ml_enabled = True
-        self._last = None
-        return self.get_ml_metrics()
+        model = train(bars, self._hold_params(), self.timeframe, self._attempts + 1, tell)
+        with self._guard.lock:  # not before: a stream goes on meanwhile
+            self.hold_model = model
+            self._attempts += 1
+            self.ml_enabled = True
+            self._last = None
+            return self.get_ml_metrics()
 
     def get_ml_metrics(self) -> dict[str, Any]:
         """What training returned; before it, the same names, unknown, and why it abstains."""

@@ -6,7 +6,7 @@ import functools
 import inspect
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,7 +18,6 @@ from ..market.columns import NO_ID, id_of
 from ..market.trades import One, Trades
 from ..market.venues import venue_of
 from .history import pieces
-from .sealed import write_sealed
 from .settings import SETTINGS
 
 if TYPE_CHECKING:
@@ -29,16 +28,25 @@ if TYPE_CHECKING:
 
 Made = TypeVar("Made", bound=type)
 _ONE_BY_ONE = 64  # trades that are pushed; more make an array
-#: Methods that wait for the stream, or that it must not wait for.
-_FREE = (*("start_stream", "astart_stream", "stop_stream", "stream_health", "from_exchange"),)
+_AT_LAST = 100  # of what a stream brought in the meantime that are applied while it waits
+#: Methods that wait for the stream, or that it must not wait for; those of the second line take the lock themselves.
+_FREE = (
+    *("start_stream", "astart_stream", "stop_stream", "stream_health", "from_exchange"),
+    *("rebuild", "plot", "train_ml_predictor", "save"),
+)
 
 
 class Guard:
-    """The lock of a Liquidator's public methods, and the stream that feeds it; a copy has its own and no stream."""
+    """The lock of a Liquidator's public methods, and the stream that feeds it; a copy has its own and no stream.
+
+    brought  while it is rebuilt, what a stream brings: calls of its ``Sink``
+    """
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
         self.stream: Stream | None = None
+        self.rebuilding = threading.Lock()
+        self.brought: list[tuple[str, tuple[Any, ...]]] | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Guard:
         return Guard()
@@ -92,10 +100,16 @@ class Sink:
         with self._guard.lock:
             self._of._identity = self._of._identity.joined(symbol)
 
+    def _brought(self, what: str, *about: Any) -> None:
+        """Note a call for who rebuilds the engine."""
+        if self._guard.brought is not None:
+            self._guard.brought.append((what, about))
+
     def trades(self, venue: str, rows: Sequence[Row]) -> None:
         """Apply trades of base coins, in order."""
-        venue = venue_of(venue).name
         with self._guard.lock:
+            self._brought("trades", venue, rows)
+            venue = venue_of(venue).name
             history, events = self._of._history, self._of._events
             if len(rows) > _ONE_BY_ONE:
                 for piece in pieces([_part(venue, rows)], history):
@@ -111,6 +125,7 @@ class Sink:
     def liquidation(self, venue: str, time: int, price: float, usd: float, side: str) -> None:
         """Apply an observed liquidation."""
         with self._guard.lock:
+            self._brought("liquidation", venue, time, price, usd, side)
             row = {"time": time, "price": price, "usd": usd, "side": side}
             self._of.ingest_liquidations([row], venue)
 
@@ -127,16 +142,14 @@ class Sink:
     def rate(self, kind: str, time: int, value: float) -> None:
         """Apply a reading of funding_rate or open_interest."""
         with self._guard.lock:
+            self._brought("rate", kind, time, value)
             series = {kind: (np.array([time], np.int64), np.array([value]))}
             self._of._history.add_rates(series)
 
     def save(self) -> None:
         """Write the state, if one is kept."""
         if self._path is not None:
-            with self._guard.lock:
-                about, arrays = self._of._saved()
-                arrays = {name: array.copy() for name, array in arrays.items()}
-            write_sealed(self._path, about, arrays)
+            self._of.save(self._path)
 
 
 def _part(venue: str, rows: Sequence[Row]) -> Trades:
@@ -163,6 +176,12 @@ def take_over(one: Any, other: Any) -> None:
     one.skipped, one.not_trades = other.skipped, other.not_trades
     one._events.go_on_with(other._frames)
     one._last = None
+
+
+def _apply(brought: Sequence[tuple[str, tuple[Any, ...]]], sink: Sink) -> None:
+    """Call a sink as another one was called."""
+    for what, about in brought:
+        getattr(sink, what)(*about)
 
 
 class Streamed:
@@ -221,26 +240,62 @@ class Streamed:
         symbols   the markets, as ccxt names them; None: all of this coin in the store
 
         What came too late to be applied counts then. Raises ValueError for a store without a trade of this coin, and
-        for None where no stream kept one. While a stream runs it waits until this is done: what the store holds takes
-        half a second a million trades.
+        for None where no stream kept one, OSError for a store that cannot be written to. A stream that runs goes on
+        meanwhile, and what it brings is applied to what was folded anew before that takes the place of what is here.
+        Cost: half a second a million trades.
         """
+        stream, guard = self._guard.stream, self._guard
+        if store is None and stream is not None:
+            store = stream.store
+        if store is None:
+            raise ValueError("store: found none, and no stream kept one: rebuild(store=...)")
+        if stream is None or not stream.running:
+            with guard.lock:
+                if stream is not None:
+                    stream.flush()
+                take_over(self, self._folded_anew(store, symbols, ()))
+            return
+
+        def begin() -> None:
+            guard.brought = []
+
+        with guard.rebuilding:
+            try:
+                with stream.frozen(begin) as held:
+                    fresh = self._folded_anew(store, symbols, held)
+                self._go_over_to(fresh)
+            finally:
+                guard.brought = None
+
+    def _folded_anew(self, store: Any, symbols: Sequence[str] | None, without: Collection[Any]) -> Any:
+        """A Liquidator of the bars before a store's, and of what the store holds but for some events."""
         from ..live.playback import markets_of, play
 
         made: Any = self
-        if self._guard.stream is not None:
-            self._guard.stream.flush()
-            store = self._guard.stream.store if store is None else store
-        if store is None:
-            raise ValueError("store: found none, and no stream kept one: rebuild(store=...)")
         fresh = type(made)(**{name: getattr(made, name) for name in SETTINGS}, params=made.params)
         first, markets = markets_of(store, made.coin, symbols)
         begin = first // made._history.step * made._history.step
         bars = made.bars()
         if len(before := bars[bars["time"] < begin]):
             fresh._history.add_candles(before)
-        play(store, dict.fromkeys(markets, Sink(fresh, None)), max(begin, first), None)
+        play(store, dict.fromkeys(markets, Sink(fresh, None)), max(begin, first), None, without=without)
         fresh._events.advance()
-        take_over(made, fresh)
+        return fresh
+
+    def _go_over_to(self, fresh: Any) -> None:
+        """Apply to another one what a stream has brought since, and go on from it."""
+        guard, sink = self._guard, Sink(fresh, None)
+        while True:
+            with guard.lock:
+                assert guard.brought is not None
+                brought, guard.brought = guard.brought, []
+                if is_last := len(brought) <= _AT_LAST:
+                    _apply(brought, sink)
+                    take_over(self, fresh)
+                    guard.brought = None
+            if is_last:
+                return
+            _apply(brought, sink)
 
     def stream_health(self) -> pd.DataFrame:
         """``Stream.health()`` of the stream that runs, or ran last. Raises RuntimeError if there was none."""

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..exchanges.client import Client
 from ..exchanges.symbols import kind_of
+from ..market.funding import told_hours
 from .said import Link, Liquidation, Reading, Refused, Row, Said, Trades
 
 LIQUIDATIONS = "sampled"
 BANKRUPTCY = False
 NUMBERED = True
-FUNDING_HOURS = 8
+_FUNDING_INFO = {"linear": "fapiPublicGetFundingInfo", "inverse": "dapiPublicGetFundingInfo"}
 _A_MESSAGE = 200  # streams
 
 
@@ -34,6 +36,19 @@ def links(instance: Any, markets: Sequence[Any], write: Any) -> list[Link]:
     return made
 
 
+async def funding_hours(client: Client, markets: Sequence[Any]) -> dict[str, float]:
+    """Hours between two payments, by symbol, of those that have others than eight. Errors as for ``Client.ask``."""
+    found: dict[str, float] = {}
+    for kind, end_point in _FUNDING_INFO.items():
+        mine = {name_of(market): str(market["symbol"]) for market in markets if kind_of(market) == kind}
+        if mine:
+            rows = await client.ask(end_point, ({},), list)
+            found |= {
+                mine[row["symbol"]]: hours for row in rows if row["symbol"] in mine and (hours := told_hours(row))
+            }
+    return found
+
+
 def name_of(market: Any) -> str:
     return str(market["id"])
 
@@ -48,7 +63,7 @@ def read(said: Any) -> Iterator[Said]:
         market, time = str(said["s"]), int(said["E"])
         yield Reading(market, "mark", time, float(said["p"]))
         if said.get("r"):
-            yield Reading(market, "funding", time, float(said["r"]))
+            yield Reading(market, "funding", time, float(said["r"]), due=int(said["T"]) if said.get("T") else None)
     elif kind == "forceOrder":
         order = said["o"]
         who = {"SELL": "long", "BUY": "short"}[order["S"]]

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..exchanges.symbols import kind_of
+from ..market.funding import told_hours
 from .said import Link, Liquidation, Reading, Refused, Row, Said, Trades
 
 LIQUIDATIONS = "full"
 BANKRUPTCY = True
 NUMBERED = False
-FUNDING_HOURS = 8
 _SIDES = {"Buy": 1, "Sell": -1}
 _POSITIONS = {"Buy": "long", "Sell": "short"}
 _A_MESSAGE = 10  # topics; spot allows no more
@@ -56,9 +56,10 @@ def read(said: Any) -> Iterator[Said]:
             yield Liquidation(str(one["s"]), int(one["T"]), price, amount, _POSITIONS[one["S"]])
     elif topic == "tickers":
         names = (("markPrice", "mark"), ("fundingRate", "funding"), ("openInterest", "contracts"))
+        hours = told_hours(said["data"])
         for name, kind in names:
             if said["data"].get(name):
-                yield Reading(market, kind, int(said["ts"]), float(said["data"][name]))
+                yield Reading(market, kind, int(said["ts"]), float(said["data"][name]), hours)
     elif said.get("success") is False:
         raise Refused(str(said.get("ret_msg")))
     elif "op" not in said:

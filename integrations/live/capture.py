@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections.abc import Sequence
@@ -41,8 +42,11 @@ class Capture:
         self._lasts: dict[Key, int] = {}  # times of the last rows
         self._done: dict[Key, list[Span]] = {}  # spans that no flush has told yet
         self._folded: dict[Key, tuple[int, int]] = {}  # a day, and how many rows were folded on it
-        self._faults = 0
+        self._ended: dict[Path, Key] = {}  # journals that wait to be folded
+        self._errors: dict[Key | None, str] = {}  # of the last fold of a kind; of the last flush, None
         self._lock = threading.RLock()
+        self._folding = threading.Lock()  # taken before the other
+        self._frozen = 0  # how many want the days' files to stay as they are
 
     def open(self, channel: Channel) -> None:
         """Take a market's journals, and fold what an earlier process left. Raises TimeoutError if they are taken."""
@@ -59,8 +63,8 @@ class Capture:
         self._put(channel, "liquidations", [(time, price, size, side, usd)])
 
     def reading(self, channel: Channel, kind: str, time: int, value: float) -> None:
-        """Keep a reading of funding or open_interest."""
-        self._put(channel, kind, [(time, value)])
+        """Keep a reading of funding, of the interval that the market has now, or of open_interest."""
+        self._put(channel, kind, [(time, value, channel.funding_hours) if kind == "funding" else (time, value)])
 
     def _put(self, channel: Channel, kind: str, rows: Sequence[tuple[Any, ...]]) -> None:
         key = (channel.venue, channel.symbol, kind)
@@ -95,13 +99,18 @@ class Capture:
             if gap.right is not None:
                 self._begins[gap.channel.venue, gap.channel.symbol, "trades"] = gap.right.time
 
-    def mended(self, gap: Gap) -> None:
-        """A gap that was told as such, and whose trades came later."""
+    def late(self, channel: Channel, rows: Sequence[Row], since: int, until: int | None) -> None:
+        """Keep trades of a gap that was told as such, and that nothing is missing between two times.
+
+        until   None: no trade has come since, and what is covered goes on
+        """
+        key = (channel.venue, channel.symbol, "trades")
         with self._lock:
-            if gap.right is not None:
-                key = (gap.channel.venue, gap.channel.symbol, "trades")
-                span = Span(gap.left.time, gap.right.time + 1, _proof(key, gap.channel))
-                self._done.setdefault(key, []).append(span)
+            self._rows[key].extend(rows)
+            if until is None:
+                self._begins[key] = since
+            else:
+                self._done.setdefault(key, []).append(Span(since, until, _proof(key, channel)))
 
     def flush(self) -> None:
         """Write what waits into the journals. A disk that is full is told once, and what waits goes on waiting."""
@@ -110,11 +119,11 @@ class Capture:
                 for key, rows in self._rows.items():
                     if rows or self._done.get(key):
                         self._write(key, rows)
-                self._faults = 0
+                self._errors.pop(None, None)
             except OSError as error:
-                if self._faults == 0:
+                if None not in self._errors:
                     _LOG.error("the store cannot be written to, what was captured waits: %s", error)
-                self._faults += 1
+                self._errors[None] = str(error)
 
     def _write(self, key: Key, rows: list[tuple[Any, ...]]) -> None:
         """Append rows of a kind, and what is covered that was not told yet."""
@@ -135,37 +144,95 @@ class Capture:
         channel = self._channels[key]
         return None if channel.last is None or channel.gap is not None else channel.last.time
 
-    def rotated(self) -> list[tuple[Path, tuple[str, ...]]]:
-        """Journals that are long enough to be folded, ended; ``journal.fold`` does it, in any thread."""
+    def error_of(self, channel: Channel) -> str | None:
+        """Why something of a market is not where it belongs in the store; None: all of it is."""
         with self._lock:
-            done = []
+            mine = [error for key, error in self._errors.items() if key is None or key[:2] == channel.key]
+        return mine[0] if mine else None
+
+    def fold_due(self) -> None:
+        """Put journals that are long enough, and those with which that failed, into the files of their days.
+
+        May be called by any thread. Raises OSError or ValueError for the last that fails; it stays as it is, until the
+        next time. The others are folded.
+        """
+        with self._lock:
             for key, one in self._journals.items():
                 day = self._lasts.get(key, 0) // layout.DAY_MS
                 before, folded = self._folded.get(key, (day, 0))
                 folded = folded if before == day else 0
-                if one.rows >= max(_FOLD_ROWS, folded // 4):
+                if one.rows >= max(_FOLD_ROWS, folded // 4) and not self._frozen:
                     self._folded[key] = day, folded + one.rows
-                    done += [(path, key_of(key[2])) for path in one.rotate()]
-            return done
+                    self._end_journal(key, one)
+        self.fold_ended()
 
-    def fold(self) -> None:
-        """Flush, and put all that was captured into the files of its days."""
+    def freeze(self) -> None:
+        """Flush and end all journals: until ``thaw`` no others are ended and folded but by ``close``."""
         with self._lock:
             self.flush()
-            for one in self._journals.values():
-                one.fold()
+            for key, one in self._journals.items():
+                self._end_journal(key, one)
+            self._frozen += 1
+
+    def thaw(self) -> None:
+        """The opposite of ``freeze``."""
+        with self._lock:
+            self._frozen -= 1
+
+    def fold(self) -> None:
+        """Flush, and put all that was captured into the files of its days. As ``fold_due``."""
+        self.freeze()
+        try:
+            self.fold_ended()
+        finally:
+            self.thaw()
+
+    def _end_journal(self, key: Key, one: journal.Journal) -> None:
+        try:
+            self._ended |= dict.fromkeys(one.rotate(), key)
+        except OSError as error:
+            self._errors[key] = str(error)
+            raise
+
+    def fold_ended(self) -> None:
+        """Put the journals that were ended into the files of their days. As ``fold_due``."""
+        failed: OSError | ValueError | None = None
+        with self._folding:
+            with self._lock:
+                ended = dict(self._ended)
+            for path, key in ended.items():
+                try:
+                    journal.fold(path, key_of(key[2]))
+                except (OSError, ValueError) as error:
+                    failed = error
+                    self._errors[key] = str(error)
+                else:
+                    del self._ended[path]
+            with self._lock:
+                waiting = set(self._ended.values())
+                self._errors = {key: why for key, why in self._errors.items() if key is None or key in waiting}
+        if failed is not None:
+            raise failed
 
     def stored(self, channel: Channel, kind: str, since: int, until: int) -> Any:
         """The Arrow table of what the store holds of a market's kind."""
         place = layout.folder(self.root, channel.venue, channel.symbol, kind)
         return read(place, kind, since, until)
 
+    def reach(self, channel: Channel, since: int, until: int) -> int:
+        """Up to when the trades that the store holds from a time on are without a hole; what precedes them is none."""
+        place = layout.folder(self.root, channel.venue, channel.symbol, "trades")
+        spans, _ = parquet.read(place, since - layout.DAY_MS, until, columns=["time"])
+        begin = max(since, spans[0].since) if spans else since
+        holes = layout.without([(begin, until)], spans)
+        return holes[0][0] if holes else until
+
     def close(self) -> None:
         """Flush, fold and let go. Raises OSError for a disk that is still full."""
-        with self._lock:
+        with self._folding, self._lock, contextlib.ExitStack() as closing:  # all of them, whatever fails
             self.flush()
             for one in self._journals.values():
-                one.close()
+                closing.callback(one.close)
             self._journals = {}
             waiting = sum(map(len, self._rows.values()))
             if waiting:
@@ -196,5 +263,6 @@ def _table(key: Key, rows: list[tuple[Any, ...]]) -> Any:
     elif kind == "liquidations":
         named = dict(zip(("time", "price", "size", "side", "usd"), columns, strict=True))
     else:
-        named = dict(zip(("time", "funding_rate" if kind == "funding" else kind), columns, strict=True))
+        names = ("time", "funding_rate", "interval_hours") if kind == "funding" else ("time", kind)
+        named = dict(zip(names, columns, strict=True))
     return table_of(kind, named, venue, symbol)

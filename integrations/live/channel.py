@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ..market.funding import told_hours, usual_hours
 from .health import Health
 from .said import Liquidation, Row
 
@@ -41,7 +43,7 @@ class Gap:
     opened   when trades were last known to be missing, ms
     right    None: no trade has come since
     filled   True, False or "store"; None as long as it is open
-    rows     what was fetched, in time
+    rows     what was fetched and counts: of an open one so far
     """
 
     channel: Channel
@@ -59,8 +61,9 @@ class Gap:
         return self.filled is None
 
     @property
-    def is_filled(self) -> bool:
-        return self.filled is True
+    def is_whole(self) -> bool:
+        """Whether the stream itself shows that nothing is missing."""
+        return self.overlapped or self.missing == 0.0
 
     @property
     def missing(self) -> float:
@@ -89,6 +92,7 @@ class Channel:
     def __init__(self, venue: str, market: Any, sink: Any, chained: bool, numbered: bool, feed: str, now: int) -> None:
         self.venue = venue
         self.symbol = str(market["symbol"])
+        self.key = venue, self.symbol
         self.market = market
         self.sink = sink
         self.chained = chained
@@ -98,9 +102,13 @@ class Channel:
         self.state: str | None = None  # as it was last told
         self.last: Mark | None = None
         self.gap: Gap | None = None  # the latest, its trades not known yet
-        self.stood = now  # since when a connection delivers all of it, if one does
+        self.stands = asyncio.Event()  # a connection delivers all of it
+        self.stood = now  # since when, if one does
         self.began = now
         self.mark: float | None = None
+        told = told_hours(market.get("info") or {}) or usual_hours(venue)
+        self.funding_hours: float | None = told  # that a rate is for; None: not known yet, and rates are left out
+        self.funding_due: int | None = None  # when it is paid next, ms
         self.counts = {"trades": 0, "liquidations": 0, "gaps": 0, "dropped": 0}
         self.raw_usd = {"long": 0.0, "short": 0.0}
         self.queued = 0
@@ -144,8 +152,6 @@ class Channel:
         first, gap = new[0], None
         if self.gap is not None and self.gap.right is None:
             self.gap.right = Mark(first.time, first.id)
-            if self.gap.overlapped or self.gap.missing == 0.0:
-                self.gap.filled = True
         elif self.chained and self.last is not None and self.last.id is not None and first.id != self.last.id + 1:
             gap = Gap(self, self.last, now, Mark(first.time, first.id))
         self._remember(new)
@@ -184,32 +190,36 @@ class Channel:
             self._remember(new)
         return new
 
-    def fill(self, gap: Gap) -> list[Row]:
-        """Those of a gap's rows that nobody had, in order; the market goes on from them if nothing came since."""
+    def missing(self, gap: Gap, rows: Sequence[Row]) -> list[Row]:
+        """Those of rows that lie in a gap and that nobody had, in order."""
         left, right = gap.left, gap.right
         new = []
-        for row in gap.rows:
+        for row in rows:
             if self.chained and left.id is not None:
                 inside = row.id > left.id and (right is None or right.id is None or row.id < right.id)
             else:
                 inside = row.time >= left.time and (right is None or row.time <= right.time)
             if inside and row.id not in self._seen and (left.id is None or row.id != left.id):
                 new.append(row)
-        if new and right is None:
+        return new
+
+    def fill(self, gap: Gap, rows: Sequence[Row]) -> list[Row]:
+        """Take those of rows that are ``missing``; the market goes on from them if nothing came since."""
+        new = self.missing(gap, rows)
+        if new and gap.right is None:
             self._remember(new)
         elif not self.chained:
             self._seen.update(dict.fromkeys(row.id for row in new))
         return new
 
-    def narrow(self, gap: Gap) -> list[Row]:
-        """Those of an unfilled gap's rows that reach to its end without a hole; the gap ends before them."""
+    def narrow(self, gap: Gap, rows: Sequence[Row]) -> list[Row]:
+        """Take those of an unfilled gap's rows that reach to its end without a hole; the gap ends before them."""
         right = gap.right
-        if self.chained or right is None or all(row.id != right.id for row in gap.rows):
+        if self.chained or right is None or all(row.id != right.id for row in rows):
             return []
-        new = self.fill(gap)
+        new = self.fill(gap, rows)
         if new:
             gap.right = Mark(new[0].time, new[0].id)
-        self.counts["trades"] += len(new)
         return new
 
     def lost(self, now: int) -> Gap | None:

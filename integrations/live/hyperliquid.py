@@ -10,7 +10,6 @@ from .said import Link, Reading, Refused, Row, Said, Trades
 LIQUIDATIONS = "none"
 BANKRUPTCY = False
 NUMBERED = True
-FUNDING_HOURS = 1
 _SIDES = {"B": 1, "A": -1}
 
 

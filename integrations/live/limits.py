@@ -26,6 +26,7 @@ class Limits:
     steady_s     for which a connection must have lived for the next one to be made without a wait
     first_wait   before the second attempt to connect, doubled up to ``longest_wait``
     quiet_s      after a reconnect in which a market without a trade is believed to have had none
+    funding_s    for which a venue may take to tell its intervals of funding
     catch_up_ms  how far back a restart asks for trades
     callback_s   for how long a callback of a gap is waited for before trades go on
     now          the time in ms
@@ -44,6 +45,7 @@ class Limits:
     longest_wait: float = 30.0
     quiet_s: float = 3.0
     late_attempts: int = 10
+    funding_s: float = 5.0
     catch_up_ms: int = 24 * HOUR_MS
     callback_s: float = 5.0
     now: Callable[[], int] = wall_ms

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..market.funding import hours_between
 from .said import Link, Liquidation, Reading, Refused, Row, Said, Trades
 
 LIQUIDATIONS = "sampled"
 BANKRUPTCY = True
 NUMBERED = True
-FUNDING_HOURS = 8
 _SIDES = {"buy": 1, "sell": -1}
 _CLOSED = {"sell": "long", "buy": "short"}
 _READINGS = {
@@ -64,4 +64,10 @@ def read(said: Any) -> Iterator[Said]:
         name, kind = _READINGS[channel]
         for one in said["data"]:
             if one[name]:
-                yield Reading(str(one["instId"]), kind, int(one["ts"]), float(one[name]))
+                yield Reading(str(one["instId"]), kind, int(one["ts"]), float(one[name]), _hours(one))
+
+
+def _hours(one: Any) -> float | None:
+    """What lies between the two next times of funding."""
+    ends = one.get("fundingTime"), one.get("nextFundingTime")
+    return hours_between(int(ends[0]), int(ends[1])) if all(ends) else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,9 +12,9 @@ from urllib.parse import unquote
 
 from ..exchanges.venues import module_of
 from ..market.coins import Identity
+from ..market.funding import UNIT_HOURS
 from ..market.times import ms_of
-from ..store import journal, layout, parquet
-from ..store.kinds import key_of
+from ..store import journal, kinds, layout, parquet
 from . import raw
 from .capture import read
 from .channel import Channel
@@ -23,6 +23,7 @@ from .limits import Limits
 from .repair import rows_of
 from .said import Row
 from .session import Session
+from .waiting import Key, Placed, key_of
 
 _KINDS = ("trades", "liquidations", "funding", "open_interest")
 _AT_ONCE = 1000  # trades that are taken at once
@@ -78,7 +79,7 @@ def markets_of(
             continue
         for kind in _KINDS:
             if (place.parent / kind).exists():
-                journal.recover(place.parent / kind, key_of(kind))
+                journal.recover(place.parent / kind, kinds.key_of(kind))
         begin = _first(place)
         if begin is not None:
             found.append((venue, symbol))
@@ -111,8 +112,9 @@ def play(
     since: int,
     until: int | None,
     speed: float | None = None,
+    without: Collection[Key] = (),
 ) -> None:
-    """Take what a store holds of markets in order of time, each into its sink."""
+    """Take what a store holds of markets in order of time, each into its sink, but for events of these keys."""
     courier = Courier()
     session = Session({}, None, courier, Limits(), None, None)
     for (venue, symbol), sink in sinks.items():
@@ -123,7 +125,7 @@ def play(
         session.add(Channel(venue, {"symbol": symbol}, sink, chained, numbered, "none", since))
     began, start = time.monotonic(), None
     try:
-        for at, channel, kind, what in _in_order(Path(store), session.channels, since, until):
+        for at, channel, kind, what in _in_order(Path(store), session.channels, since, until, without):
             if speed is not None:
                 start = at if start is None else start
                 time.sleep(max(0.0, (at - start) / 1000.0 / speed - (time.monotonic() - began)))
@@ -140,10 +142,13 @@ def feed(session: Session, channel: Channel, kind: str, at: int, row: Any) -> No
     if kind == "liquidations":
         channel.sink.liquidation(channel.venue, at, row["price"], row["usd"], row["side"])
     else:
-        session.rated(channel, kind, at, row["funding_rate" if kind == "funding" else kind])
+        hours = row.get("interval_hours", UNIT_HOURS)
+        session.rated(channel, kind, at, row["funding_rate" if kind == "funding" else kind], hours)
 
 
-def _in_order(root: Path, channels: Sequence[Channel], since: int, until: int | None) -> Iterator[Told]:
+def _in_order(
+    root: Path, channels: Sequence[Channel], since: int, until: int | None, without: Collection[Key]
+) -> Iterator[Told]:
     """What a store holds of markets, a day after the other."""
     days = {
         file.stem
@@ -160,8 +165,16 @@ def _in_order(root: Path, channels: Sequence[Channel], since: int, until: int | 
             for kind in _KINDS:
                 table = read(layout.folder(root, channel.venue, channel.symbol, kind), kind, first, last)
                 rows = rows_of(table, channel) if kind == "trades" else table.to_pylist()
-                told += [(row.time if isinstance(row, Row) else row["time"], channel, kind, row) for row in rows]
+                events = [(row.time if isinstance(row, Row) else row["time"], channel, kind, row) for row in rows]
+                told += [one for one in events if _key_of(*one) not in without] if without else events
         yield from joined(told)
+
+
+def _key_of(time: int, channel: Channel, kind: str, row: Any) -> Key | None:
+    """What tells an event from others; None for a reading."""
+    if kind == "trades":
+        return key_of(channel, row)
+    return key_of(channel, Placed(time, row["price"], row["usd"], row["side"])) if kind == "liquidations" else None
 
 
 def _bounds(names: set[str]) -> set[tuple[int, int]]:

@@ -39,7 +39,7 @@ class Watched:
             for channel in self._channels:
                 heard = _Heard(channel, self._session, self._limits)
                 taps.enter_context(tap_trades(self._instance, channel.symbol, heard))
-                watching.append(self._session.start(self._watch(channel, heard)))
+                watching.append(self._session.tasks.start(self._watch(channel, heard)))
             await asyncio.gather(*watching)
 
     async def _watch(self, channel: Channel, heard: _Heard) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ..market.funding import hours_between, per_unit
 from .channel import Channel, is_moment
-from .raw import MODULES
 from .said import Reading
 
-_FUNDING_HOURS = 8
 _READING_MS = 10_000  # between two readings of a market's funding or open interest
 
 
@@ -30,11 +29,22 @@ class Readings:
         before = self._last.get((channel, kind))
         return before is None or time - before[0] >= _READING_MS
 
-    def apply(self, channel: Channel, kind: str, time: int, value: float, channels: Sequence[Channel]) -> None:
-        """Apply a reading: of funding the mean of a coin's markets, brought to eight hours; of open interest their sum,
-        once all tell it."""
-        if kind == "funding" and channel.venue in MODULES:
-            value *= _FUNDING_HOURS / MODULES[channel.venue].FUNDING_HOURS
+    def hours_of(self, channel: Channel, said: Reading) -> float | None:
+        """How many hours a market's funding rate is for, as told, or as two times of it tell; None: unknown."""
+        before, channel.funding_due = channel.funding_due, said.due or channel.funding_due
+        seen = hours_between(before, said.due) if before is not None and said.due is not None else None
+        channel.funding_hours = said.hours or seen or channel.funding_hours
+        return channel.funding_hours
+
+    def apply(
+        self, channel: Channel, kind: str, time: int, value: float, hours: float, channels: Sequence[Channel]
+    ) -> None:
+        """Apply a reading: of funding the mean of a coin's markets, as of eight hours; of open interest their sum.
+
+        hours   that a funding rate is for. Open interest counts once all markets tell it
+        """
+        if kind == "funding":
+            value = per_unit(value, hours)
         self._last[(channel, kind)] = (time, value)
         mine = [one for one in channels if one.sink is channel.sink]
         known = [self._last[(one, kind)][1] for one in mine if (one, kind) in self._last]

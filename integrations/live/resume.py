@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from .capture import Capture
@@ -19,6 +20,20 @@ _LOG = logging.getLogger("liquidator")
 _ATTEMPTS = 3
 
 
+@dataclass
+class _Missed:
+    """What a market traded since its engine's last closed bar.
+
+    kept   trades of the store, up to its first hole
+    after  those behind that, up to what was fetched
+    gap    what follows ``kept``, and what was fetched of it
+    """
+
+    kept: list[Row]
+    after: list[Row]
+    gap: Gap
+
+
 async def catch_up(channels: Sequence[Channel], capture: Capture | None, session: Session, limits: Limits) -> None:
     """Bring engines that have bars up to date, all markets in one order of time; what cannot be had is told as a gap.
 
@@ -26,19 +41,19 @@ async def catch_up(channels: Sequence[Channel], capture: Capture | None, session
     """
     behind = [channel for channel in channels if channel.sink.closed > 0]
     found = await asyncio.gather(*(_missed(one, session.instances[one.venue], capture, limits) for one in behind))
-    gaps = []
-    missed: list[Told] = []
-    for channel, (kept, gap) in zip(behind, found, strict=True):
-        new = channel.resume(gap.rows)
-        if capture is not None and new:
-            capture.trades(channel, new)
-        missed += [(row.time, channel, "trades", row) for row in (*kept, *new)]
+    told: list[Told] = []
+    for channel, missed in zip(behind, found, strict=True):
+        gap = missed.gap
+        new = channel.resume([*missed.after, *gap.rows])
         if capture is not None:
-            missed += _feeds(channel, capture, limits.now())
-        if gap.filled is not True:
-            gaps.append(gap)
-    await session.told(gaps)
-    for time, channel, kind, what in joined(missed):
+            if gap.filled is True:
+                capture.late(channel, gap.rows, gap.left.time, None)
+            elif gap.rows:
+                capture.trades(channel, gap.rows)
+            told += _feeds(channel, capture, limits.now())
+        told += [(row.time, channel, "trades", row) for row in (*missed.kept, *new)]
+    await session.gaps.told([missed.gap for missed in found if missed.gap.filled is False])
+    for time, channel, kind, what in joined(told):
         if kind == "trades":
             channel.sink.trades(channel.venue, what)
         else:
@@ -47,17 +62,22 @@ async def catch_up(channels: Sequence[Channel], capture: Capture | None, session
         session.lost(channel)
 
 
-async def _missed(channel: Channel, instance: Any, capture: Capture | None, limits: Limits) -> tuple[list[Row], Gap]:
-    """(trades of the store, what follows them)."""
+async def _missed(channel: Channel, instance: Any, capture: Capture | None, limits: Limits) -> _Missed:
+    """What was missed, from the store and by REST; one that does not answer is asked again by the stream."""
     now = limits.now()
     since = channel.sink.closed
-    kept = []
+    rows: list[Row] = []
+    reach = since
     if capture is not None:
-        kept = channel.resume(rows_of(capture.stored(channel, "trades", since, now + 1), channel))
+        rows = rows_of(capture.stored(channel, "trades", since, now + 1), channel)
+        reach = capture.reach(channel, max(since, now - limits.catch_up_ms), rows[-1].time + 1) if rows else since
+    kept = channel.resume([row for row in rows if row.time < reach])
     gap = Gap(channel, channel.last or Mark(since, None), now)
+    missed = _Missed(kept, [], gap)
     if gap.left.time < now - limits.catch_up_ms:
-        gap.filled = False
-        return kept, gap
+        gap.filled, gap.right = False, Mark(now, None)
+        channel.last, channel.began = None, now
+        return missed
     for attempt in range(_ATTEMPTS):
         try:
             gap.rows, proven = await fetch_rows(instance, channel, gap, limits.now())
@@ -66,13 +86,13 @@ async def _missed(channel: Channel, instance: Any, capture: Capture | None, limi
             proven = False
         if proven:
             gap.filled = True
-            break
+            return missed
         await asyncio.sleep(limits.first_wait * 2**attempt)
-    else:
+    if gap.rows:
         gap.filled = False
-        if gap.rows:
-            gap.right = Mark(gap.rows[0].time, gap.rows[0].id)
-    return kept, gap
+        gap.right = Mark(gap.rows[0].time, gap.rows[0].id)
+        missed.after = [row for row in rows if reach <= row.time < gap.right.time]
+    return missed
 
 
 def _feeds(channel: Channel, capture: Capture, now: int) -> list[Told]:

@@ -7,7 +7,8 @@ import contextlib
 import logging
 import os
 import threading
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -21,10 +22,12 @@ from .raw import MODULES
 from .resume import catch_up
 from .session import GAPS, HEALTH, Session, Sink
 from .venue import Venue
+from .waiting import Key
 from .workers import Workers
 
 _LOG = logging.getLogger("liquidator")
 _LAST_CALLBACKS_S = 10.0
+_LOOK_S = 0.1  # between two looks at whether its loop still runs
 
 Told: TypeAlias = Callable[[dict[str, Any]], object]
 
@@ -95,9 +98,9 @@ class Stream:
 
         trades, liquidations  that came; the venue's own totals of liquidated USD are raw_long_usd and raw_short_usd
         gaps, dropped, queue  how often trades were missing; frames or trades that could not be read; trades that wait
+        store_error           why something that was captured is not in the store's files yet; None: nothing is behind
         """
-        now = self._limits.now()
-        rows = [channel.health_row(now) for channel in list(self._session.channels)]
+        rows = self._session.health()
         there = {row["venue"] for row in rows}
         for venue in self._venues:
             if venue.name not in there:
@@ -108,7 +111,7 @@ class Stream:
 
     def gaps(self) -> pd.DataFrame:
         """A row a gap: venue, symbol, kind, since, until (UTC ms), missing, filled (True, False or "store")."""
-        return pd.DataFrame([dict(row) for row in list(self._session.gap_rows)], columns=list(GAPS))
+        return pd.DataFrame(self._session.gaps.rows(), columns=list(GAPS))
 
     def stop(self) -> None:
         """End it: what waits is applied, store and state are written. Raises what went wrong with that.
@@ -134,8 +137,9 @@ class Stream:
 
     def _is_here(self) -> bool:
         """Whether this is the thread of its loop or of its callbacks."""
-        if self._courier.is_here:
-            return True
+        return self._courier.is_here or self._is_on_loop()
+
+    def _is_on_loop(self) -> bool:
         try:
             return asyncio.get_running_loop() is self._loop
         except RuntimeError:
@@ -167,9 +171,57 @@ class Stream:
         return None if self._capture is None else self._capture.root
 
     def flush(self) -> None:
-        """Have all that was captured in the files of the store."""
+        """Have all that was captured in the files of the store. Raises OSError or ValueError where that fails."""
         if self._capture is not None:
             self._capture.fold()
+
+    @contextlib.contextmanager
+    def frozen(self, began: Callable[[], None]) -> Iterator[set[Key]]:
+        """Within the block the store is as of the moment at which ``began`` is called; what it has and no engine yet.
+
+        Errors as for ``flush``.
+        """
+        held: set[Key] = set()
+        capture = self._capture
+
+        def freeze() -> None:
+            if capture is not None:
+                capture.freeze()
+            held.update(self._session.gaps.held())
+            began()
+
+        self._call_on_loop(freeze)
+        try:
+            if capture is not None:
+                capture.fold_ended()
+            yield held
+        finally:
+            if capture is not None:
+                capture.thaw()
+
+    def _call_on_loop(self, call: Callable[[], None]) -> None:
+        """Call something between two steps of its loop; raises what that raises."""
+        loop = self._loop
+        if loop is None or not self.running or self._is_on_loop():
+            call()
+            return
+        called: Future[None] = Future()
+
+        def run() -> None:
+            if called.set_running_or_notify_cancel():
+                try:
+                    call()
+                    called.set_result(None)
+                except BaseException as error:
+                    called.set_exception(error)
+
+        with contextlib.suppress(RuntimeError):  # it ends as this is called
+            loop.call_soon_threadsafe(run)
+        while not wait([called], _LOOK_S).done:
+            if not self.running and called.cancel():
+                call()
+                return
+        called.result()
 
     def start(self) -> Stream:
         """Run on a thread of its own, which keeps the process alive."""
@@ -238,8 +290,8 @@ class Stream:
             for channel in channels:
                 self._session.add(channel)
             await catch_up(channels, self._capture, self._session, self._limits)
-            running = [self._session.start(one) for venue in there for one in venue.sources(http, self._session)]
-            running += [self._session.start(self._join(task, tasks[task], http)) for task in late]
+            running = [self._session.tasks.start(one) for venue in there for one in venue.sources(http, self._session)]
+            running += [self._session.tasks.start(self._join(task, tasks[task], http)) for task in late]
             await asyncio.gather(*running)
         finally:
             for task in tasks:
@@ -251,7 +303,7 @@ class Stream:
             self._session.add(channel)
             if channel.sink.closed:
                 self._session.lost(channel)
-        await asyncio.gather(*(self._session.start(one) for one in venue.sources(http, self._session)))
+        await asyncio.gather(*(self._session.tasks.start(one) for one in venue.sources(http, self._session)))
 
 
 def exchanges_of(exchange: Any) -> list[Any]:

@@ -49,12 +49,18 @@ class Liquidation(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """A value of ``kind``: mark, funding, open_interest (coins) or contracts (open interest as amounts are counted)."""
+    """A value of ``kind``: mark, funding, open_interest (coins) or contracts (open interest as amounts are counted).
+
+    hours   of funding, that the rate is for, where it is told
+    due     of funding, when it is paid next, ms, where it is told
+    """
 
     market: str
     kind: str
     time: int | None  # None: the venue does not say, it is that of receipt
     value: float
+    hours: float | None = None
+    due: int | None = None
 
 
 Said = Trades | Liquidation | Reading

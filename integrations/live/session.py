@@ -11,22 +11,21 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from ..store import journal
 from .capture import Capture
-from .channel import Channel, Gap, is_event
+from .channel import Channel, is_event
 from .courier import Courier
+from .gaps import Gaps
 from .limits import Limits
 from .readings import Readings, is_reading
-from .repair import fetch_rows
 from .said import Liquidation, Reading, Row, Said, Trades
-from .waiting import Placed, Waiting
+from .tasks import Tasks
+from .waiting import Placed
 
 _LOG = logging.getLogger("liquidator")
-_MOST_GAPS = 100_000
 
 HEALTH = (
     *("venue", "symbol", "state", "last_trade", "last_message", "trades", "liquidations", "gaps", "dropped", "queue"),
-    *("liquidation_feed", "raw_long_usd", "raw_short_usd"),
+    *("liquidation_feed", "raw_long_usd", "raw_short_usd", "store_error"),
 )
 GAPS = ("venue", "symbol", "kind", "since", "until", "missing", "filled")
 
@@ -74,21 +73,13 @@ class Session:
         on_health: Callable[[dict[str, Any]], object] | None,
     ) -> None:
         self.channels: list[Channel] = []
-        self.gap_rows: list[dict[str, Any]] = []
-        self.faults: list[str] = []
         self.instances = instances
+        self.tasks = Tasks()
+        self.gaps = Gaps(instances, capture, courier, limits, on_gap, self.tasks)
         self._capture = capture
         self._courier = courier
         self._limits = limits
-        self._on_gap, self._on_health = on_gap, on_health
-        self._waiting = Waiting()
-        self._open: set[Gap] = set()
-        self._settled: list[Gap] = []
-        self._changed = asyncio.Event()
-        self._holding: asyncio.Task[None] | None = None
-        self._failed = asyncio.Event()  # the task that holds ended with an error
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._stands: dict[Channel, asyncio.Event] = {}
+        self._on_health = on_health
         self._readings = Readings()
 
     def add(self, channel: Channel) -> None:
@@ -96,7 +87,15 @@ class Session:
         if self._capture is not None:
             self._capture.open(channel)
         self.channels.append(channel)
-        self._stands[channel] = asyncio.Event()
+
+    def health(self) -> list[dict[str, Any]]:
+        """The rows of ``health()``, a market each. May be called by any thread."""
+        now = self._limits.now()
+        return [self._health_row(channel, now) for channel in list(self.channels)]
+
+    def _health_row(self, channel: Channel, now: int) -> dict[str, Any]:
+        error = None if self._capture is None else self._capture.error_of(channel)
+        return channel.health_row(now) | {"store_error": error}
 
     # What comes in ---------------------------------------------------------------------------------------------------
 
@@ -106,29 +105,21 @@ class Session:
         if not good:
             return
         channel.health.heard(receipt, good[-1].time, good[-1].price)
-        known = channel.gap
+        endless = channel.gap if channel.gap is not None and channel.gap.right is None else None
         new, gap = channel.sift(good, receipt)
         if gap is not None:
-            self._begin(gap)
-        elif known is not None and known.filled is True:
-            channel.gap = None
-            self._settle(known)
-        if known is not None or gap is not None:
-            self._changed.set()
+            self.gaps.begin(gap)
+        if endless is not None and endless.right is not None:
+            self.gaps.ended(endless)
         if not new:
             return
         if self._capture is not None:
             self._capture.trades(channel, new)
-        if self._holding is None:
-            channel.sink.trades(channel.venue, new)
+        if self.gaps.are_held:
+            self.gaps.wait(channel, new)
         else:
-            self._wait(channel, new)
+            channel.sink.trades(channel.venue, new)
         channel.counts["trades"] += len(new)
-
-    def _wait(self, channel: Channel, events: Sequence[Row | Placed]) -> None:
-        self._waiting.put(channel, events)
-        if len(self._waiting) >= self._limits.most_held:
-            self._changed.set()
 
     def said(self, channel: Channel, said: Said, receipt: int, bankruptcy: bool) -> None:
         """Take what a frame says of a market."""
@@ -153,10 +144,10 @@ class Session:
         price = (channel.mark or channel.health.last_price or said.price) if bankruptcy else said.price
         usd = channel.worth(said.amount, price)
         placed = Placed(said.time, price, usd, said.side)
-        if self._holding is None:
-            channel.sink.liquidation(channel.venue, *placed)
+        if self.gaps.are_held:
+            self.gaps.wait(channel, [placed])
         else:
-            self._wait(channel, [placed])
+            channel.sink.liquidation(channel.venue, *placed)
         channel.counts["liquidations"] += 1
         channel.raw_usd[said.side] += usd
         if self._capture is not None:
@@ -165,36 +156,37 @@ class Session:
     def _read(self, channel: Channel, said: Reading, receipt: int) -> None:
         """Take a reading, one every ten seconds."""
         time = receipt if said.time is None else said.time
-        if not self._readings.is_due(channel, said.kind, time):
+        hours = self._readings.hours_of(channel, said)
+        if hours is None or not self._readings.is_due(channel, said.kind, time):
             return
         if self._capture is not None:
             self._capture.reading(channel, said.kind, time, said.value)
-        self.rated(channel, said.kind, time, said.value)
+        self.rated(channel, said.kind, time, said.value, hours)
 
-    def rated(self, channel: Channel, kind: str, time: int, value: float) -> None:
-        """Apply a reading of funding, as its venue tells it, or open_interest."""
-        self._readings.apply(channel, kind, time, value, self.channels)
+    def rated(self, channel: Channel, kind: str, time: int, value: float, hours: float) -> None:
+        """Apply a reading of funding, of so many hours, or of open_interest."""
+        self._readings.apply(channel, kind, time, value, hours, self.channels)
 
     # Connections -----------------------------------------------------------------------------------------------------
 
     def stands(self, channels: Sequence[Channel]) -> None:
         """A connection stands, and what it delivers of these markets is whole from here on."""
         for channel in channels:
-            if not self._stands[channel].is_set():
+            if not channel.stands.is_set():
                 channel.stood = self._limits.now()
-                self._stands[channel].set()
+                channel.stands.set()
 
     def broke(self, channels: Sequence[Channel]) -> None:
         """A connection is gone: what its markets trade until the next one stands is missing."""
         for channel in channels:
-            self._stands[channel].clear()
+            channel.stands.clear()
             self.lost(channel)
 
     def lost(self, channel: Channel) -> None:
         """Trades of a market may be missing from the last one on."""
         gap = channel.lost(self._limits.now())
         if gap is not None:
-            self._begin(gap)
+            self.gaps.begin(gap)
 
     def nonsense(self, channels: Sequence[Channel], error: Exception) -> None:
         """A frame that cannot be read; where ids do not tell what was in it, it is a gap."""
@@ -205,228 +197,50 @@ class Session:
             if not channel.chained:
                 self.lost(channel)
 
-    # Gaps ------------------------------------------------------------------------------------------------------------
-
-    def _begin(self, gap: Gap) -> None:
-        """Hold all trades, and have a gap filled."""
-        self._open.add(gap)
-        if gap.channel.venue not in self.instances:  # nobody to ask
-            self._give_up(gap)
-            self._tell(gap)
-            return
-        gap.deadline = asyncio.get_running_loop().time() + self._limits.hold_s
-        self.start(self._fill(gap))
-        if self._holding is None:
-            self._holding = self.start(self._hold())
-
-    def start(self, coroutine: Any) -> asyncio.Task[None]:
-        """Have a coroutine run until the session ends."""
-        task = asyncio.get_running_loop().create_task(coroutine)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-        return task
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            _LOG.error("a task of the stream failed", exc_info=task.exception())
-            self.faults.append(repr(task.exception()))
-            if task is self._holding:
-                self._failed.set()
-
-    async def _fill(self, gap: Gap) -> None:
-        """Ask the venue until it gives what is missing. Once the wait is over what it gives goes to the store alone."""
-        channel, attempt, proven = gap.channel, 0, False
-        stands = self._stands[channel]
-        while gap.is_open or (gap.filled is False and attempt < self._limits.late_attempts):
-            if gap.right is None and not stands.is_set():
-                await stands.wait()
-                continue
-            attempt += 1
-            right, asked = gap.right, self._limits.now()
-            try:
-                rows, proven = await fetch_rows(self.instances[channel.venue], channel, gap, asked)
-            except (ConnectionError, ValueError) as error:
-                _LOG.warning("%s %s: a gap is not filled yet: %s", channel.venue, channel.symbol, error)
-                rows, proven = [], False
-            gap.rows = rows if len(rows) >= len(gap.rows) else gap.rows
-            quiet = stands.is_set() and asked - max(channel.stood, gap.opened) >= self._limits.quiet_s * 1000
-            proven = proven and gap.right is right and (right is not None or quiet)
-            if gap.is_filled or proven:
-                break
-            await self._pause(gap, attempt)
-        if gap.is_open and proven:
-            gap.filled = True
-            if channel.gap is gap:
-                channel.gap = None
-            self._settle(gap)
-        elif gap.filled is False and proven:
-            self._keep_late(gap)
-
-    async def _pause(self, gap: Gap, attempt: int) -> None:
-        """Until the next attempt, or until the trade after the gap is there."""
-        seconds = min(self._limits.longest_wait, self._limits.first_wait * 2 ** (attempt - 1))
-        had = gap.right
-        until = asyncio.get_running_loop().time() + min(seconds, self._limits.quiet_s if had is None else seconds)
-        while gap.right is had and gap.filled is not True and (left := until - asyncio.get_running_loop().time()) > 0:
-            self._changed.clear()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(left):
-                    await self._changed.wait()
-
-    def _settle(self, gap: Gap) -> None:
-        """A gap is filled: its trades are those that nobody had. Those of bars that are closed are for the store."""
-        self._open.discard(gap)
-        channel = gap.channel
-        gap.rows = channel.fill(gap)
-        channel.counts["trades"] += len(gap.rows)
-        if gap.rows and self._capture is not None:
-            self._capture.trades(channel, gap.rows)
-        if any(row.time < channel.sink.closed for row in gap.rows):
-            gap.filled = "store" if self._capture is not None else False
-            channel.health.lost(self._limits.now())
-        self._settled.append(gap)
-        self._changed.set()
-
-    def _keep_late(self, gap: Gap) -> None:
-        """What came after the wait was over: for the store alone."""
-        if self._capture is None:
-            return
-        new = gap.channel.fill(gap)
-        if new:
-            self._capture.trades(gap.channel, new)
-        self._capture.mended(gap)
-        gap.filled = "store"
-        self._tell(gap)
-
-    async def _hold(self) -> None:
-        """Let what comes wait for the gaps before it, each at most so long; then tell of them and apply what is due."""
-        loop = asyncio.get_running_loop()
-        while self._open or self._settled:
-            while not (self._settled or self._over(loop.time())):
-                self._changed.clear()
-                left = min(gap.deadline for gap in self._open) - loop.time()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(max(0.0, left)):
-                        await self._changed.wait()
-            fills, self._settled = self._settled, []
-            over = self._over(loop.time())
-            for gap in over:
-                self._give_up(gap)
-            for gap in reversed([*fills, *over]):  # now: late answers take the place of a gap's rows
-                self._waiting.put_first(gap.channel, gap.rows)
-            await self.told([*fills, *over])
-            self._release()
-        self._holding = None
-
-    def _over(self, now: float) -> list[Gap]:
-        """The gaps that are waited for no longer."""
-        full = len(self._waiting) >= self._limits.most_held
-        return [gap for gap in self._open if full or now >= gap.deadline]
-
-    def _give_up(self, gap: Gap) -> None:
-        self._open.discard(gap)
-        gap.filled = False
-        gap.rows = gap.channel.narrow(gap)
-        if gap.rows and self._capture is not None:
-            self._capture.trades(gap.channel, gap.rows)
-        if gap.channel.gap is gap:
-            gap.channel.gap = None
-        gap.channel.health.lost(self._limits.now())
-        if self._capture is not None:
-            self._capture.broken(gap)
-
-    async def told(self, gaps: Sequence[Gap]) -> None:
-        """Tell of gaps, and wait until the callback has returned, so that nothing is decided on a silent hole."""
-        for gap in gaps:
-            self._tell(gap)
-        if self._on_gap is None or all(gap.filled is True for gap in gaps):
-            return
-        loop = asyncio.get_running_loop()
-        told = asyncio.Event()
-        self._courier.call(loop.call_soon_threadsafe, told.set)
-        try:
-            async with asyncio.timeout(self._limits.callback_s):
-                await told.wait()
-        except TimeoutError:
-            _LOG.error("on_gap has not returned for %g s: trades go on without it", self._limits.callback_s)
-            self.faults.append("on_gap blocks")
-
-    def _tell(self, gap: Gap) -> None:
-        """Tell of a gap, or of what became of it; one in which nothing was missing is none."""
-        if gap.filled is True and not gap.rows:
-            return
-        row = gap.row(self._limits.now())
-        if gap.told is not None:
-            gap.told.update(row)
-        else:
-            gap.channel.counts["gaps"] += 1
-            gap.told = row
-            self.gap_rows.append(row)
-            del self.gap_rows[:-_MOST_GAPS]
-        if self._on_gap is not None:
-            self._courier.call(self._on_gap, dict(row))
-
-    def _release(self) -> None:
-        """Apply what waits, up to the first gap that is open."""
-        self._waiting.release(min((gap.left.time for gap in self._open), default=None))
-
     # Running ---------------------------------------------------------------------------------------------------------
 
     async def run(self, sources: Sequence[Any], saved: Sequence[Sink]) -> None:
         """Until it is cancelled, or one of the sources ends; then what waits is applied, kept and saved."""
-        running = [self.start(source) for source in sources]
-        running += [self.start(one) for one in (self._watch(), self._keep(saved), self._end_with_holding())]
+        running = [self.tasks.start(source) for source in sources]
+        running += [self.tasks.start(one) for one in (self._watch(), self._keep(saved), self.gaps.end_with_holding())]
+        running += [] if self._capture is None else [self.tasks.start(self._fold(self._capture))]
         try:
             done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 task.result()
         finally:
-            for task in list(self._tasks):
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self.tasks.end()
             self.finish(saved)
-
-    async def _end_with_holding(self) -> None:
-        """Raise what ended the task that holds: nothing would ever be applied again."""
-        await self._failed.wait()
-        assert self._holding is not None
-        self._holding.result()
 
     def finish(self, saved: Sequence[Sink]) -> None:
         """Tell of what is open, apply what waits, and write both store and states."""
-        fills, self._settled = self._settled, []
-        for gap in list(self._open):
-            self._give_up(gap)
-            fills.append(gap)
-        for gap in fills:
-            self._tell(gap)
-        for gap in reversed(fills):
-            self._waiting.put_first(gap.channel, gap.rows)
-        self._holding = None
         with contextlib.ExitStack() as ending:  # all of it, whatever fails
             for sink in saved:
                 ending.callback(sink.save)
             if self._capture is not None:
                 ending.callback(self._capture.close)
-            self._release()
+            self.gaps.finish()
 
     async def _watch(self) -> None:
         """Tell of changes of health, and write what was captured, every second."""
-        full = False
         while True:
             self.look()
             if self._capture is not None:
                 self._capture.flush()
-                try:
-                    for path, key in self._capture.rotated():
-                        self.start(asyncio.to_thread(journal.fold, path, key))
-                    full = False
-                except OSError as error:
-                    if not full:
-                        _LOG.error("the store's journals cannot be ended, which is tried again: %s", error)
-                    full = True
             await asyncio.sleep(self._limits.flush_s)
+
+    async def _fold(self, capture: Capture) -> None:
+        """Put what was captured into the days' files; what fails is tried again, ever later."""
+        wait, fails = self._limits.flush_s, False
+        while True:
+            await asyncio.sleep(wait)
+            try:
+                await asyncio.to_thread(capture.fold_due)
+                wait, fails = self._limits.flush_s, False
+            except (OSError, ValueError) as error:
+                if not fails:
+                    _LOG.error("the store's journals cannot be put into its files, which is tried again: %s", error)
+                wait, fails = min(2 * wait, self._limits.longest_wait), True
 
     def look(self) -> None:
         """Tell of every market whose state has changed."""
@@ -442,7 +256,7 @@ class Session:
             if state != channel.state:
                 channel.state = state
                 if self._on_health is not None:
-                    self._courier.call(self._on_health, channel.health_row(now))
+                    self._courier.call(self._on_health, self._health_row(channel, now))
 
     async def _keep(self, saved: Sequence[Sink]) -> None:
         """Save states every minute."""

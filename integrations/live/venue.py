@@ -10,6 +10,7 @@ from typing import Any
 from ..exchanges.client import Client
 from ..exchanges.symbols import find_market
 from ..exchanges.venues import module_of
+from ..market.funding import usual_hours
 from .channel import Channel
 from .limits import Limits
 from .pro import Watched
@@ -70,12 +71,27 @@ class Venue:
                 numbered = module.CHAINED if raw is None else raw.NUMBERED
                 began = sink.closed or self._limits.now()
                 self.channels.append(Channel(self.name, market, sink, module.CHAINED, numbered, feed, began))
+                if hasattr(raw, "funding_hours"):
+                    self.channels[-1].funding_hours = None
+
+    async def _ask_funding(self) -> None:
+        """Ask for intervals of funding, where neither markets nor every message tell them."""
+        module, waiting = MODULES[self.name], [one for one in self.channels if one.funding_hours is None]
+        hours: dict[str, float] = {}
+        try:
+            async with asyncio.timeout(self._limits.funding_s):
+                client = Client(self.instance, inline=False)
+                hours = await module.funding_hours(client, [one.market for one in waiting])
+        except (ConnectionError, ValueError, TimeoutError) as error:
+            _LOG.warning("%s: intervals of funding are not known, 8 h until one has passed: %s", self.name, error)
+        for channel in waiting:
+            channel.funding_hours = channel.funding_hours or hours.get(channel.symbol, usual_hours(self.name))
 
     def sources(self, http: Any, session: Session) -> list[Any]:
         """Coroutines that receive, until they are cancelled."""
         if self.name not in MODULES:
             return [Watched(self.instance, self.channels, session, self._limits).run()]
-        made = []
+        made: list[Any] = [self._ask_funding()] if hasattr(MODULES[self.name], "funding_hours") else []
         for link in links_of(self.instance, [channel.market for channel in self.channels]):
             listener = _Listener(self, link, session)
             made.append(Raw(http, self.name, link, listener, self._limits).run())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from .channel import Channel
 from .said import Row
@@ -20,6 +20,12 @@ class Placed(NamedTuple):
 
 
 Event: TypeAlias = Row | Placed
+Key: TypeAlias = tuple[Any, ...]
+
+
+def key_of(channel: Channel, event: Event) -> Key:
+    """What tells an event from others: its market, of a trade the id, of a liquidation all of it."""
+    return (*channel.key, event.id) if isinstance(event, Row) else (*channel.key, *event)
 
 
 class Waiting:
@@ -30,6 +36,10 @@ class Waiting:
 
     def __len__(self) -> int:
         return len(self._events)
+
+    def keys(self) -> set[Key]:
+        """What tells those that wait from others."""
+        return {key_of(channel, event) for event, channel in self._events}
 
     def put(self, channel: Channel, events: Sequence[Event]) -> None:
         """Have events of a market wait."""

@@ -12,9 +12,10 @@ import pyarrow as pa
 from liquidator_core.layout import LONG, SHORT
 
 from .coins import Identity, market_of
-from .columns import NO_ID, Events, columns_of, id_column, number_column, time_column
+from .columns import NO_ID, Events, columns_of, id_column, number_column, plain, time_column
 from .envelopes import is_column, unwrapped, venue_in
 from .flags import LIQUIDATION_FLAGS, left_out, liquidated
+from .funding import UNIT_HOURS, hours_between, hours_of, intervals, per_unit
 from .messages import TableError, fail_row
 from .names import (
     BASE_SIZES,
@@ -201,6 +202,7 @@ class Rates(NamedTuple):
 
     series: dict[str, tuple[np.ndarray, np.ndarray]]  # field -> (times in ms, values), in order of time
     identity: Identity  # whose they are, with what was known before
+    hours_told: bool = False  # of what interval the funding rates were
 
 
 def read_rates(data: Events, identity: Identity | None = None) -> Rates:
@@ -208,7 +210,9 @@ def read_rates(data: Events, identity: Identity | None = None) -> Rates:
 
     data   rows, columns or a frame with a time and ``funding_rate``, ``open_interest`` (base units) or both; NaN is
            unknown. Also ``{coin: {"funding_rate": ..., "open_interest": ..., "timestamp": ...}}``, of which this coin's
-           is taken. Of several readings of one time the last given counts.
+           is taken. Of several readings of one time the last given counts. Funding rates are those of eight hours,
+           or are made that where ``interval_hours`` or a name like it (``fundingIntervalHours``, ccxt's ``interval``)
+           says of how many they are, or OKX's ``fundingTime`` and ``nextFundingTime`` do.
 
     Errors as for ``read_trades``: a reading without a time is one, since its time decides which bars it belongs to.
     """
@@ -246,7 +250,26 @@ def read_rates(data: Events, identity: Identity | None = None) -> Rates:
             fail_row(row, int(time[row]), name, values[row], f"{allowed}, or NaN (unknown)", int(bad.sum()) - 1)
         known = order[~np.isnan(values[order])]
         series[name] = time[known], values[known]
-    return Rates(series, identity)
+    hours = _hours(names, found, column) if "funding_rate" in series else None
+    if hours is not None:
+        known = order[~np.isnan(number_column(column(found["funding_rate"]), "funding_rate")[order])]
+        when, rate = series["funding_rate"]
+        told = intervals(when, hours[known], UNIT_HOURS)
+        series["funding_rate"] = when, per_unit(rate, told)
+    return Rates(series, identity, hours is not None)
+
+
+def _hours(names: Sequence[str], found: Mapping[str, str], column: Callable[[str], pa.Array]) -> np.ndarray | None:
+    """(n,) hours that each funding rate is for, NaN where nothing says it; None: no column does."""
+    if "interval_hours" in found:
+        said = plain(column(found["interval_hours"])).to_pylist()
+        return np.array([hours_of(value) for value in said], np.float64)
+    ends = {normal_name(name): name for name in names if normal_name(name) in ("fundingtime", "nextfundingtime")}
+    if len(ends) < 2:
+        return None
+    this, following = (time_column(column(ends[name])) for name in ("fundingtime", "nextfundingtime"))
+    apart = map(hours_between, this.tolist(), following.tolist())
+    return np.array([np.nan if one is None else one for one in apart], np.float64)
 
 
 def _mine(data: Mapping[Any, Mapping[str, Any]], identity: Identity) -> tuple[list[Mapping[str, Any]], Identity]:

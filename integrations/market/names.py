@@ -142,6 +142,9 @@ LIQUIDATION_SUMS = {field: CANDLE_NAMES[field] for field in ("liq_long_usd", "li
 RATE_NAMES: dict[str, tuple[str, ...]] = {
     "time": (*_TIMES, "fundingtime", "funding_time", "calc_time"),
     "funding_rate": (*CANDLE_NAMES["funding_rate"], "rate"),
+    "interval_hours": (
+        *("interval_hours", "funding_interval_hours", "fundingintervalhours", "fundingintervalhour", "interval"),
+    ),
     "open_interest": (
         *("oiccy", "oi_ccy", "open_interest_base", "open_interest", "openinterest", "openinterestamount"),
         *("sumopeninterest", "sum_open_interest", "oi"),

@@ -19,6 +19,7 @@ from ..market.candles import bars_from_frame
 from ..market.coins import market_of
 from ..market.columns import different_values, time_column
 from ..market.files import read_table
+from ..market.funding import UNIT_HOURS
 from ..market.liquidations import read_liquidations, read_rates
 from ..market.messages import naming
 from ..market.names import MARKET_NAMES, RATE_NAMES, TRADE_NAMES, normal_name
@@ -297,11 +298,14 @@ def _funding(table: pa.Table, kind: str, venue: str) -> Read:
 
 def _rates(table: pa.Table, kind: str, venue: str) -> Read:
     field = "funding_rate" if kind == "funding" else kind
-    series = read_rates(table).series
-    if field not in series:
+    said = read_rates(table)
+    if field not in said.series:
         raise ValueError(f"no column of {field}: found {', '.join(table.column_names)}")
-    time, values = series[field]
-    return {"time": time, field: values}, _around(time), kind
+    time, values = said.series[field]
+    columns = {"time": time, field: values}
+    if kind == "funding" and said.hours_told:
+        columns["interval_hours"] = np.full(len(time), float(UNIT_HOURS))
+    return columns, _around(time), kind
 
 
 def _liquidations(table: pa.Table, kind: str, venue: str) -> Read:

@@ -47,7 +47,11 @@ class Journal:
             self._lock.acquire()
         except filelock.Timeout:
             raise TimeoutError(f"{place}: another stream captures this") from None
-        _fold_all(place, self._key)
+        try:
+            _fold_all(place, self._key)
+        except BaseException:
+            self._lock.release()
+            raise
         self._file: pa.NativeFile | None = None
         self._writer: pa.RecordBatchStreamWriter | None = None
         self._schema: pa.Schema | None = None
@@ -58,11 +62,9 @@ class Journal:
         """Write rows, and what is covered by now. Raises OSError; what was written before is as it was."""
         if self._writer is None or self._schema != table.schema:
             self.rotate()
-            self._file = pa.OSFile(str(self._path()), "wb")
-            self._writer = pa.ipc.new_stream(self._file, table.schema)
-            self._schema = table.schema
-            self._head = self._file.tell()
+            self._begin(table.schema)
         assert self._file is not None
+        assert self._writer is not None
         whole = self._file.tell()
         said = json.dumps([list(span) for span in spans])
         try:
@@ -75,8 +77,10 @@ class Journal:
 
     def rotate(self) -> list[Path]:
         """End the file that is written to: all that are ended and wait for ``fold``."""
-        if self._file is not None and self._writer is not None:
+        if self._file is not None:
             self._end(self._file.tell())
+        elif self._path().exists():  # what ended it failed
+            self._set_aside()
         return _ended(self._place)
 
     def fold(self) -> None:
@@ -85,9 +89,21 @@ class Journal:
         _fold_all(self._place, self._key)
 
     def close(self) -> None:
-        """Fold what is there, and leave the folder to others."""
-        self.fold()
-        self._lock.release()
+        """Fold what is there, and leave the folder to others, whether or not it can be folded."""
+        try:
+            self.fold()
+        finally:
+            self._lock.release()
+
+    def _begin(self, schema: pa.Schema) -> None:
+        file = pa.OSFile(str(self._path()), "wb")
+        try:
+            self._writer = pa.ipc.new_stream(file, schema)
+        except OSError:
+            file.close()
+            self._path().unlink()
+            raise
+        self._file, self._schema, self._head = file, schema, file.tell()
 
     def _end(self, size: int) -> None:
         """Let go of the file after so many bytes; without a batch it goes."""
@@ -99,6 +115,9 @@ class Journal:
             self._path().unlink()
             return
         os.truncate(self._path(), size)
+        self._set_aside()
+
+    def _set_aside(self) -> None:
         self._path().replace(self._place / f"folding-{time.time_ns()}.arrows")
 
     def _path(self) -> Path:

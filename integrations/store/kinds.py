@@ -16,11 +16,14 @@ import pyarrow.compute as pc
 from liquidator_core import TRADE, Params
 from liquidator_core.tape import bars_from_trades
 
+from ..market.funding import intervals, usual_hours
+
 NORMALISED = {b"liquidator": b"normalised"}
 
 _NUMBERS = pa.float64()
 _NAME = pa.dictionary(pa.int32(), pa.string())
-#: The columns of each kind; ``venue`` and ``symbol`` follow, and ``usd`` before them where the venue tells it.
+#: The columns of each kind; ``venue`` and ``symbol`` follow, and ``usd`` before them where the venue tells it. A rate
+#: of funding is as its venue tells it; ``interval_hours`` behind it says of how many hours.
 COLUMNS: dict[str, dict[str, pa.DataType]] = {
     "candles": {
         "time": pa.int64(),
@@ -50,8 +53,7 @@ def key_of(kind: str) -> tuple[str, ...]:
 def table_of(kind: str, columns: Columns, venue: str, symbol: str) -> pa.Table:
     """A page of a venue's rows as a table."""
     types = dict(COLUMNS[kind])
-    if "usd" in columns:
-        types["usd"] = _NUMBERS
+    types |= {name: _NUMBERS for name in ("usd", "interval_hours") if name in columns}
     arrays = {name: _array(columns[name], kind_of) for name, kind_of in types.items()}
     rows = len(arrays["time"])
     for name, text in (("venue", venue), ("symbol", symbol)):
@@ -66,8 +68,21 @@ def empty(kind: str) -> pa.Table:
 
 
 def finished(table: pa.Table) -> pa.Table:
-    """A table as it is handed out: marked as normalised."""
+    """A table as it is handed out: marked as normalised, with the intervals of funding rates."""
+    if "funding_rate" in table.column_names:
+        table = _with_intervals(table)
     return table.unify_dictionaries().combine_chunks().replace_schema_metadata(NORMALISED)
+
+
+def _with_intervals(table: pa.Table) -> pa.Table:
+    """A table of funding rates, each of an interval that was told, else of as long as since the one before it."""
+    name = "interval_hours"
+    told = table[name].to_numpy() if name in table.column_names else np.full(len(table), np.nan)
+    usual = usual_hours(str(table["venue"][0].as_py())) if len(table) else np.nan
+    hours = pa.array(intervals(table["time"].to_numpy(), told, usual), _NUMBERS)
+    if name in table.column_names:
+        table = table.drop_columns([name])
+    return table.add_column(table.column_names.index("funding_rate") + 1, name, hours)
 
 
 def _array(values: Any, kind: pa.DataType) -> pa.Array:

@@ -144,7 +144,7 @@ def _parse(text: bytes, kind: str) -> pa.Table:
     options = pa_csv.ReadOptions(column_names=names, skip_rows=int(has_header))
     strings = {"create_time": pa.string(), "symbol": pa.string(), "maker": pa.string()}
     numbers = {"price", "quantity", "open", "high", "low", "close", "volume", "quote_volume", "taker_buy_volume"}
-    numbers |= {"taker_buy_quote_volume", "sum_open_interest", "sum_open_interest_value", "funding_rate"}
+    numbers |= {"taker_buy_quote_volume", "sum_open_interest", "sum_open_interest_value", "funding_rate", "hours"}
     whole = {"id", "time", "open_time", "close_time"}
     types = strings | dict.fromkeys(numbers, pa.float64()) | dict.fromkeys(whole, pa.int64())
     wanted = [name for name in names if name in types]
@@ -285,7 +285,10 @@ def _funding(table: pa.Table, time: np.ndarray, said: Named, inverse: bool) -> R
     check_rows(np.abs(rate) < 1.0, "last_funding_rate", "a share between -1 and 1")
     time, rows = np.unique(time, return_index=True)
     problem = f"{len(rate) - len(rows):,} rates repeat" if len(rows) < len(rate) else ""
-    return {"time": time, "funding_rate": rate[rows]}, [Span(said.since, said.until, "none")], problem
+    hours = table["hours"].to_numpy()
+    check_rows((hours > 0.0) & (hours <= 24.0), "funding_interval_hours", "hours above 0, a day at most")
+    columns = {"time": time, "funding_rate": rate[rows], "interval_hours": hours[rows]}
+    return columns, [Span(said.since, said.until, "none")], problem
 
 
 _READERS = {"trades": _trades, "candles": _candles, "open_interest": _open_interest, "funding": _funding}

@@ -95,6 +95,8 @@ def _binance(server: Loopback, host: str, path: str, params: dict[str, Any]) -> 
             candles = [one for one in candles if one[0] >= server.oldest_candle]
         most = 1000 if kind == "spot" else 1500
         return [_kline(kind, time, one, STEPS[params["interval"]]) for time, one in candles[: min(limit, most)]]
+    if name == "fundingInfo" and kind != "spot":
+        return [{"symbol": "1000PEPEUSDT", "fundingIntervalHours": 4}]
     if name == "fundingRate" and kind != "spot":
         times = _readings(since, min(until, server.end), 8 * HOUR)
         rows = [{"fundingTime": time, "fundingRate": f"{funding_rate(time):.8f}"} for time in times[:limit]]

@@ -121,12 +121,92 @@ def test_a_new_day_folds_as_early_as_the_first(tmp_path, monkeypatch):
     made, channel = opened(tmp_path)
     trade(made, channel, *range(100))
     made.flush()
-    assert len(made.rotated()) == 1
+    folded: list[str] = []
+    real = journal.fold
+    monkeypatch.setattr(journal, "fold", lambda path, key: (folded.append(path.parent.name), real(path, key)))
+    made.fold_due()
+    assert folded == ["trades"]
+    folded.clear()
     trade(made, channel, *range(100, 110))
     told(made, channel, *range(100, 106))
     made.flush()
-    assert sorted(path.parent.name for path, _ in made.rotated()) == sorted(FEEDS)
+    made.fold_due()
+    assert sorted(folded) == sorted(FEEDS)
     trade(made, channel, *range(86_400, 86_406))
     made.flush()
-    assert [path.parent.name for path, _ in made.rotated()][-1:] == ["trades"]
+    made.fold_due()
+    assert folded[-1:] == ["trades"]
     made.close()
+
+
+def full(*_: Any, **__: Any) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def kept(made: Capture) -> list[int]:
+    place = folder(made.root, "binance", "BTC/USDT:USDT", "trades")
+    return [int(one) for one in capturing.read(place, "trades", 0, 9 * DAY)["id"].to_pylist()]
+
+
+def test_a_fold_that_fails_is_tried_again_and_told_until_then(tmp_path, monkeypatch):
+    monkeypatch.setattr(capturing, "_FOLD_ROWS", 5)
+    made, channel = opened(tmp_path)
+    trade(made, channel, *range(10))
+    made.flush()
+    with monkeypatch.context() as patched:
+        patched.setattr(parquet, "add", full)
+        for _ in range(3):
+            with pytest.raises(OSError, match="No space left"):
+                made.fold_due()
+        trade(made, channel, *range(10, 12))
+        made.flush()
+        assert "No space left" in str(made.error_of(channel))
+    made.fold_due()
+    assert made.error_of(channel) is None
+    assert kept(made) == list(range(10))
+    made.close()
+    assert kept(made) == list(range(12))
+    assert not list(tmp_path.rglob("*.arrows"))
+
+
+def test_a_journal_that_cannot_be_ended_is_not_written_over(tmp_path, monkeypatch):
+    monkeypatch.setattr(capturing, "_FOLD_ROWS", 5)
+    made, channel = opened(tmp_path)
+    trade(made, channel, *range(10))
+    made.flush()
+    with monkeypatch.context() as patched:
+        patched.setattr(journal.os, "truncate", full)
+        with pytest.raises(OSError, match="No space left"):
+            made.fold_due()
+        assert "No space left" in str(made.error_of(channel))
+    trade(made, channel, *range(10, 20))
+    made.flush()
+    made.close()
+    assert kept(made) == list(range(20))
+
+
+def test_a_journal_that_cannot_be_begun_leaves_nothing_behind(tmp_path, monkeypatch):
+    made, channel = opened(tmp_path)
+    trade(made, channel, 0, 1)
+    with monkeypatch.context() as patched:
+        patched.setattr(journal.pa.ipc, "new_stream", full)
+        for _ in range(3):
+            made.flush()
+        assert not list(tmp_path.rglob("*.arrows"))
+        assert "No space left" in str(made.error_of(channel))
+    made.close()
+    assert kept(made) == [0, 1]
+
+
+def test_a_store_that_cannot_be_folded_is_let_go_of_and_folded_by_the_next(tmp_path, monkeypatch):
+    made, channel = opened(tmp_path)
+    trade(made, channel, *range(10))
+    with monkeypatch.context() as patched:
+        patched.setattr(parquet, "add", full)
+        with pytest.raises(OSError, match="No space left"):
+            made.close()
+        with pytest.raises(OSError, match="No space left"):
+            opened(tmp_path)
+    again, _ = opened(tmp_path)
+    again.close()
+    assert kept(again) == list(range(10))

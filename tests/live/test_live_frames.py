@@ -143,3 +143,19 @@ def test_liquidations_are_placed_by_the_mark_price_where_theirs_is_of_bankruptcy
     assert made._history.liquidations.rows["side"].tolist() == [LONG] != [SHORT_SIDE]
     assert made._history.rates["funding_rate"].rows["value"].tolist() == [0.0001]
     assert made._history.rates["open_interest"].rows["value"].tolist() == ([] if venue == "binance" else [900.0])
+
+
+@pytest.mark.parametrize(
+    ("venue", "frame", "hours", "due"),
+    [
+        ("binance", {"e": "markPriceUpdate", "E": T, "s": "A", "p": "1", "r": "0.01", "T": T + 9}, None, T + 9),
+        ("bybit", {"topic": "tickers.A", "ts": T, "data": {"fundingRate": "0.01", "fundingIntervalHour": "4"}},
+            4.0, None),
+        ("bybit", {"topic": "tickers.A", "ts": T, "data": {"fundingRate": "0.01"}}, None, None),
+        ("okx", {"arg": {"channel": "funding-rate"}, "data": [{"instId": "A", "ts": str(T), "fundingRate": "0.01",
+            "fundingTime": str(T), "nextFundingTime": str(T + 7_200_000)}]}, 2.0, None),
+    ],
+)  # fmt: skip
+def test_what_a_frame_says_of_the_interval_of_funding(venue, frame, hours, due):
+    (said,) = (one for one in MODULES[venue].read(frame) if one.kind == "funding")
+    assert (said.value, said.hours, said.due) == (0.01, hours, due)

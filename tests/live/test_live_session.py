@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from liquidator_integrations.live import bybit
-from liquidator_integrations.live import session as sessions
+from liquidator_integrations.live import gaps as gaps_of
 from liquidator_integrations.live.channel import Channel, Gap
 from liquidator_integrations.live.courier import Courier
 from liquidator_integrations.live.limits import Limits
@@ -62,7 +62,7 @@ class Bench:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, on_gap: Any = None, **limits: Any) -> None:
         self.rest, self.sink, self.now = Rest(), Heard(), T
-        monkeypatch.setattr(sessions, "fetch_rows", self.rest)
+        monkeypatch.setattr(gaps_of, "fetch_rows", self.rest)
         usual: dict[str, Any] = {"first_wait": 0.001, "longest_wait": 0.001, "quiet_s": 3.0, "now": lambda: self.now}
         self.limits = replace(Limits(), **{**usual, **limits})
         self.courier = Courier()
@@ -88,9 +88,7 @@ class Bench:
                 async with asyncio.timeout(20.0):
                     await play()
             finally:
-                for task in list(self.session._tasks):
-                    task.cancel()
-                await asyncio.gather(*self.session._tasks, return_exceptions=True)
+                await self.session.tasks.end()
                 self.courier.close(1.0)
 
         asyncio.run(main())
@@ -160,7 +158,7 @@ def test_a_second_break_while_a_gap_is_filled_is_a_gap_of_its_own(bench):
         one.rest.answer = whole
         await until(lambda: 900 in one.sink.applied)
         assert one.sink.applied == [0, 250, 500, 700, 900]
-        assert [gap["filled"] for gap in one.session.gap_rows] == [True, True]
+        assert [gap["filled"] for gap in one.session.gaps.rows()] == [True, True]
 
     one.run(play)
 
@@ -203,7 +201,7 @@ def test_a_market_is_not_believed_to_be_quiet_while_its_connection_is_down(bench
         await until(lambda: len(one.rest.asked) == 3)
         assert gap.is_open  # it stands for less than three seconds
         one.now += 3000
-        await until(lambda: gap.is_filled)
+        await until(lambda: gap.filled is True)
 
     one.run(play)
 
@@ -219,7 +217,7 @@ def test_what_rest_gives_while_on_gap_is_waited_for_is_not_applied(bench):
         async def raw(gap: Gap) -> tuple[list[Row], bool]:
             return [row(-900), row(0), row(500)], False
 
-        await until(lambda: one.session.gap_rows)
+        await until(lambda: one.session.gaps.rows())
         one.rest.answer = raw
         asked = len(one.rest.asked)
         await until(lambda: len(one.rest.asked) >= asked + 2)
@@ -266,23 +264,32 @@ def test_an_error_while_what_waited_is_applied_ends_the_stream(bench):
     one.run(play)
 
 
-def test_a_disk_that_is_full_when_a_journal_ends_is_told_once_and_tried_again(bench, caplog):
-    one = bench(flush_s=0.001)
+def test_a_fold_that_fails_is_told_once_and_tried_again_ever_later(bench, caplog, monkeypatch):
+    one = bench(flush_s=0.001, longest_wait=0.004)
     tried: list[int] = []
+    waits: list[float] = []
+    real = asyncio.sleep
 
-    def rotated() -> list[Any]:
+    def fold_due() -> None:
         tried.append(len(tried))
-        if len(tried) < 4:
+        if len(tried) < 5:
             raise OSError(28, "No space left on device")
-        return []
 
-    one.session._capture = SimpleNamespace(flush=lambda: None, rotated=rotated, close=lambda: None)
+    async def sleep(seconds: float) -> None:
+        if asyncio.current_task() is folding[0]:
+            waits.append(seconds)
+        await real(seconds)
+
+    folding: list[Any] = []
 
     async def play() -> None:
-        await one.session.run([until(lambda: len(tried) > 5)], [])
+        monkeypatch.setattr(asyncio, "sleep", sleep)
+        folding.append(one.session.tasks.start(one.session._fold(SimpleNamespace(fold_due=fold_due))))
+        await until(lambda: len(waits) > 6)
 
     one.run(play)
     assert caplog.text.count("No space left on device") == 1
+    assert waits[:7] == [0.001, 0.002, 0.004, 0.004, 0.004, 0.001, 0.001]
 
 
 @pytest.mark.parametrize(
@@ -309,3 +316,33 @@ def test_funding_is_the_mean_of_rates_of_eight_hours(bench):
     for channel, rate in ((one.channel, 0.0008), (hourly, 0.0002)):
         one.session.said(channel, Reading("BTC", "funding", T, rate), T, False)
     assert one.sink.applied == [("funding_rate", 0.0008), ("funding_rate", pytest.approx(0.0012))]
+
+
+def test_an_interval_of_funding_is_what_a_message_tells_or_two_times_of_it(bench):
+    one = bench()
+    hour = 3_600_000
+    told = [
+        Reading("BTC", "funding", T, 1e-4),
+        Reading("BTC", "funding", T + hour, 1e-4, hours=4.0),
+        Reading("BTC", "funding", T + 2 * hour, 1e-4, due=T + 4 * hour),
+        Reading("BTC", "funding", T + 4 * hour, 1e-4, due=T + 6 * hour),
+        Reading("BTC", "funding", T + 5 * hour, 1e-4, due=T + 6 * hour),
+    ]
+    for said in told:
+        one.session.said(one.channel, said, said.time, False)
+    assert [rate for _, rate in one.sink.applied] == pytest.approx([1e-4, 2e-4, 2e-4, 4e-4, 4e-4])
+
+
+def test_a_rate_of_an_interval_that_is_not_known_yet_is_left_out(bench):
+    one = bench()
+    one.channel.funding_hours = None
+    one.session.said(one.channel, Reading("BTC", "funding", T, 1e-4), T, False)
+    assert one.sink.applied == []
+
+
+def test_the_interval_of_a_market_comes_with_its_description(bench):
+    one = bench()
+    channel = one.market("bitget", info={"fundingInterval": 240})
+    one.session.channels.remove(one.channel)
+    one.session.said(channel, Reading("BTC", "funding", T, 1e-4), T, False)
+    assert one.sink.applied == [("funding_rate", 2e-4)]

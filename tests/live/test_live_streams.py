@@ -270,6 +270,15 @@ def test_many_coins_share_connections(server):
 # How it is run --------------------------------------------------------------------------------------------------------
 
 
+def test_binance_is_asked_for_intervals_of_funding(server):
+    pepe = Liquidator("1000PEPE", mode="streaming")
+    btc = Liquidator("BTC", mode="streaming")
+    running = stream({"1000PEPE": pepe, "BTC": btc}, exchange=server.live("binance"))
+    until(lambda: all(one.funding_hours for one in running._session.channels) and len(running._session.channels) == 2)
+    assert [one.funding_hours for one in running._session.channels] == [4.0, 8.0]
+    running.stop()
+
+
 def test_on_the_callers_loop(server):
     made = Liquidator("BTC", mode="streaming")
 
@@ -343,7 +352,7 @@ def test_a_callback_that_blocks_is_reported(server, quick):
     server.faults = [Fault("aggTrades", 502, 10_000, body="<html></html>")]
     server.send("binance", range(150, 300))
     took(running, 250)
-    assert running._session.faults == ["on_gap blocks"]
+    assert running._session.tasks.faults == ["on_gap blocks"]
     free.set()
     running.stop()
 

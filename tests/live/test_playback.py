@@ -12,12 +12,13 @@ import pytest
 
 from liquidator_integrations import Liquidator
 from liquidator_integrations.live import replay, resume
-from liquidator_integrations.live.capture import Capture
+from liquidator_integrations.live.capture import Capture, read
 from liquidator_integrations.live.channel import Channel
 from liquidator_integrations.live.courier import Courier
 from liquidator_integrations.live.limits import Limits
+from liquidator_integrations.live.repair import rows_of
 from liquidator_integrations.live.session import Session
-from liquidator_integrations.store import layout, parquet
+from liquidator_integrations.store import Store, layout, parquet
 from liquidator_integrations.store.kinds import empty, key_of, table_of
 from liquidator_integrations.store.layout import DAY_MS, Span
 
@@ -97,6 +98,25 @@ def test_markets_are_one_coins_when_it_is_rebuilt(tmp_path):
         np.testing.assert_array_equal(made.bars()[name], want[name])
 
 
+def restart(made: Liquidator, root: Path, now: int) -> list[dict[str, Any]]:
+    """Catch up from a store and REST: the gaps that are told."""
+
+    async def main() -> list[dict[str, Any]]:
+        capture, courier, limits = Capture(root), Courier(), replace(Limits(), first_wait=0.0, now=lambda: now)
+        session = Session({"binance": None}, capture, courier, limits, None, None)
+        market = {"symbol": PERPETUAL, "contract": False}
+        channel = Channel("binance", market, made._stream_sink(None), True, True, "full", DAY)
+        session.add(channel)
+        await resume.catch_up([channel], capture, session, limits)
+        told = session.gaps.rows()
+        await session.tasks.end()
+        session.finish([])
+        courier.close(1.0)
+        return told
+
+    return asyncio.run(main())
+
+
 def test_a_restart_takes_trades_liquidations_and_readings_in_one_order(tmp_path, monkeypatch):
     end = DAY + DAY_MS
     keep(tmp_path, "trades", trades(DAY, end), DAY, end)
@@ -111,17 +131,29 @@ def test_a_restart_takes_trades_liquidations_and_readings_in_one_order(tmp_path,
     async def nothing(*_: Any) -> Any:
         return [], True
 
-    async def restart() -> None:
-        capture, courier, limits = Capture(tmp_path), Courier(), replace(Limits(), now=lambda: end)
-        session = Session({"binance": None}, capture, courier, limits, None, None)
-        market = {"symbol": PERPETUAL, "contract": False}
-        channel = Channel("binance", market, made._stream_sink(None), True, True, "full", DAY)
-        session.add(channel)
-        await resume.catch_up([channel], capture, session, limits)
-        session.finish([])
-        courier.close(1.0)
-
     monkeypatch.setattr(resume, "fetch_rows", nothing)
-    asyncio.run(restart())
+    restart(made, tmp_path, end)
     assert made.bars().tobytes() == want.bars().tobytes()
     assert not any(count for name, count in made.counts.items() if name.startswith("late"))
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_restart_asks_for_what_a_gap_before_it_left_out(tmp_path, monkeypatch, answers):
+    end = DAY + DAY_MS
+    first, last = DAY + 8 * HOUR, DAY + 10 * HOUR
+    keep(tmp_path / "whole", "trades", trades(DAY, end), DAY, end)
+    for since, until in ((DAY, first), (last, end)):
+        keep(tmp_path / "holed", "trades", trades(since, until), since, until)
+    made = Liquidator("BTC", mode="streaming", bar="1h")
+    replay(made, tmp_path / "holed", until=DAY + 6 * HOUR)
+
+    async def rest(instance: Any, channel: Channel, gap: Any, now: int) -> Any:
+        place = layout.folder(tmp_path / "whole", "binance", PERPETUAL, "trades")
+        return rows_of(read(place, "trades", gap.left.time if answers else end - HOUR, end), channel), answers
+
+    monkeypatch.setattr(resume, "fetch_rows", rest)
+    told = restart(made, tmp_path / "holed", end)
+    assert made.bars().tobytes() == replayed(tmp_path / ("whole" if answers else "holed")).bars().tobytes()
+    known = [(gap["since"], gap["until"], gap["filled"]) for gap in told]
+    assert known == ([] if answers else [(first - HOUR, end - HOUR, False)])
+    assert len(Store(tmp_path / "holed").gaps()) == (0 if answers else 1)

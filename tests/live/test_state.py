@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from venue_streams import Streams
 from liquidator_core import layout
 from liquidator_integrations import Liquidator
 from liquidator_integrations.live import capture as capturing
-from liquidator_integrations.live import replay
+from liquidator_integrations.live import playback, replay
 from liquidator_integrations.store import journal
 
 TRADES = "business"
@@ -36,6 +37,12 @@ def run(server: Streams, venue: str, which: range, **arguments: Any) -> tuple[Li
         until(lambda count=count: (now := running.health())["trades"].sum() >= count and now["queue"].sum() == 0)
     running.stop()
     return made, running
+
+
+def sent(server: Streams, running: Any, which: range) -> None:
+    """Send trades of binance, and wait until they are applied."""
+    server.send("binance", which)
+    until(lambda: (now := running.health())["trades"].sum() == which.stop and now["queue"].sum() == 0)
 
 
 @pytest.mark.parametrize("venue", VENUES)
@@ -131,6 +138,64 @@ def test_it_is_rebuilt_from_the_store_of_its_stream(server, tmp_path):
         Liquidator("BTC", mode="streaming").rebuild()
 
 
+@pytest.mark.parametrize("reads_first", [True, False])
+def test_a_stream_goes_on_while_it_is_rebuilt(server, tmp_path, monkeypatch, reads_first):
+    made = Liquidator("BTC", mode="streaming")
+    running = made.start_stream(exchange=server.live("binance"), store=tmp_path / "store")
+    server.connected("binance")
+    sent(server, running, range(1000))
+    begun, free, real = threading.Event(), threading.Event(), playback.play
+
+    def slow(*arguments: Any, **more: Any) -> None:
+        if reads_first:
+            real(*arguments, **more)
+        begun.set()
+        assert free.wait(PATIENCE)
+        if not reads_first:
+            real(*arguments, **more)
+
+    monkeypatch.setattr(playback, "play", slow)
+    rebuilding = threading.Thread(target=made.rebuild)
+    rebuilding.start()
+    assert begun.wait(PATIENCE)
+    sent(server, running, range(1000, 2000))
+    assert len(made.compute_zones()) > 0
+    free.set()
+    rebuilding.join(PATIENCE)
+    sent(server, running, range(2000, 3000))
+    running.stop()
+    same(made, rows(SHORT, "binance"))
+
+
+def test_what_waits_for_a_gap_is_not_folded_before_it(server, tmp_path):
+    from venue_server import Fault
+
+    made = Liquidator("BTC", mode="streaming")
+    running = made.start_stream(exchange=server.live("binance"), store=tmp_path / "store")
+    server.connected("binance")
+    sent(server, running, range(500))
+    server.faults = [Fault("aggTrades", 502, 10_000, body="<html></html>")]
+    server.send("binance", range(1000, 1500))
+    until(lambda: running.health()["queue"].sum() == 500)
+    made.rebuild()
+    server.faults = []
+    until(lambda: running.health()["queue"].sum() == 0)
+    running.stop()
+    same(made, rows(SHORT, "binance", range(1500)))
+
+
+def test_a_rebuild_that_fails_leaves_all_as_it_was(server, tmp_path, monkeypatch):
+    made = Liquidator("BTC", mode="streaming")
+    running = made.start_stream(exchange=server.live("binance"), store=tmp_path / "store")
+    server.connected("binance")
+    sent(server, running, range(500))
+    with pytest.raises(ValueError, match="no trades of BTC"):
+        made.rebuild(tmp_path / "none")
+    sent(server, running, range(500, 1000))
+    running.stop()
+    same(made, rows(SHORT, "binance", range(1000)))
+
+
 def test_two_streams_cannot_capture_the_same(server, tmp_path):
     first = Liquidator("BTC", mode="streaming")
     running = first.start_stream(exchange=server.live("binance"), store=tmp_path / "store")
@@ -159,9 +224,15 @@ CHILD = """
     server.port = {port}
     real = os.replace
 
+    full = {full}
+
     def killed(source, target):
+        global full
         if str(target).endswith({target!r}):
-            os.kill(os.getpid(), signal.SIGKILL)
+            if not full:
+                os.kill(os.getpid(), signal.SIGKILL)
+            full -= 1
+            raise OSError(28, "No space left on device")
         real(source, target)
 
     L = Liquidator("BTC", mode="streaming")
@@ -169,18 +240,23 @@ CHILD = """
     while stream.health()["trades"].sum() < {kill_at}:
         stream.wait(0.01)
     os.replace = killed
-    if {target!r} == ".parquet":
-        stream.flush()
+    while {target!r} == ".parquet":
+        try:
+            stream.flush()
+        except OSError:
+            assert "No space left" in stream.health()["store_error"][0]
     stream.wait()
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("target", ["state", ".parquet"])
-def test_killed_while_a_file_takes_its_place(server, tmp_path, target):
+@pytest.mark.parametrize(("target", "full"), [("state", 0), (".parquet", 0), (".parquet", 2)])
+def test_killed_while_a_file_takes_its_place(server, tmp_path, target, full):
+    """Of a disk that is ``full`` so many times before that, too."""
     places = {"store": str(tmp_path / "store"), "state": str(tmp_path / "state")}
     run(server, "binance", range(300), **places)
     about = {"helpers": str(Path(__file__).parent.parent / "helpers"), "port": server.port, "target": target}
+    about["full"] = full
     about |= {**places, "kill_at": 300, "now": int(SHORT.time[-1]) + 5}
     code = textwrap.dedent(CHILD.format(**about))
     with subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True) as process:

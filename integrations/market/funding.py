@@ -1,0 +1,87 @@
+"""Funding rates in one unit: the share of a position that is paid in eight hours, whatever a venue's interval.
+
+Venues tell the rate of an interval, of 1, 2, 4 or 8 hours, a symbol each; the engine takes it per eight hours.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from .names import normal_name
+
+UNIT_HOURS = 8
+_INTERVALS = (1, 2, 4, 8)
+_HOURLY = ("hyperliquid",)
+_HOUR_MS = 3_600_000
+_JITTER_MS = 600_000
+_NAMES = (*("fundingintervalhours", "fundingintervalhour", "intervalhours", "interval"), "fundinginterval")
+
+Rate = TypeVar("Rate", float, np.ndarray)
+
+
+def per_unit(rate: Rate, hours: Rate | float) -> Rate:
+    """A rate of so many hours as that of eight.
+
+    >>> per_unit(0.0001, 1)
+    0.0008
+    """
+    return rate * (UNIT_HOURS / hours)
+
+
+def usual_hours(venue: str) -> float:
+    """The interval that a venue's rates are taken to be for where nothing tells it."""
+    return 1.0 if venue in _HOURLY else float(UNIT_HOURS)
+
+
+def hours_between(one: float, other: float) -> float | None:
+    """The interval that two times of funding, ms, are apart; None for what is none."""
+    hours = round((other - one) / _HOUR_MS)
+    return float(hours) if hours in _INTERVALS and abs(other - one - hours * _HOUR_MS) <= _JITTER_MS else None
+
+
+def hours_of(value: Any, parts: float = 1.0) -> float:
+    """Hours as a venue or ccxt says them, a number or text such as ``8h``; NaN for what is none, or beyond a day.
+
+    parts   of an hour that are counted
+
+    >>> hours_of("4h"), hours_of(8)
+    (4.0, 8.0)
+    """
+    said = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*h?\s*", str(value))
+    hours = float(said[1]) / parts if said else np.nan
+    return hours if 0.0 < hours <= 24.0 else np.nan
+
+
+def told_hours(info: Mapping[str, Any]) -> float | None:
+    """The interval that a message or a market's description tells; None: it does not."""
+    for name, value in info.items():
+        field = normal_name(name).replace("_", "")
+        if field not in _NAMES:
+            continue
+        hours = hours_of(value)
+        if np.isnan(hours) and field == "fundinginterval":  # Bybit's minutes
+            hours = hours_of(value, 60.0)
+        if not np.isnan(hours):
+            return hours
+    return None
+
+
+def intervals(time: np.ndarray, told: np.ndarray, usual: float) -> np.ndarray:
+    """The hours that each of (n,) rates is for: as told, else as far as it lies from the one before or behind it.
+
+    time   ms, rising: when it was paid, or read
+    told   (n,) hours, NaN where nothing tells them; only rates without are held against each other
+    usual  for a rate that no other lies at a known interval from
+    """
+    out = told.copy()
+    untold = np.flatnonzero(np.isnan(told))
+    if len(untold) == 0:
+        return out
+    apart = [hours_between(one, other) for one, other in zip(time[untold][:-1], time[untold][1:], strict=True)]
+    before, behind = [None, *apart], [*apart, None]
+    out[untold] = [one or other or usual for one, other in zip(before, behind, strict=True)]
+    return out

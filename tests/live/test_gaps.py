@@ -1,0 +1,282 @@
+"""The life of a gap, step by step: what is told of it, what is applied, what the store has in the end."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from liquidator_integrations.live import repair
+from liquidator_integrations.live.capture import Capture, read
+from liquidator_integrations.live.channel import Channel
+from liquidator_integrations.live.courier import Courier
+from liquidator_integrations.live.limits import Limits
+from liquidator_integrations.live.said import Row
+from liquidator_integrations.live.session import Session
+from liquidator_integrations.store import parquet
+from liquidator_integrations.store.layout import folder
+
+pytest.importorskip("filelock")
+T = 1_700_000_000_000
+LONG, SHORT = 15.0, 0.005  # seconds that trades wait
+SYMBOL = "BTC/USDT:USDT"
+
+
+def row(second: int, chained: bool) -> Row:
+    return Row(T + 1000 * second, 10.0, 1.0, 1, second if chained else str(second))
+
+
+class Sink:
+    """Keeps the seconds of what is applied, and how many gaps had been told by then."""
+
+    closed = 0
+
+    def __init__(self, told: list[Any]) -> None:
+        self.applied: list[int] = []
+        self.after: list[int] = []
+        self._told = told
+
+    def trades(self, venue: str, rows: Sequence[Row]) -> None:
+        self.applied += [(one.time - T) // 1000 for one in rows]
+        self.after += [len(self._told)] * len(rows)
+
+
+class Market:
+    """A market whose venue's REST shows some trades; trade n is of second n and has the id n."""
+
+    def __init__(self, bench: Bench, venue: str, chained: bool) -> None:
+        self.chained = chained
+        self.shown: set[int] = set()
+        self.answers = True
+        self.channel = Channel(venue, {"symbol": SYMBOL}, bench.sink, chained, chained, "none", T)
+        bench.session.add(self.channel)
+
+
+class Bench:
+    """A session told by hand what comes, with a clock of its own, in seconds from T."""
+
+    def __init__(self, monkeypatch: Any, root: Path | None, chained: bool, hold_s: float) -> None:
+        self.told: list[tuple[Any, ...]] = []
+        self.sink = Sink(self.told)
+        self.now, self.markets = 0, {}
+        monkeypatch.setattr(repair, "fetch_span", self._shown)
+        limits = replace(Limits(), hold_s=hold_s, first_wait=0.001, longest_wait=0.001, now=lambda: T + 1000 * self.now)
+        self.courier = Courier()
+        self.capture = None if root is None else Capture(root)
+        names = ("binance", "bitget") if chained else ("bybit", "okx")
+        self.session = Session(dict.fromkeys(names, object()), self.capture, self.courier, limits, self._on_gap, None)
+        self.markets = {name: Market(self, venue, chained) for name, venue in zip("ab", names, strict=True)}
+
+    async def _shown(self, instance: Any, channel: Channel, since: int, until: int) -> tuple[list[Row], bool]:
+        market = next(one for one in self.markets.values() if one.channel is channel)
+        if not market.answers:
+            raise ConnectionError("it does not answer")
+        rows = [row(second, market.chained) for second in sorted(market.shown)]
+        return [one for one in rows if since <= one.time < until], False
+
+    def _on_gap(self, gap: dict[str, Any]) -> None:
+        missing = None if math.isnan(gap["missing"]) else int(gap["missing"])
+        self.told.append(((gap["since"] - T) // 1000, (gap["until"] - T) // 1000, missing, gap["filled"]))
+
+    async def do(self, what: str, *numbers: int, market: str = "a") -> None:
+        one = self.markets[market]
+        if what == "stands":
+            self.session.stands([one.channel])
+        elif what == "breaks":
+            self.session.broke([one.channel])
+        elif what == "trades":
+            self.session.take(one.channel, [row(second, one.chained) for second in numbers], T + 1000 * self.now)
+        elif what == "rest":
+            one.shown, one.answers = set(range(numbers[0], numbers[1])), True
+        elif what == "rest is down":
+            one.answers = False
+        elif what == "now":
+            self.now = numbers[0]
+        elif what == "told":
+            await self.until(lambda: len(self.told) >= numbers[0])
+        elif what == "quiet":  # as long as it takes to ask in vain
+            for _ in range(50):
+                await asyncio.sleep(0.001)
+
+    async def until(self, done: Any) -> None:
+        while not done():
+            await asyncio.sleep(0.001)
+
+    async def play(self, steps: str) -> None:
+        """Do steps such as ``trades 5 6, breaks, stands of b, told 2``."""
+        for step in steps.split(", "):
+            what, _, market = step.partition(" of ")
+            market, *numbers = (market or "a").split()
+            what, *mine = re.split(r" (?=[-0-9])", what)
+            await self.do(what, *map(int, mine or numbers), market=market)
+
+    def run(self, steps: str, applied: Sequence[int]) -> None:
+        async def main() -> None:
+            try:
+                async with asyncio.timeout(20.0):
+                    await self.play(steps)
+                    await self.until(lambda: self.sink.applied == list(applied))
+            finally:
+                await self.session.tasks.end()
+                self.courier.close(1.0)
+                self.session.finish([])
+
+        asyncio.run(main())
+
+
+BROKEN = "stands, trades 0, breaks"
+GIVEN_UP = f"{BROKEN}, now 30, told 1"
+N = None  # of how many no id tells
+
+#: name: (ids chain, hold_s, steps, told as (since, until, missing, filled), applied, what the store has, covers whole)
+LIVES: dict[str, tuple[Any, ...]] = {
+    "filled while it is held": (
+        False, LONG,
+        f"{BROKEN}, stands, rest 0 6, trades 5",
+        [(0, 5, N, True)],
+        range(6), range(6), [(0, 5)],
+    ),
+    "nothing was missing": (
+        False, LONG,
+        f"{BROKEN}, stands, rest 0 2, trades 1",
+        [],
+        range(2), range(2), [(0, 1)],
+    ),
+    "given up while the connection is down, ended by the first trade": (
+        False, SHORT,
+        f"{GIVEN_UP}, now 60, stands, trades 61, told 2",
+        [(0, 30, N, False), (0, 61, N, False)],
+        [0, 61], [0, 61], [],
+    ),
+    "the same by ids": (
+        True, SHORT,
+        f"{GIVEN_UP}, now 60, stands, trades 61, told 2",
+        [(0, 30, N, False), (0, 61, 60, False)],
+        [0, 61], [0, 61], [],
+    ),
+    "filled late": (
+        True, SHORT,
+        f"{GIVEN_UP}, stands, trades 40, told 2, trades 41, rest 0 41, told 3",
+        [(0, 30, N, False), (0, 40, 39, False), (0, 40, 39, "store")],
+        [0, 40, 41], range(42), [(0, 41)],
+    ),
+    "what is filled late sets nothing back, and the next gap is seen": (
+        True, SHORT,
+        f"{GIVEN_UP}, stands, trades 40, told 2, rest 0 41, told 3, trades 41, trades 44, told 4",
+        [(0, 30, N, False), (0, 40, 39, False), (0, 40, 39, "store"), (41, 44, 2, False)],
+        [0, 40, 41, 44], [*range(42), 44], [(0, 41)],
+    ),
+    "filled late before a trade came: the market goes on from what was fetched": (
+        False, SHORT,
+        f"{GIVEN_UP}, stands, rest 0 5, now 34, told 2, trades 5, breaks, told 3",
+        [(0, 30, N, False), (0, 34, N, "store"), (5, 34, N, False)],
+        [0, 5], range(6), [(0, 5)],
+    ),
+    "nothing was missing of what was given up": (
+        False, SHORT,
+        f"{GIVEN_UP}, stands, rest 0 1, now 34, told 2, trades 35",
+        [(0, 30, N, False), (0, 34, N, True)],
+        [0, 35], [0, 35], [(0, 35)],
+    ),
+    "it breaks again before a trade came: one gap": (
+        True, SHORT,
+        f"{GIVEN_UP}, stands, breaks, now 50, stands, trades 51, told 2, rest 0 52, told 3",
+        [(0, 30, N, False), (0, 51, 50, False), (0, 51, 50, "store")],
+        [0, 51], range(52), [(0, 51)],
+    ),
+    "never filled: what was asked in vain is asked again once its end is known": (
+        False, SHORT,
+        f"{GIVEN_UP}, rest is down, stands, quiet, rest 0 10, trades 9, told 3",
+        [(0, 30, N, False), (0, 9, N, False), (0, 9, N, "store")],
+        [0, 9], range(10), [(0, 9)],
+    ),
+    "a part of it comes late: it ends before that": (
+        False, SHORT,
+        f"{GIVEN_UP}, stands, trades 9, told 2, rest 5 10, told 3",
+        [(0, 30, N, False), (0, 9, N, False), (0, 5, N, False)],
+        [0, 9], [0, *range(5, 10)], [(5, 9)],
+    ),
+    "what the stream says again shows that nothing is missing": (
+        False, SHORT,
+        f"{GIVEN_UP}, stands, trades 0 1 2, told 2",
+        [(0, 30, N, False), (0, 1, N, True)],
+        [0, 1, 2], [0, 1, 2], [(0, 2)],
+    ),
+    "two of one venue, both late": (
+        False, SHORT,
+        f"{BROKEN}, stands, trades 5, breaks, stands, trades 9, told 2, rest 0 10, told 4",
+        [(0, 5, N, False), (5, 9, N, False), (0, 5, N, "store"), (5, 9, N, "store")],
+        [0, 5, 9], range(10), [(0, 9)],
+    ),
+    "two of one venue, both held": (
+        True, LONG,
+        f"{BROKEN}, stands, trades 5, trades 9, rest 0 10",
+        [(0, 5, 4, True), (5, 9, 3, True)],
+        range(10), range(10), [(0, 9)],
+    ),
+    "two venues at once, one down for longer": (
+        True, SHORT,
+        "stands, stands of b, trades 0, trades of b 1, breaks, breaks of b, now 30, told 2, "
+        "stands, trades 40, told 3, stands of b, trades of b 50, told 4",
+        [(0, 30, N, False), (1, 30, N, False), (0, 40, 39, False), (1, 50, 48, False)],
+        [0, 1, 40, 50], [0, 40], [],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LIVES)
+def test_the_life_of_a_gap(name, monkeypatch, tmp_path):
+    chained, hold_s, steps, told, applied, kept, covered = LIVES[name]
+    bench = Bench(monkeypatch, tmp_path, chained, hold_s)
+    bench.run(steps, applied)
+    assert bench.told == told
+    channel = bench.markets["a"].channel
+    assert channel.last is not None
+    assert (channel.last.time - T) // 1000 == max(applied if "two venues" not in name else [40])
+    rows = bench.session.gaps.rows()
+    assert len(rows) == len({since for since, *_ in told})
+    place = folder(tmp_path, channel.venue, SYMBOL, "trades")
+    assert [(time - T) // 1000 for time in read(place, "trades", 0, 2 * T)["time"].to_pylist()] == list(kept)
+    spans = [span for span in parquet.read(place, 0, 2 * T)[0] if span.until - span.since > 1]
+    joined = [[span.since, span.until] for span in spans[:1]]
+    for span in spans[1:]:
+        if span.since <= joined[-1][1] + 1:
+            joined[-1][1] = span.until
+        else:
+            joined.append([span.since, span.until])
+    assert [((since - T) // 1000, (until - T) // 1000) for since, until in joined] == covered
+
+
+def test_it_is_told_before_the_first_trade_after_it_is_applied(monkeypatch):
+    bench = Bench(monkeypatch, None, True, SHORT)
+    bench.run(f"{GIVEN_UP}, now 60, stands, trades 61", [0, 61])
+    assert bench.sink.after == [0, 2]
+
+
+def test_a_gap_that_goes_on_reaches_to_now_and_one_of_a_stream_that_ended_does_not(monkeypatch):
+    bench = Bench(monkeypatch, None, False, SHORT)
+
+    async def main() -> None:
+        await bench.play(GIVEN_UP)
+        bench.now = 45
+        assert [(gap["until"] - T) // 1000 for gap in bench.session.gaps.rows()] == [45]
+        await bench.session.tasks.end()
+        bench.now = 50
+        bench.session.finish([])
+
+    asyncio.run(main())
+    bench.courier.close(1.0)
+    bench.now = 60
+    assert [(gap["until"] - T) // 1000 for gap in bench.session.gaps.rows()] == [50]
+
+
+def test_without_a_store_what_comes_late_counts_for_nothing(monkeypatch):
+    bench = Bench(monkeypatch, None, False, SHORT)
+    bench.run(f"{GIVEN_UP}, stands, rest 0 5, now 34, quiet, trades 5", [0, 5])
+    assert bench.told == [(0, 30, None, False), (0, 5, None, False)]
