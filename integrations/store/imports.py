@@ -21,7 +21,7 @@ from ..market.columns import different_values, time_column
 from ..market.files import read_table
 from ..market.funding import UNIT_HOURS
 from ..market.liquidations import read_liquidations, read_rates
-from ..market.messages import naming
+from ..market.messages import moment, naming
 from ..market.names import MARKET_NAMES, RATE_NAMES, TRADE_NAMES, normal_name
 from ..market.trades import read_trades
 from ..market.venues import find_names, venue_of
@@ -42,7 +42,7 @@ _RECEIVED = ("local_timestamp", "localtimestamp", "receipt_timestamp")
 _SPARSE = ("bitfinex", "bitstamp", "coinbase", "gemini", "kraken")
 
 
-_NO_MARKET = "nothing says which market it is of: say symbol, such as BTC/USDT:USDT"
+_NO_MARKET = "nothing says which market it is of: say symbol (--symbol), such as BTC/USDT:USDT"
 
 
 class Found(NamedTuple):
@@ -93,13 +93,13 @@ def read(path: Path, kind: str | None, venue: str | None, symbol: str | None) ->
     with naming(str(path)):
         whose = venue or said.venue or _only(table, TRADE_NAMES["venue"])
         if not whose:
-            raise ValueError("nothing says which exchange it is of: say venue")
+            raise ValueError("nothing says which exchange it is of: say venue (--venue)")
         if not (name := symbol or said.symbol or _only(table, MARKET_NAMES)):
             raise ValueError(_NO_MARKET)
         named_venue = venue_of(whose)
         market = _symbol(name, said.type or named_venue.kind)
         what = kind or said.kind or _kind_of(table)
-        columns, spans, what = _READERS[what.partition("-")[0]](table, what, whose)
+        columns, spans, what, problem = _READERS[what.partition("-")[0]](table, what, whose)
         if seen := next((one for one in table.column_names if normal_name(one) in _RECEIVED), None):
             columns["received"] = time_column(table[seen].combine_chunks())
         if said.day:
@@ -110,7 +110,7 @@ def read(path: Path, kind: str | None, venue: str | None, symbol: str | None) ->
         rows = table_of(base, checked(base, columns), named_venue.name, market)
         if "received" in columns:
             rows = rows.append_column("received", pa.array(columns["received"]))
-    return [Found(named_venue.name, market, what, rows, spans)]
+    return [Found(named_venue.name, market, what, rows, spans, problem)]
 
 
 def _archived(path: Path, named: vision.Named, symbol: str | None) -> Found:
@@ -246,9 +246,16 @@ def _check_day(time: np.ndarray, begin: int, day: str) -> None:
         raise ValueError(f"row {row}: found a time of {pd.Timestamp(int(time[row]), unit='ms')}, allowed within {day}")
 
 
-# A kind each: (columns, spans, the kind in full) ----------------------------------------------------------------------
+# A kind each ----------------------------------------------------------------------------------------------------------
 
-Read = tuple[dict[str, Any], list[Span], str]
+
+class Read(NamedTuple):
+    """The rows of a table."""
+
+    columns: dict[str, Any]
+    spans: list[Span]
+    kind: str  # in full
+    problem: str = ""
 
 
 def _trades(table: pa.Table, kind: str, venue: str) -> Read:
@@ -260,7 +267,7 @@ def _trades(table: pa.Table, kind: str, venue: str) -> Read:
     names = find_names(table.column_names, TRADE_NAMES, venue_of(venue).venue)
     columns = {"time": rows["time"], "price": rows["price"], "size": rows["size"], "side": side}
     columns["id"] = table[names["id"]].cast(pa.string()).combine_chunks() if "id" in names else _ids(columns)
-    return columns, _around(rows["time"]), kind
+    return Read(columns, _around(rows["time"]), kind)
 
 
 def _ids(columns: dict[str, Any]) -> pa.Array:
@@ -281,13 +288,18 @@ def _candles(table: pa.Table, kind: str, venue: str) -> Read:
         if (name := vision.NAMES.get(step)) is None or len(time) < 2:
             raise ValueError(f"candles of {step} ms are of no timeframe: allowed {', '.join(vision.NAMES.values())}")
         kind = f"candles-{name}"
-    if (time % step != 0).any():
-        row = int((time % step != 0).argmax())
-        raise ValueError(f"row {row}: found a candle of {int(time[row])} ms, allowed multiples of {step}")
+    astray, problem = time % step != 0, ""
+    if astray.any():
+        row = int(astray.argmax())
+        problem = f"row {row}: found a candle of {moment(time[row])}, allowed the opening of one of {kind[8:]}"
+        if 2 * np.count_nonzero(astray) > len(time):
+            raise ValueError(problem)
+        problem += f"; {np.count_nonzero(astray):,} such rows are left out"
+        bars, time = bars[~astray], time[~astray]
     spans = vision.runs(time, step)
     if venue_of(venue).name in _SPARSE:
         spans = [Span(spans[0].since, spans[-1].until, "none")]
-    return {name: bars[name].copy() for name in COLUMNS["candles"]}, spans, kind
+    return Read({name: bars[name].copy() for name in COLUMNS["candles"]}, spans, kind, problem)
 
 
 def _funding(table: pa.Table, kind: str, venue: str) -> Read:
@@ -305,14 +317,14 @@ def _rates(table: pa.Table, kind: str, venue: str) -> Read:
     columns = {"time": time, field: values}
     if kind == "funding" and said.hours_told:
         columns["interval_hours"] = np.full(len(time), float(UNIT_HOURS))
-    return columns, _around(time), kind
+    return Read(columns, _around(time), kind)
 
 
 def _liquidations(table: pa.Table, kind: str, venue: str) -> Read:
     events = read_liquidations(table, None, lambda name: 0, venue).events
     side = np.where(events["side"] == LONG, "long", "short")
     columns = {"time": events["time"], "price": events["price"], "size": events["usd"] / events["price"]}
-    return {**columns, "side": side, "usd": events["usd"]}, _around(events["time"]), kind
+    return Read({**columns, "side": side, "usd": events["usd"]}, _around(events["time"]), kind)
 
 
 def _around(time: np.ndarray) -> list[Span]:

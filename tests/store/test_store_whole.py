@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -522,6 +523,20 @@ def test_what_a_file_does_not_say(store, tmp_path, said, error):
     with pytest.raises(ValueError, match=error):
         store.import_(tmp_path / "mine.parquet", **said)
     assert list(store.places()) == []
+
+
+def test_candles_beside_the_grid_are_left_out_and_told(store, tmp_path):
+    time = DAY + 60_000 * np.arange(20)
+    time[5:9] += 14_000
+    table = candle_table(DAY, 20).set_column(0, "time", pa.array(time))
+    pq.write_table(table, tmp_path / "mine.parquet")
+    (done,) = store.import_(tmp_path / "mine.parquet", venue="binance", symbol=SYMBOL).itertuples()
+    assert (done.kept, done.rows) == (16, 16)
+    assert re.match(r"row 5: found a candle of .*:05:14.*, allowed the opening of one of 1m; 4 such rows", done.problem)
+    assert [(gap.since, gap.until) for gap in store.gaps().itertuples()] == [(DAY + 240_000, DAY + 540_000)]
+    pq.write_table(table.slice(5, 4), tmp_path / "mine.parquet")
+    with pytest.raises(ValueError, match="row 0: found a candle of"):
+        store.import_(tmp_path / "mine.parquet", venue="binance", symbol=SYMBOL)
 
 
 # Export ---------------------------------------------------------------------------------------------------------------
