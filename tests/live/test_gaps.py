@@ -65,6 +65,7 @@ class Bench:
         self.told: list[tuple[Any, ...]] = []
         self.sink = Sink(self.told)
         self.now, self.markets = 0, {}
+        self.asked: list[tuple[int, int]] = []
         monkeypatch.setattr(repair, "fetch_span", self._shown)
         limits = replace(Limits(), hold_s=hold_s, first_wait=0.001, longest_wait=0.001, now=lambda: T + 1000 * self.now)
         self.courier = Courier()
@@ -77,6 +78,7 @@ class Bench:
         market = next(one for one in self.markets.values() if one.channel is channel)
         if not market.answers:
             raise ConnectionError("it does not answer")
+        self.asked.append(((since - T) // 1000, (until - T) // 1000))
         rows = [row(second, market.chained) for second in sorted(market.shown)]
         return [one for one in rows if since <= one.time < until], False
 
@@ -280,3 +282,13 @@ def test_without_a_store_what_comes_late_counts_for_nothing(monkeypatch):
     bench = Bench(monkeypatch, None, False, SHORT)
     bench.run(f"{GIVEN_UP}, stands, rest 0 5, now 34, quiet, trades 5", [0, 5])
     assert bench.told == [(0, 30, None, False), (0, 5, None, False)]
+
+
+@pytest.mark.parametrize(("chained", "requests"), [(True, [(0, 40), (3000, 3020)]), (False, [(0, 3020)])])
+def test_holes_that_lie_near_are_asked_for_together(monkeypatch, chained, requests):
+    """Of a venue that gives the newest page alone all of them."""
+    bench = Bench(monkeypatch, None, chained, LONG)
+    runs = [(0, 1), (2, 11), (12, 31), (40, 3001), (3010, 3016), (3020, 3021)]
+    came = [f"trades {' '.join(map(str, range(*run)))}" for run in runs]
+    bench.run("stands, rest 0 3021, " + (", " if chained else ", breaks, stands, ").join(came), range(3021))
+    assert bench.asked == requests
