@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from liquidator_integrations.live import repair
-from liquidator_integrations.live.capture import Capture, read
+from liquidator_integrations.live.capture import Capture
 from liquidator_integrations.live.channel import Channel
 from liquidator_integrations.live.courier import Courier
 from liquidator_integrations.live.limits import Limits
@@ -244,7 +244,7 @@ def test_the_life_of_a_gap(name, monkeypatch, tmp_path):
     rows = bench.session.gaps.rows()
     assert len(rows) == len({since for since, *_ in told})
     place = folder(tmp_path, channel.venue, SYMBOL, "trades")
-    assert [(time - T) // 1000 for time in read(place, "trades", 0, 2 * T)["time"].to_pylist()] == list(kept)
+    assert [(time - T) // 1000 for time in parquet.rows(place, "trades", 0, 2 * T)["time"].to_pylist()] == list(kept)
     spans = [span for span in parquet.read(place, 0, 2 * T)[0] if span.until - span.since > 1]
     joined = [[span.since, span.until] for span in spans[:1]]
     for span in spans[1:]:
