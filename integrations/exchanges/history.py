@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
@@ -26,10 +27,12 @@ from . import venues
 from .archive import Defect, fill, has_archive
 from .client import Client, run
 from .feed import Feed, Progress
+from .paging import Hole, joined_holes
 from .symbols import find_market
 from .vendors import VENDORS, observed
 
 _HOUR = 3_600_000
+_LEAST_PAGE = 100  # rows that a request for anything but trades gives at least
 _LONGEST = TIMEFRAMES[:12]  # of candles: up to a day, so that all begin at a multiple of their length
 
 
@@ -287,8 +290,9 @@ class Job:
                 table = parquet.in_order(pa.concat_tables(parts, promote_options="default"), key_of(kind))
                 spans = coverage.without_holes(table, since, until, spans)
         if venues.has(self.client.instance, market, kind):
-            ask = getattr(venues.module_of(self.client.venue), kind)
-            tables, spans = await self._filled(ask, market, kind, (since, until), spans, place)
+            module = venues.module_of(self.client.venue)
+            holes = self._joined(module, kind, without([(since, until)], spans), spans, parts)
+            tables, spans = await self._filled(getattr(module, kind), market, kind, (since, until), spans, place, holes)
             parts += tables
         table = pa.concat_tables(parts, promote_options="default")
         return parquet.in_order(table, key_of(kind)), merged(spans)
@@ -301,11 +305,15 @@ class Job:
         span: tuple[int, int],
         spans: list[Span],
         place: Path | None,
+        holes: Sequence[Hole] | None = None,
     ) -> tuple[list[pa.Table], list[Span]]:
-        """(what ``ask`` gives for the parts of a span that are not covered, the spans that are then)."""
+        """(what ``ask`` gives for the parts of a span that are not covered, the spans that are then).
+
+        holes   to ask for in their place, which hold all of them
+        """
         tables: list[pa.Table] = []
         done = sum(one.until - one.since for one in spans)
-        for begin, end in without([span], spans):
+        for begin, end in without([span], spans) if holes is None else holes:
             on_covered = self._on_covered(kind, done, span[1] - span[0])
             feed = Feed(self.client, market, kind, begin, end, self.timeframe, place, on_covered)
             try:
@@ -316,6 +324,19 @@ class Job:
             spans = spans + feed.spans
             done += end - begin
         return tables, spans
+
+    def _joined(
+        self, module: ModuleType, kind: str, holes: list[Hole], spans: list[Span], parts: list[pa.Table]
+    ) -> list[Hole]:
+        """Holes to ask for, fewer where that takes fewer requests than each by itself."""
+        if len(holes) < 2:
+            return holes
+        if kind == "trades" and not module.PAGES_BACK:  # whatever is asked for, it gives the newest page
+            return [(holes[0][0], holes[-1][1])]
+        covered = sum(one.until - one.since for one in spans)
+        rate = 1 / timeframe_ms(self.timeframe) if kind == "candles" else sum(map(len, parts)) / max(1, covered)
+        page = module.PAGE if kind == "trades" else _LEAST_PAGE
+        return joined_holes(holes, lambda since, until: rate * (until - since), page)
 
     def _on_covered(self, kind: str, done: int, total: int) -> Callable[[int, int], object]:
         """What reports progress: the ms of the span that are covered, of how many."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import math
+from collections.abc import Awaitable, Callable, Sequence
 
 import numpy as np
 
@@ -11,7 +12,29 @@ from .client import Refusal
 from .feed import Feed
 
 Page = Columns
+Hole = tuple[int, int]  # where it begins and ends, by time or by id
 Ask = Callable[[int, int], Awaitable[Page]]  # rows of since <= time < until
+
+
+def joined_holes(holes: Sequence[Hole], rows: Callable[[int, int], float], page: int) -> list[Hole]:
+    """Holes in order, neighbours made one, with what lies between them, where that takes fewer pages.
+
+    rows   how many rows lie between two ends, about
+
+    >>> joined_holes([(0, 10), (90, 100), (5000, 5010)], lambda since, until: until - since, 1000)
+    [(0, 100), (5000, 5010)]
+    """
+
+    def pages(since: int, until: int) -> int:
+        return max(1, math.ceil(rows(since, until) / page))
+
+    joined: list[Hole] = []
+    for hole in holes:
+        if joined and pages(joined[-1][0], hole[1]) < pages(*joined[-1]) + pages(*hole):
+            joined[-1] = joined[-1][0], max(joined[-1][1], hole[1])
+        else:
+            joined.append(hole)
+    return joined
 
 
 def times_of(page: Page) -> np.ndarray:

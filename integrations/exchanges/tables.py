@@ -56,12 +56,25 @@ def sized(market: Mapping[str, Any], amount: np.ndarray, price: np.ndarray) -> d
 
     Those of an inverse market are dollars: ``usd`` is told, too, and ``size`` is that at the trade's price.
     """
-    if not market.get("contract"):
-        return {"size": amount}
-    unit = float(market["contractSize"])
+    worth = worth_of(market)
+    value = amount if worth is None else worth(amount)
+    return {"size": value / price, "usd": value} if is_in_dollars(market) else {"size": value}
+
+
+def is_in_dollars(market: Mapping[str, Any]) -> bool:
+    """Whether the amounts of a market are dollars."""
+    return bool(market.get("contract") and market.get("inverse"))
+
+
+def worth_of(market: Mapping[str, Any]) -> Callable[[Any], Any] | None:
+    """What makes of a market's amounts, a number or (n,), base coins or dollars; None: they are that."""
+    unit = float(market["contractSize"]) if market.get("contract") else 1.0
     parts = round(1.0 / unit)
-    worth = amount / parts if parts > 1 and 1.0 / parts == unit else amount * unit  # 5 x 0.01 is not 0.05, 5 / 100 is
-    return {"size": worth / price, "usd": worth} if market.get("inverse") else {"size": worth}
+    if unit == 1.0:
+        return None
+    if parts > 1 and 1.0 / parts == unit:
+        return lambda amount: amount / parts  # 5 x 0.01 is not 0.05, 5 / 100 is
+    return lambda amount: amount * unit
 
 
 def rows_of(answer: Any, *path: str) -> list[Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..store import journal, layout, parquet
-from ..store.kinds import empty, finished, key_of, table_of
+from ..store.kinds import empty, key_of, table_of
 from ..store.layout import Span
 from .channel import Channel, Gap
 from .said import Row
@@ -217,7 +217,7 @@ class Capture:
     def stored(self, channel: Channel, kind: str, since: int, until: int) -> Any:
         """The Arrow table of what the store holds of a market's kind."""
         place = layout.folder(self.root, channel.venue, channel.symbol, kind)
-        return read(place, kind, since, until)
+        return parquet.rows(place, kind, since, until)
 
     def reach(self, channel: Channel, since: int, until: int) -> int:
         """Up to when the trades that the store holds from a time on are without a hole; what precedes them is none."""
@@ -237,14 +237,6 @@ class Capture:
             waiting = sum(map(len, self._rows.values()))
             if waiting:
                 raise OSError(f"{self.root}: {waiting:,} rows that were captured could not be written")
-
-
-def read(place: Path, kind: str, since: int, until: int) -> Any:
-    """The rows of a folder of a store in order, each once, as a table that says what it holds."""
-    _, table = parquet.read(place, since, until)
-    if table is None:
-        return finished(empty(kind))
-    return finished(parquet.in_order(table.drop_columns([parquet.WRITTEN]), key_of(kind)))
 
 
 def _proof(key: Key, channel: Channel) -> str:

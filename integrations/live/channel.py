@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from ..exchanges.tables import is_in_dollars, worth_of
 from ..market.funding import told_hours, usual_hours
 from .health import Health
 from .said import Liquidation, Row
@@ -113,7 +114,9 @@ class Channel:
         self.raw_usd = {"long": 0.0, "short": 0.0}
         self.queued = 0
         self._seen: OrderedDict[Any, None] = OrderedDict()
-        self._size = _size_of(market)
+        self._worth = worth_of(market)
+        self._in_dollars = is_in_dollars(market)
+        self._is_plain = self._worth is None and not self._in_dollars  # amounts are base coins
 
     def health_row(self, now: int) -> dict[str, Any]:
         """Its row of ``health()``."""
@@ -130,12 +133,13 @@ class Channel:
             if not (is_event(row, receipt) and (not self.numbered or abs(row.id) < _IDS)):
                 self.counts["dropped"] += 1
                 continue
-            good.append(row if self._size is None else row._replace(amount=self._size(row.amount, row.price)))
+            good.append(row if self._is_plain else row._replace(amount=self.coins(row.amount, row.price)))
         return good
 
     def coins(self, amount: float, price: float) -> float:
         """Base coins of an amount as the venue counts it."""
-        return float(amount if self._size is None else self._size(amount, price))
+        worth = amount if self._worth is None else self._worth(amount)
+        return float(worth / price if self._in_dollars else worth)
 
     def worth(self, amount: float, price: float) -> float:
         """USD of an amount as the venue counts it."""
@@ -230,22 +234,3 @@ class Channel:
             return None
         self.gap = Gap(self, self.last or Mark(self.began, None), now)
         return self.gap
-
-
-def _size_of(market: Any) -> Any:
-    """What makes base coins of an amount and a price; None where amounts are. The arithmetic of ``tables.sized``."""
-    if not market.get("contract"):
-        return None
-    unit = float(market["contractSize"])
-    if unit == 1.0 and not market.get("inverse"):
-        return None
-    parts = round(1.0 / unit)
-    exact = parts > 1 and 1.0 / parts == unit
-
-    def worth(amount: float, price: float) -> float:
-        return amount / parts if exact else amount * unit
-
-    def coins(amount: float, price: float) -> float:
-        return worth(amount, price) / price
-
-    return coins if market.get("inverse") else worth

@@ -19,7 +19,7 @@ from .capture import Capture
 from .channel import Channel, Gap
 from .courier import Courier
 from .limits import Limits
-from .repair import fetch_rows
+from .repair import Fetches
 from .said import Row
 from .tasks import Tasks
 from .waiting import Key, Placed, Waiting, key_of
@@ -56,6 +56,7 @@ class Gaps:
         self._going_on: list[Gap] = []  # given up, and no trade has come since
         self._due: list[tuple[Gap, list[Row]]] = []  # to be told, and what goes before that which waits
         self._waiting = Waiting()
+        self._fetches: dict[Channel, Fetches] = {}
         self._changed = asyncio.Event()
         self._holding: asyncio.Task[None] | None = None
 
@@ -131,7 +132,7 @@ class Gaps:
             attempt += 1
             asked = self._limits.now()
             try:
-                found, proven = await fetch_rows(self._instances[channel.venue], channel, gap, asked)
+                found, proven = await self._fetches_of(channel).rows(gap, asked)
             except (ConnectionError, ValueError) as error:
                 _LOG.warning("%s %s: a gap is not filled yet: %s", channel.venue, channel.symbol, error)
                 found, proven = [], False
@@ -147,6 +148,11 @@ class Gaps:
             self._filled(gap, rows)
         elif gap.filled is False:
             self._late(gap, rows, proven)
+
+    def _fetches_of(self, channel: Channel) -> Fetches:
+        if channel not in self._fetches:
+            self._fetches[channel] = Fetches(self._instances[channel.venue], channel)
+        return self._fetches[channel]
 
     async def _pause(self, gap: Gap, attempt: int) -> None:
         """Until the next attempt, or until the trade after the gap is there."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -16,7 +17,6 @@ from ..market.funding import UNIT_HOURS
 from ..market.times import ms_of
 from ..store import journal, kinds, layout, parquet
 from . import raw
-from .capture import read
 from .channel import Channel
 from .courier import Courier
 from .limits import Limits
@@ -27,6 +27,7 @@ from .waiting import Key, Placed, key_of
 
 _KINDS = ("trades", "liquidations", "funding", "open_interest")
 _AT_ONCE = 1000  # trades that are taken at once
+_PACE_MS = 50  # of the clock, that trades which are taken at once are apart at most
 
 Market = tuple[str, str]  # venue and symbol, as ccxt names them
 Told = tuple[int, Channel, str, Any]  # time, market, kind, a row; of trades those that follow each other
@@ -91,7 +92,7 @@ def markets_of(
 
 def _first(place: Path) -> int | None:
     """The time of the first row of a folder."""
-    for begin, end in sorted(_bounds({path.stem for path in parquet.files(place)})):
+    for begin, end in layout.days_of(path.stem for path in parquet.files(place)):
         _, table = parquet.read(place, begin, end, columns=["time"])
         if table is not None and len(table):
             return int(table["time"][0].as_py())
@@ -124,8 +125,9 @@ def play(
         numbered = chained if module is None else bool(module.NUMBERED)
         session.add(Channel(venue, {"symbol": symbol}, sink, chained, numbered, "none", since))
     began, start = time.monotonic(), None
+    apart = math.inf if speed is None else _PACE_MS * speed
     try:
-        for at, channel, kind, what in _in_order(Path(store), session.channels, since, until, without):
+        for at, channel, kind, what in _in_order(Path(store), session.channels, since, until, without, apart):
             if speed is not None:
                 start = at if start is None else start
                 time.sleep(max(0.0, (at - start) / 1000.0 / speed - (time.monotonic() - began)))
@@ -147,7 +149,12 @@ def feed(session: Session, channel: Channel, kind: str, at: int, row: Any) -> No
 
 
 def _in_order(
-    root: Path, channels: Sequence[Channel], since: int, until: int | None, without: Collection[Key]
+    root: Path,
+    channels: Sequence[Channel],
+    since: int,
+    until: int | None,
+    without: Collection[Key],
+    apart: float,
 ) -> Iterator[Told]:
     """What a store holds of markets, a day after the other."""
     days = {
@@ -156,18 +163,18 @@ def _in_order(
         for kind in _KINDS
         for file in layout.folder(root, channel.venue, channel.symbol, kind).glob("*.parquet")
     }
-    for begin, end in sorted(_bounds(days)):
+    for begin, end in layout.days_of(days):
         first, last = max(begin, since), end if until is None else min(end, until)
         if first >= last:
             continue
         told: list[Told] = []
         for channel in channels:
             for kind in _KINDS:
-                table = read(layout.folder(root, channel.venue, channel.symbol, kind), kind, first, last)
+                table = parquet.rows(layout.folder(root, channel.venue, channel.symbol, kind), kind, first, last)
                 rows = rows_of(table, channel) if kind == "trades" else table.to_pylist()
                 events = [(row.time if isinstance(row, Row) else row["time"], channel, kind, row) for row in rows]
                 told += [one for one in events if _key_of(*one) not in without] if without else events
-        yield from joined(told)
+        yield from joined(told, apart)
 
 
 def _key_of(time: int, channel: Channel, kind: str, row: Any) -> Key | None:
@@ -177,17 +184,16 @@ def _key_of(time: int, channel: Channel, kind: str, row: Any) -> Key | None:
     return key_of(channel, Placed(time, row["price"], row["usd"], row["side"])) if kind == "liquidations" else None
 
 
-def _bounds(names: set[str]) -> set[tuple[int, int]]:
-    """The days of files of days and of months."""
-    return {day for name in names for day in layout.days(layout.begin_of(name), layout.end_of(name))}
+def joined(told: Sequence[Told], apart: float = math.inf) -> Iterator[Told]:
+    """Rows in order of time, trades of one market that follow each other taken together.
 
-
-def joined(told: Sequence[Told]) -> Iterator[Told]:
-    """Rows in order of time, trades of one market that follow each other taken together."""
+    apart   ms that such trades are apart at most
+    """
     together: list[Row] = []
     whose: Channel | None = None
     for time_ms, channel, kind, row in sorted(told, key=lambda one: one[0]):
-        if together and (channel is not whose or kind != "trades" or len(together) >= _AT_ONCE):
+        full = len(together) >= _AT_ONCE or (together and time_ms - together[0].time > apart)
+        if together and (channel is not whose or kind != "trades" or full):
             assert whose is not None
             yield together[0].time, whose, "trades", together
             together = []

@@ -2,14 +2,86 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ..exchanges.history import afetch
+from ..exchanges.paging import joined_holes
+from ..exchanges.venues import module_of
 from .channel import Channel, Gap
 from .said import Row
 
 _SIDES = {"buy": 1, "sell": -1}
+
+
+class Fetches:
+    """What one market's gaps ask of its venue: one at a time, neighbours at once where that takes fewer pages."""
+
+    def __init__(self, instance: Any, channel: Channel) -> None:
+        self._instance = instance
+        self._channel = channel
+        self._waiting: list[_Asked] = []
+        self._turn = asyncio.Lock()
+
+    async def rows(self, gap: Gap, now: int) -> tuple[list[Row], bool]:
+        """As ``fetch_rows``."""
+        mine = _Asked(gap, now)
+        self._waiting.append(mine)
+        try:
+            async with self._turn:
+                await asyncio.sleep(0)  # so that gaps of one moment are asked for together
+                if mine.rows is None and mine.error is None:
+                    await self._ask(self._neighbours(mine))
+        finally:
+            self._waiting.remove(mine)
+        if mine.error is not None:
+            raise mine.error
+        return mine.rows or [], mine.proven
+
+    async def _ask(self, together: Sequence[_Asked]) -> None:
+        """Ask for gaps at once."""
+        since, until = min(one.since for one in together), max(one.until for one in together)
+        try:
+            rows, whole = await fetch_span(self._instance, self._channel, since, until)
+        except (ConnectionError, ValueError) as error:
+            for one in together:
+                one.error = error
+            return
+        for one in together:
+            one.rows = [row for row in rows if one.since <= row.time < one.until]
+            one.proven = _proven(one.gap, one.rows, whole)
+
+    def _neighbours(self, mine: _Asked) -> list[_Asked]:
+        """A gap, and those that wait which take fewer pages with it than without."""
+        module, channel = module_of(self._channel.venue), self._channel
+        waiting = [one for one in self._waiting if one.rows is None and one.error is None]
+        if not module.PAGES_BACK:  # whatever is asked for, it gives the newest page
+            return waiting
+        rate = channel.counts["trades"] / max(1, mine.now - channel.began)
+        holes = {one: (one.since, one.until) for one in waiting}
+        if channel.chained and all(one.gap.missing >= 0.0 for one in waiting):
+            holes, rate = {one: (one.gap.left.id, one.gap.right.id) for one in waiting if one.gap.right}, 1.0
+        joined = joined_holes(sorted(holes.values()), lambda begin, end: rate * (end - begin), module.PAGE)
+        begin, end = next(hole for hole in joined if hole[0] <= holes[mine][0] and holes[mine][1] <= hole[1])
+        return [one for one in waiting if begin <= holes[one][0] and holes[one][1] <= end]
+
+
+@dataclass(eq=False)
+class _Asked:
+    """A gap as it is asked for at a time, and what came of it."""
+
+    gap: Gap
+    now: int
+    rows: list[Row] | None = None
+    proven: bool = False
+    error: Exception | None = None
+
+    def __post_init__(self) -> None:
+        self.since = self.gap.left.time
+        end = self.now if self.gap.right is None else self.gap.right.time
+        self.until = max(end, self.since) + 1
 
 
 async def fetch_rows(instance: Any, channel: Channel, gap: Gap, now: int) -> tuple[list[Row], bool]:
@@ -17,9 +89,7 @@ async def fetch_rows(instance: Any, channel: Channel, gap: Gap, now: int) -> tup
 
     Raises ConnectionError or ValueError for a venue that does not answer, or answers nonsense.
     """
-    until = (now if gap.right is None else gap.right.time) + 1
-    rows, whole = await fetch_span(instance, channel, gap.left.time, max(until, gap.left.time + 1))
-    return rows, _proven(gap, rows, whole)
+    return await Fetches(instance, channel).rows(gap, now)
 
 
 async def fetch_span(instance: Any, channel: Channel, since: int, until: int) -> tuple[list[Row], bool]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import bisect
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import quote, unquote
@@ -111,6 +111,11 @@ def begin_of(day: str) -> int:
 def end_of(day: str) -> int:
     """The time at which a day, or a month, ends."""
     return int((np.datetime64(day) + 1).astype("M8[ms]").astype(np.int64))
+
+
+def days_of(names: Iterable[str]) -> list[tuple[int, int]]:
+    """The days, in order, that files named for a day or a month hold."""
+    return sorted({day for name in names for day in days(begin_of(name), end_of(name))})
 
 
 # Spans ----------------------------------------------------------------------------------------------------------------

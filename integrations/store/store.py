@@ -19,7 +19,7 @@ from ..market.messages import moment
 from ..market.times import ms_of
 from ..market.venues import venue_of
 from . import candles, coverage, exports, imports, layout, parquet, query
-from .kinds import KINDS, empty, finished, key_of
+from .kinds import KINDS, finished, key_of
 from .layout import Span
 
 _ISSUES = ("venue", "symbol", "kind", "since", "until", "file", "problem")
@@ -295,9 +295,7 @@ class Store:
         return found[0]
 
     def _rows(self, place: Place, since: Any, until: Any) -> pa.Table:
-        begin, end = _bounds(place, since, until)
-        _, table = parquet.read(place.path, begin, end, key_of(place.kind))
-        return finished(empty(place.kind.partition("-")[0]) if table is None else table)
+        return parquet.rows(place.path, place.kind, *_bounds(place, since, until))
 
     def _examined(self) -> tuple[pd.DataFrame, pd.DataFrame]:
         parts = []

@@ -18,7 +18,9 @@ from venue_server import Fault, Loopback, serving
 from venue_tape import HOUR, MINUTE, START, make
 
 from liquidator_integrations.exchanges import fetch
-from liquidator_integrations.store import Store
+from liquidator_integrations.store import Store, layout, parquet
+from liquidator_integrations.store.kinds import key_of
+from liquidator_integrations.store.layout import Span
 
 DAY = 24 * HOUR
 PATHS = {
@@ -62,6 +64,23 @@ def as_it_was(request):
 def same(one: Any, two: Any) -> bool:
     tables = all(one.tables[kind].to_pandas().equals(table.to_pandas()) for kind, table in two.tables.items())
     return tables and one.coverage.equals(two.coverage) and one.gaps.equals(two.gaps)
+
+
+@pytest.mark.parametrize(("venue", "kind"), [("kraken", "trades"), ("binance", "trades"), ("okx", "candles")])
+def test_holes_that_lie_near_are_filled_by_one_request(small, tmp_path, venue, kind):
+    whole = day_of(small, venue, None, (kind,))
+    place = layout.folder(layout.open_root(tmp_path), venue, whole.symbol, "candles-1m" if kind == "candles" else kind)
+    proof = "count" if kind == "candles" else "ids"
+    first = int(small.tape.time[0]) // MINUTE * MINUTE + 2 * HOUR
+    holes = [(first + MINUTE * at, first + MINUTE * (at + 1)) for at in range(0, 80, 8)]
+    spans = [
+        Span(*span, proof) for span in layout.without([(START, START + DAY)], [Span(*one, "none") for one in holes])
+    ]
+    parquet.add(place, whole.tables[kind].replace_schema_metadata(None), spans, key_of(kind))
+    small.log.clear()
+    filled = day_of(small, venue, tmp_path, (kind,))
+    assert filled.tables[kind].to_pandas().equals(whole.tables[kind].to_pandas())
+    assert len(small.asked(PATHS[venue] if kind == "trades" else DATA[venue][1])) <= 4  # alone ten or more
 
 
 class Enough(KeyboardInterrupt):

@@ -61,7 +61,7 @@ def test_feeds_are_covered_from_one_end_of_a_connection_to_the_other(tmp_path):
     made.close()
     for kind in FEEDS:
         assert spans(made, kind) == [at(0, 40.001, "none"), at(1000, 1010.001, "none")]
-        assert len(capturing.read(folder(made.root, "binance", "BTC/USDT:USDT", kind), kind, DAY, DAY + DAY_MS)) == 7
+        assert len(parquet.rows(folder(made.root, "binance", "BTC/USDT:USDT", kind), kind, DAY, DAY + DAY_MS)) == 7
     assert len(Store(tmp_path).check()) == 0
 
 
@@ -145,7 +145,7 @@ def full(*_: Any, **__: Any) -> None:
 
 def kept(made: Capture) -> list[int]:
     place = folder(made.root, "binance", "BTC/USDT:USDT", "trades")
-    return [int(one) for one in capturing.read(place, "trades", 0, 9 * DAY)["id"].to_pylist()]
+    return [int(one) for one in parquet.rows(place, "trades", 0, 9 * DAY)["id"].to_pylist()]
 
 
 def test_a_fold_that_fails_is_tried_again_and_told_until_then(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from liquidator_integrations.live import repair
-from liquidator_integrations.live.capture import Capture, read
+from liquidator_integrations.live.capture import Capture
 from liquidator_integrations.live.channel import Channel
 from liquidator_integrations.live.courier import Courier
 from liquidator_integrations.live.limits import Limits
@@ -65,6 +65,7 @@ class Bench:
         self.told: list[tuple[Any, ...]] = []
         self.sink = Sink(self.told)
         self.now, self.markets = 0, {}
+        self.asked: list[tuple[int, int]] = []
         monkeypatch.setattr(repair, "fetch_span", self._shown)
         limits = replace(Limits(), hold_s=hold_s, first_wait=0.001, longest_wait=0.001, now=lambda: T + 1000 * self.now)
         self.courier = Courier()
@@ -77,6 +78,7 @@ class Bench:
         market = next(one for one in self.markets.values() if one.channel is channel)
         if not market.answers:
             raise ConnectionError("it does not answer")
+        self.asked.append(((since - T) // 1000, (until - T) // 1000))
         rows = [row(second, market.chained) for second in sorted(market.shown)]
         return [one for one in rows if since <= one.time < until], False
 
@@ -242,7 +244,7 @@ def test_the_life_of_a_gap(name, monkeypatch, tmp_path):
     rows = bench.session.gaps.rows()
     assert len(rows) == len({since for since, *_ in told})
     place = folder(tmp_path, channel.venue, SYMBOL, "trades")
-    assert [(time - T) // 1000 for time in read(place, "trades", 0, 2 * T)["time"].to_pylist()] == list(kept)
+    assert [(time - T) // 1000 for time in parquet.rows(place, "trades", 0, 2 * T)["time"].to_pylist()] == list(kept)
     spans = [span for span in parquet.read(place, 0, 2 * T)[0] if span.until - span.since > 1]
     joined = [[span.since, span.until] for span in spans[:1]]
     for span in spans[1:]:
@@ -280,3 +282,13 @@ def test_without_a_store_what_comes_late_counts_for_nothing(monkeypatch):
     bench = Bench(monkeypatch, None, False, SHORT)
     bench.run(f"{GIVEN_UP}, stands, rest 0 5, now 34, quiet, trades 5", [0, 5])
     assert bench.told == [(0, 30, None, False), (0, 5, None, False)]
+
+
+@pytest.mark.parametrize(("chained", "requests"), [(True, [(0, 40), (3000, 3020)]), (False, [(0, 3020)])])
+def test_holes_that_lie_near_are_asked_for_together(monkeypatch, chained, requests):
+    """Of a venue that gives the newest page alone all of them."""
+    bench = Bench(monkeypatch, None, chained, LONG)
+    runs = [(0, 1), (2, 11), (12, 31), (40, 3001), (3010, 3016), (3020, 3021)]
+    came = [f"trades {' '.join(map(str, range(*run)))}" for run in runs]
+    bench.run("stands, rest 0 3021, " + (", " if chained else ", breaks, stands, ").join(came), range(3021))
+    assert bench.asked == requests

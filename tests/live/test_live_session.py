@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from liquidator_integrations.live import bybit
-from liquidator_integrations.live import gaps as gaps_of
 from liquidator_integrations.live.channel import Channel, Gap
 from liquidator_integrations.live.courier import Courier
 from liquidator_integrations.live.limits import Limits
+from liquidator_integrations.live.repair import Fetches
 from liquidator_integrations.live.said import Liquidation, Reading, Row, Trades
 from liquidator_integrations.live.session import Session
 
@@ -62,7 +62,7 @@ class Bench:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, on_gap: Any = None, **limits: Any) -> None:
         self.rest, self.sink, self.now = Rest(), Heard(), T
-        monkeypatch.setattr(gaps_of, "fetch_rows", self.rest)
+        monkeypatch.setattr(Fetches, "rows", lambda _, gap, now: self.rest(None, gap.channel, gap, now))
         usual: dict[str, Any] = {"first_wait": 0.001, "longest_wait": 0.001, "quiet_s": 3.0, "now": lambda: self.now}
         self.limits = replace(Limits(), **{**usual, **limits})
         self.courier = Courier()

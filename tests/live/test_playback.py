@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from liquidator_integrations import Liquidator
-from liquidator_integrations.live import replay, resume
-from liquidator_integrations.live.capture import Capture, read
+from liquidator_integrations.live import playback, replay, resume
+from liquidator_integrations.live.capture import Capture
 from liquidator_integrations.live.channel import Channel
 from liquidator_integrations.live.courier import Courier
 from liquidator_integrations.live.limits import Limits
@@ -149,7 +150,7 @@ def test_a_restart_asks_for_what_a_gap_before_it_left_out(tmp_path, monkeypatch,
 
     async def rest(instance: Any, channel: Channel, gap: Any, now: int) -> Any:
         place = layout.folder(tmp_path / "whole", "binance", PERPETUAL, "trades")
-        return rows_of(read(place, "trades", gap.left.time if answers else end - HOUR, end), channel), answers
+        return rows_of(parquet.rows(place, "trades", gap.left.time if answers else end - HOUR, end), channel), answers
 
     monkeypatch.setattr(resume, "fetch_rows", rest)
     told = restart(made, tmp_path / "holed", end)
@@ -157,3 +158,23 @@ def test_a_restart_asks_for_what_a_gap_before_it_left_out(tmp_path, monkeypatch,
     known = [(gap["since"], gap["until"], gap["filled"]) for gap in told]
     assert known == ([] if answers else [(first - HOUR, end - HOUR, False)])
     assert len(Store(tmp_path / "holed").gaps()) == (0 if answers else 1)
+
+
+@pytest.mark.parametrize("speed", [1.0, 60.0])
+def test_a_replay_at_a_speed_gives_every_trade_when_it_is_due(tmp_path, monkeypatch, speed):
+    rng = np.random.default_rng(5)
+    time = DAY + np.cumsum(rng.integers(1, 60_000, 400))
+    rows = {"time": time, "price": np.full(400, 9.0), "size": np.ones(400), "side": ["buy"] * 400}
+    keep(tmp_path, "trades", {**rows, "id": list(map(str, range(400)))}, DAY, DAY + DAY_MS)
+    clock = SimpleNamespace(now=0.0, monotonic=lambda: clock.now)
+    clock.sleep = lambda seconds: setattr(clock, "now", clock.now + seconds)
+    monkeypatch.setattr(playback, "time", clock)
+    applied: list[tuple[int, float]] = []
+    sink = SimpleNamespace(
+        join=lambda symbol: None, trades=lambda venue, rows: applied.extend((row.time, clock.now) for row in rows)
+    )
+    playback.play(tmp_path, {("binance", PERPETUAL): sink}, DAY, None, speed)
+    early = [(when - time[0]) / 1000.0 / speed - at for when, at in applied]
+    assert len(applied) == 400
+    assert min(early) > -1e-6
+    assert max(early) <= 0.05 + 1e-6

@@ -18,9 +18,8 @@ from venue_streams import Streams
 
 from liquidator_core import layout
 from liquidator_integrations import Liquidator
-from liquidator_integrations.live import capture as capturing
 from liquidator_integrations.live import playback, replay
-from liquidator_integrations.store import journal
+from liquidator_integrations.store import journal, parquet
 
 TRADES = "business"
 
@@ -296,7 +295,7 @@ def test_what_a_killed_process_wrote_is_there_up_to_its_last_whole_batch(tmp_pat
     first._file.close()
     first._lock.release()
     journal.Journal(place, key).close()
-    read = capturing.read(place, "trades", 0, 2 * 10**12)
+    read = parquet.rows(place, "trades", 0, 2 * 10**12)
     assert read["id"].to_pylist() == table(0)["id"].to_pylist()
     assert not list(place.glob("*.arrows"))
 
