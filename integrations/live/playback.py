@@ -171,6 +171,8 @@ def _in_order(
         for channel in channels:
             for kind in _KINDS:
                 table = parquet.rows(layout.folder(root, channel.venue, channel.symbol, kind), kind, first, last)
+                if kind == "trades" and channel.numbered and not all(map(str.isdecimal, table["id"].to_pylist())):
+                    channel.numbered = channel.chained = False  # of a file without ids: text of our own
                 rows = rows_of(table, channel) if kind == "trades" else table.to_pylist()
                 events = [(row.time if isinstance(row, Row) else row["time"], channel, kind, row) for row in rows]
                 told += [one for one in events if _key_of(*one) not in without] if without else events

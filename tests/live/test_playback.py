@@ -76,6 +76,27 @@ def test_a_day_without_a_trade_comes_first(tmp_path):
         replayed(tmp_path / "empty")
 
 
+@pytest.mark.parametrize("venue", ["binance", "hyperliquid", "bybit"])
+def test_trades_of_a_file_without_ids(tmp_path, venue):
+    symbol = "BTC/USDC:USDC" if venue == "hyperliquid" else PERPETUAL
+    keep(tmp_path, "trades", trades(DAY, DAY + DAY_MS), DAY, DAY + DAY_MS, venue, symbol)
+    later = trades(DAY + DAY_MS, DAY + 2 * DAY_MS)
+    named = later | {"id": [f"buy at {time}" for time in later["time"]]}
+    keep(tmp_path, "trades", named, DAY + DAY_MS, DAY + 2 * DAY_MS, venue, symbol)
+    keep(
+        tmp_path,
+        "trades",
+        trades(DAY + 2 * DAY_MS, DAY + 3 * DAY_MS),
+        DAY + 2 * DAY_MS,
+        DAY + 3 * DAY_MS,
+        venue,
+        symbol,
+    )
+    batch = Liquidator("BTC", bar="1h")
+    batch.ingest_trades(Store(tmp_path).read("trades", symbol, venue=venue), venue)
+    assert replayed(tmp_path).bars().tobytes() == batch.bars()[:-1].tobytes()
+
+
 @pytest.mark.parametrize("venue", ["kraken", "coinbase", "bitfinex"])
 def test_a_venue_of_ccxt_pro(tmp_path, venue):
     keep(tmp_path, "trades", trades(DAY, DAY + DAY_MS), DAY, DAY + DAY_MS, venue, "BTC/USD")
