@@ -13,6 +13,7 @@ from .messages import describe_row
 from .names import (
     BASE_VOLUMES,
     CANDLE_LETTERS,
+    CANDLE_NAMES,
     CANDLE_TIMES,
     OPEN_TIMES,
     OTHER_TIMES,
@@ -25,6 +26,7 @@ from .names import (
 
 _LOG = logging.getLogger("liquidator")
 _OF_COIN = re.compile(r"vol(?:ume)?_\(?([a-z0-9]{2,12})\)?")
+_PRICES = ("open", "high", "low", "close")
 _WRONG = 0.01  # the share of rows that may disagree, and by which part
 Values = Callable[[int], np.ndarray]  # the numbers of the column at a place
 
@@ -53,6 +55,28 @@ def time_places(normal: Sequence[str], has_index: bool) -> list[int]:
         if places:
             return places[:1] if known is OTHER_TIMES else places
     return []
+
+
+def check_names(names: Sequence[object], has_index: bool) -> None:
+    """Raise ValueError unless columns of these names, and an index of times, are all that candles need, and once."""
+    normal = candle_names(names)
+    found = ", ".join(map(repr, names)) or "none"
+    missing = [field for field in _PRICES if not {*CANDLE_NAMES[field]} & {*normal}]
+    missing += [] if volume_places(normal) else ["volume"]
+    known = CANDLE_NAMES | {"volume": ("volume", *BASE_VOLUMES, *VOLUMES)}
+    accepted = [f"{field} ({', '.join(known[field])})" for field in missing]
+    if not time_places(normal, has_index) and not has_index:
+        missing.insert(0, "time")
+        accepted.insert(0, f"time (a DatetimeIndex, or {', '.join(CANDLE_TIMES)})")
+    if missing:
+        raise ValueError(
+            f"missing column for {', '.join(missing)}: found columns {found}; "
+            f"accepted names (any case): {'; '.join(accepted)}"
+        )
+    for field, same_names in {**CANDLE_NAMES, **{name: (name,) for name in CANDLE_TIMES}}.items():
+        same = [repr(names[at]) for at, name in enumerate(normal) if name in same_names]
+        if len(same) > 1:
+            raise ValueError(f"columns {' and '.join(same)} both mean {field}: keep one; found columns {found}")
 
 
 def volume_places(normal: Sequence[str]) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -32,9 +33,10 @@ def as_frame(candles: Any) -> pd.DataFrame:
     elif isinstance(candles, np.ndarray) and candles.ndim == 2:
         candles = pd.DataFrame(candles)
     if not isinstance(candles, pd.DataFrame):
+        hint = ": read_bars reads files" if isinstance(candles, (str, os.PathLike)) else ""
         raise TypeError(
             "candles must be a pandas frame, rows [ms, open, high, low, close, volume], columns or a BAR array, "
-            f"got {type(candles).__name__}"
+            f"got {type(candles).__name__}{hint}"
         )
     if isinstance(candles.index, pd.MultiIndex):  # of market and time
         levels = [name for name in candles.index.names if name is not None and name not in candles.columns]

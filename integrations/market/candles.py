@@ -36,11 +36,11 @@ from liquidator_core.bars import mend_noise
 from liquidator_core.observed import DAY_MS, LEAST_DAYS, SCALE_MS
 from liquidator_core.timeframes import step_ms
 
-from .candle_columns import base_volume, candle_names, is_volume, time_places, volume_places
+from .candle_columns import base_volume, candle_names, check_names, is_volume, time_places
 from .candle_forms import as_frame
 from .flags import CLOSED_NAMES, left_out
 from .messages import describe_row, fail_row, first_line, moment, naming
-from .names import BASE_VOLUMES, CANDLE_NAMES, CANDLE_TIMES, VOLUMES, normal_name
+from .names import CANDLE_NAMES, CANDLE_TIMES, normal_name
 from .sources import renumbered
 from .times import TEXT_ALLOWED, check_ms, check_order, ms_from_numbers, ms_from_text
 
@@ -308,28 +308,8 @@ def _times_of(frame: pd.DataFrame) -> np.ndarray:
     """(n,) ms of a frame that has all columns of candles; raises for others."""
     normal = candle_names(frame.columns)
     times = time_places(normal, _has_time_index(frame))
-    _check_names(frame, normal, times)
+    check_names(list(frame.columns), _has_time_index(frame))
     return _time_of(frame, normal, times)
-
-
-def _check_names(frame: pd.DataFrame, normal: list[str], times: list[int]) -> None:
-    found = ", ".join(map(repr, frame.columns)) or "none"
-    missing = [field for field in _PRICES if not {*CANDLE_NAMES[field]} & {*normal}]
-    missing += [] if volume_places(normal) else ["volume"]
-    known = CANDLE_NAMES | {"volume": ("volume", *BASE_VOLUMES, *VOLUMES)}
-    accepted = [f"{field} ({', '.join(known[field])})" for field in missing]
-    if not times and not _has_time_index(frame):
-        missing.insert(0, "time")
-        accepted.insert(0, f"time (a DatetimeIndex, or {', '.join(CANDLE_TIMES)})")
-    if missing:
-        raise ValueError(
-            f"missing column for {', '.join(missing)}: found columns {found}; "
-            f"accepted names (any case): {'; '.join(accepted)}"
-        )
-    for field, names in {**CANDLE_NAMES, **{name: (name,) for name in CANDLE_TIMES}}.items():
-        same = [repr(frame.columns[index]) for index, name in enumerate(normal) if name in names]
-        if len(same) > 1:
-            raise ValueError(f"columns {' and '.join(same)} both mean {field}: keep one; found columns {found}")
 
 
 def _time_of(frame: pd.DataFrame, normal: list[str], times: list[int]) -> np.ndarray:

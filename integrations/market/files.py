@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.feather as pa_feather
 
 from .bare_rows import ORDERS, names_of_rows
-from .candle_columns import candle_names, is_volume
+from .candle_columns import candle_names, check_names, is_volume
 from .columns import cell_kind, different_values
 from .delimited import DELIMITERS, Layout, cell_shape, read_delimited
 from .flags import CLOSED_NAMES
@@ -38,9 +38,11 @@ from .names import (
     OPEN_TIMES,
     OTHER_TIMES,
     TRADE_NAMES,
+    needed_name,
     normal_name,
 )
 from .trades import TEXT_COLUMNS, TRADE_COLUMNS
+from .venues import VENUES
 
 Opener: TypeAlias = Callable[[], IO[bytes]]
 Check: TypeAlias = Callable[[Path, Sequence[str]], object]  # raises unless columns of these names will do
@@ -287,7 +289,12 @@ def _read_csv(path: Path, open_stream: Opener, check: Check) -> pa.Table:
             count = len(layout.names)
             raise ValueError(f"{path}: its first line must hold the names of columns, found {count} numbers")
         try:
-            check(path, layout.names)
+            kind = check(path, layout.names)
+            with naming(str(path)):
+                if kind == "candles":
+                    check_names(layout.names, layout.names[0] == "")
+                elif kind == "trades":
+                    _check_trades(layout)
         except ValueError as error:
             parted = f", parted by {DELIMITERS.get(layout.delimiter, repr(layout.delimiter))}"
             if len(layout.names) == 1:
@@ -308,6 +315,20 @@ def _read_csv(path: Path, open_stream: Opener, check: Check) -> pa.Table:
     ):  # an index that pandas wrote unnamed
         table = table.rename_columns(["time", *table.column_names[1:]])
     return table
+
+
+def _check_trades(layout: Layout) -> None:
+    """Raise ValueError for trades without a time or, where no size bears a sign, a side; it names all columns."""
+    found = {normal_name(name): at for at, name in enumerate(layout.names)}
+    sizes = [at for name, at in found.items() if name in _known_names("size")]
+    signed = any(row[at].startswith("-") for row in layout.rows for at in sizes if at < len(row))
+    for target in ("time",) if signed else ("time", "side"):
+        if found.keys().isdisjoint(_known_names(target)):
+            needed_name({}, layout.names, TRADE_NAMES, target)
+
+
+def _known_names(target: str) -> set[str]:
+    return {*TRADE_NAMES[target], *(name for venue in VENUES.values() for name in venue.names.get(target, ()))}
 
 
 _NUMBERS = {name for names in CANDLE_NAMES.values() for name in names}

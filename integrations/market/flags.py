@@ -23,7 +23,7 @@ NO_TRADE: dict[str, bool] = {
     "is_internal": True,  # Gate: taken over by the insurance fund, at no price of the book
 }
 #: A candle that says false under one of these is still open.
-CLOSED_NAMES = ("closed", "is_closed", "isclosed", "is_final", "isfinal", "confirm", "confirmed", "final")
+CLOSED_NAMES = ("closed", "is_closed", "isclosed", "is_final", "isfinal", "confirm", "confirmed", "final", "complete")
 #: Where these are, a row of ``ingest_liquidations`` is a liquidation only if it says so.
 LIQUIDATION_FLAGS = ("liquidation", "is_liquidation", "isliquidation")
 

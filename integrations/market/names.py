@@ -93,8 +93,9 @@ def normal_name(name: object) -> str:
 
 
 _TIMES = (
-    *("timestampms", "timestamp_ms", "create_time_ms", "trade_time_ms", "time", "timestamp", "ts", "transact_time"),
-    *("T", "createdat", "created_at", "createtime", "create_time", "t", "datetime", "date"),
+    *("timestampms", "timestamp_ms", "create_time_ms", "trade_time_ms", "time_ms", "time", "timestamp", "ts"),
+    *("transact_time", "T", "createdat", "created_at", "createtime", "create_time", "created_time", "t", "datetime"),
+    "date",
 )
 _IDS = (
     *("id", "tid", "trade_id", "tradeid", "agg_trade_id", "aggtradeid", "execid", "exec_id", "trdmatchid"),

@@ -149,3 +149,42 @@ def test_the_opening_goes_before_the_close_of_coinmarketcap(tmp_path):
     frame = FRAME.rename(columns={"time": "timeOpen"}).assign(timeClose=close, timestamp=close)
     frame.to_csv(tmp_path / "a.csv", sep=";", index=False)
     assert_read(tmp_path / "a.csv")
+
+
+TRADES = "instrument_name,trade_id,side,price,size,created_time\nBTC-USDT,1,buy,100,1,1700000000000\n"
+TRADES += "BTC-USDT,2,sell,100,1,1700000060000\n"
+
+
+def test_trades_of_okx(tmp_path):
+    (tmp_path / "a.csv").write_text(TRADES)
+    assert read_bars(tmp_path / "a.csv")["taker_buy"].tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted", "strange"),
+    [
+        (CSV, "volume", "vlm"),
+        (CSV, "time", "when"),
+        (CSV, "high", "hi"),
+        (TRADES, "created_time", "when"),
+        (TRADES, "side", "who"),
+        (TRADES, "price", "cost"),
+    ],
+)
+def test_an_error_of_columns_shows_all_of_them(text, wanted, strange, tmp_path):
+    """Those that would not be read too."""
+    head, rest = text.replace(wanted, strange, 1).split("\n", 1)
+    (tmp_path / "a.csv").write_text(f"{head},mine\n" + rest.replace("\n", ",7\n"))
+    found = ", ".join(map(repr, f"{head},mine".split(",")))
+    with pytest.raises(ValueError, match=rf"found (columns )?{re.escape(found)}.*, parted by commas"):
+        read_bars(tmp_path / "a.csv")
+
+
+def test_a_candle_that_is_not_complete_is_no_bar(tmp_path):
+    FRAME.assign(complete=[True] * 49 + [False]).to_csv(tmp_path / "a.csv", index=False)
+    assert len(read_bars(tmp_path / "a.csv")) == 49
+
+
+def test_a_path_is_no_candles():
+    with pytest.raises(TypeError, match="got str: read_bars reads files"):
+        bars_from_frame("candles.csv")
