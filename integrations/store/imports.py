@@ -271,12 +271,12 @@ def _trades(table: pa.Table, kind: str, venue: str) -> Read:
 
 
 def _ids(columns: dict[str, Any]) -> pa.Array:
-    """What tells trades without an id from others of their moment."""
+    """What tells trades without an id from all others, the same in every file that holds them."""
     seen: Counter[tuple[Any, ...]] = Counter()
     ids = []
-    for what in zip(*(columns[name].tolist() for name in ("time", "price", "size", "side")), strict=True):
+    for what in zip(*(columns[name].tolist() for name in ("time", "side", "size", "price")), strict=True):
         seen[what] += 1
-        ids.append(f"{what[3]} {what[2]!r} at {what[1]!r}, {seen[what]}")
+        ids.append("{} {} {!r} at {!r}, {}".format(*what, seen[what]))
     return pa.array(ids)
 
 

@@ -21,6 +21,7 @@ from venue_tape import HOUR, MINUTE, Tape, make
 from liquidator_core.timeframes import to_timeframe
 from liquidator_integrations import Liquidator
 from liquidator_integrations.frames import bars_from_frame
+from liquidator_integrations.live import replay
 from liquidator_integrations.market.files import read_table
 from liquidator_integrations.market.trades import trades_from_table
 from liquidator_integrations.store import Store, exports, parquet
@@ -523,6 +524,30 @@ def test_what_a_file_does_not_say(store, tmp_path, said, error):
     with pytest.raises(ValueError, match=error):
         store.import_(tmp_path / "mine.parquet", **said)
     assert list(store.places()) == []
+
+
+def test_trades_without_ids_are_all_kept_apart(store, tmp_path):
+    """The same trade a second later, and once more in its moment, is no repetition."""
+    count = 5000
+    rng = np.random.default_rng(3)
+    rows = {
+        "time": DAY + np.sort(rng.integers(0, 3_600_000, count)),
+        "price": 100.0 + rng.integers(0, 3, count),
+        "size": 0.5 + rng.integers(0, 2, count),
+        "side": np.where(rng.random(count) < 0.5, "buy", "sell"),
+    }
+    rows["time"][1::2] = rows["time"][::2]
+    table = pa.table(rows)
+    pq.write_table(table, tmp_path / "mine.parquet")
+    for kept in (count, 0):
+        (done,) = store.import_(tmp_path / "mine.parquet", venue="binance", symbol=SYMBOL).itertuples()
+        assert done.kept == kept
+    direct, stored, played = (Liquidator("BTC", **more) for more in ({}, {}, {"mode": "streaming"}))
+    direct.ingest_trades(table.to_pandas(), "binance")
+    stored.ingest_trades(store.read("trades", SYMBOL), "binance")
+    replay(played, store.path)
+    assert direct.bars()["volume"].sum() > 0.97 * rows["size"].sum()  # but for the bar that is open
+    assert stored.bars().tobytes() == played.bars().tobytes() == direct.bars().tobytes()
 
 
 def test_candles_beside_the_grid_are_left_out_and_told(store, tmp_path):
