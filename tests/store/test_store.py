@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from kept_tables import cut_at, left_in, steps_of
+from places import ROOT
 
 from liquidator_integrations.store import layout, parquet
 from liquidator_integrations.store.layout import DAY_MS, Span
@@ -264,7 +265,7 @@ def test_killed_at_every_step_of_a_write(tmp_path, each):
 
 FULL = """
 import resource, sys
-sys.path.insert(0, sys.argv[2])
+sys.path[:0] = sys.argv[2:]
 from pathlib import Path
 from test_store import *
 resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
@@ -279,7 +280,7 @@ except OSError as error:
 def test_a_disk_that_fills_leaves_what_was_there(tmp_path):
     place = tmp_path / "x"
     parquet.add(place, trades(1, 100), [span_of(trades(1, 100))], KEY)
-    command = [sys.executable, "-c", FULL, str(place), str(Path(__file__).parent)]
+    command = [sys.executable, "-c", FULL, str(place), str(Path(__file__).parent), str(ROOT / "tests" / "helpers")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("OSError"), done.stdout + done.stderr
     assert ids_in(place) == [str(number) for number in range(1, 101)]
