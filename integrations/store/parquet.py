@@ -30,7 +30,7 @@ _LOCK_SECONDS = 120
 _ATTEMPTS = 5
 _WIDEST = 64  # bytes of an id that are kept as such
 _PART = 1 << 24  # ids that are made text at once: Arrow counts their bytes in 31 bits
-_GROUP = 131_072  # rows; of a month only those groups are read that a span touches
+_GROUP = 131_072  # rows; of a month only those groups are read that a span touches, and of one group without threads
 
 
 def read(
