@@ -23,10 +23,12 @@ DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 #: The names of the columns of rows that come without, told by the first rows; None if it does not know any.
 NamesOf: TypeAlias = Callable[[list[list[str]]], list[str] | None]
 _HEAD = 2**16  # bytes that are looked at
+_BLOCK = 2**20  # bytes that are parsed at once; a text within one needs no threads, which may outlive the interpreter
 _TITLES = 30  # lines in which the names of columns may be
 _SEP = re.compile(r"sep=(.)", re.IGNORECASE)
 _DATE = re.compile(r"\d{1,4}[-./]\d{1,2}[-./]\d{1,4}\b.*")
 _CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?")
+_ROW = re.compile(r"Row #\d+: ")
 _COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
@@ -169,17 +171,24 @@ def _parse(
 ) -> pa.Table:
     with _utf8(open_stream) as stream:
         stream.read(layout.start)
-        return pa_csv.read_csv(
-            stream,
-            read_options=pa_csv.ReadOptions(column_names=list(map(str, range(len(layout.names))))),
-            parse_options=pa_csv.ParseOptions(delimiter=layout.delimiter, invalid_row_handler=_is_comment),
-            convert_options=pa_csv.ConvertOptions(
-                include_columns=list(map(str, columns)),
-                column_types={str(at): kind for at, kind in columns.items() if kind is not None},
-                strings_can_be_null=True,
-                decimal_point="," if comma else ".",
-            ),
-        )
+        text = stream.read(_BLOCK)
+        is_small = not stream.read(1)
+    read = pa_csv.ReadOptions(
+        column_names=list(map(str, range(len(layout.names)))), block_size=_BLOCK, use_threads=not is_small
+    )
+    parse = pa_csv.ParseOptions(delimiter=layout.delimiter, invalid_row_handler=_is_comment)
+    convert = pa_csv.ConvertOptions(
+        include_columns=list(map(str, columns)),
+        column_types={str(at): kind for at, kind in columns.items() if kind is not None},
+        strings_can_be_null=True,
+        decimal_point="," if comma else ".",
+    )
+    with pa.BufferReader(text) if is_small else _utf8(open_stream) as stream:
+        stream.read(0 if is_small else layout.start)
+        try:
+            return pa_csv.read_csv(stream, read, parse, convert)
+        except pa.ArrowInvalid as error:  # without threads it counts rows, comments among them
+            raise pa.ArrowInvalid(_ROW.sub("", first_line(error), count=1)) from None
 
 
 def _is_comment(row: pa_csv.InvalidRow) -> str:

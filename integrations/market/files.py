@@ -49,6 +49,7 @@ Check: TypeAlias = Callable[[Path, Sequence[str]], object]  # raises unless colu
 _AGG_TRADE = ["id", "price", "quantity", "first_id", "last_id", "transact_time", "is_buyer_maker"]
 _TRADE = ["id", "price", "qty", "quote_qty", "time", "is_buyer_maker"]
 _FREQTRADE_TRADE = ["timestamp", "id", "type", "side", "price", "amount", "cost"]
+_SMALL = 2**17  # rows of a parquet file that are read without threads, which may outlive the interpreter
 _OHLC = ("open", "high", "low", "close")
 
 
@@ -175,7 +176,7 @@ def _read_parquet(path: Path) -> pa.Table:
     import pyarrow.parquet as pa_parquet  # not above: it loads the clients of four file systems in the cloud
 
     with pa_parquet.ParquetFile(path) as file:
-        return _one_level(file.read())
+        return _one_level(file.read(use_threads=file.metadata.num_rows > _SMALL))
 
 
 _PAIR = re.compile(r"\('([^']*)', '([^']*)'\)")

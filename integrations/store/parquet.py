@@ -30,7 +30,7 @@ _LOCK_SECONDS = 120
 _ATTEMPTS = 5
 _WIDEST = 64  # bytes of an id that are kept as such
 _PART = 1 << 24  # ids that are made text at once: Arrow counts their bytes in 31 bits
-_GROUP = 131_072  # rows; of a month only those groups are read that a span touches
+_GROUP = 131_072  # rows; of a month only those groups are read that a span touches, and of one group without threads
 
 
 def read(
@@ -100,10 +100,15 @@ def add(place: Path, table: pa.Table, spans: Sequence[Span], key: Sequence[str],
     written = time.time_ns() // 1_000_000 if written is None else written
     place.mkdir(parents=True, exist_ok=True)
     with _alone(place):
-        days = {since // layout.DAY_MS for span in spans for since, _ in layout.days(span.since, span.until)}
-        begins = [day * layout.DAY_MS for day in sorted(days)]
+        begins = _days(spans)
         parts = [layout.within(list(spans), begin, begin + layout.DAY_MS) for begin in begins]
         return sum(_add_day(place, day, table, part, key, written) for day, part in zip(begins, parts, strict=True))
+
+
+def _days(spans: Sequence[Span]) -> list[int]:
+    """When the days begin that spans touch, in order."""
+    found = {since // layout.DAY_MS for span in spans for since, _ in layout.days(span.since, span.until)}
+    return [day * layout.DAY_MS for day in sorted(found)]
 
 
 @contextlib.contextmanager
@@ -152,7 +157,7 @@ def _write_month(target: Path, parts: Sequence[Path], key: Sequence[str]) -> Non
     schema = _with_id_type(plain, kinds_of_ids.pop()) if len(kinds_of_ids) == 1 else plain
     waiting = plain.empty_table()
     with replacing(target) as file, _writer(file, schema.with_metadata(_said(spans))) as writer:
-        for begin in range(layout.begin_of(target.stem), layout.end_of(target.stem), layout.DAY_MS):
+        for begin in _days(spans):
             mine = [path for path in parts if path.stem in (target.stem, layout.day_name(begin))]
             tables = [_between(_load(path, None, begin, begin + layout.DAY_MS), begin) for path in mine]
             rows -= sum(map(len, tables))

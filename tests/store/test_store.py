@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import random
-import signal
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from kept_tables import cut_at, left_in, steps_of
+from places import ROOT
 
 from liquidator_integrations.store import layout, parquet
 from liquidator_integrations.store.layout import DAY_MS, Span
@@ -230,60 +231,41 @@ def test_many_spans_are_as_quick_as_they_are_many():
 # Killed, crowded and full ---------------------------------------------------------------------------------------------
 
 
-def killed_at(step: int, place: Path) -> bool:
-    """Add rows in a process that is killed at its n-th call of a builtin; whether it came that far."""
-    process = os.fork()
-    if process == 0:
-        calls = 0
-
-        def count(frame: Any, event: str, argument: Any) -> None:
-            nonlocal calls
-            if event == "c_call":
-                calls += 1
-                if calls == step:
-                    os.kill(os.getpid(), signal.SIGKILL)
-
-        try:
-            sys.setprofile(count)
-            parquet.add(place, trades(51, 100), [span_of(trades(51, 100))], KEY, written=2)
-        finally:
-            os._exit(0)
-    return os.WIFSIGNALED(os.waitpid(process, 0)[1])
-
-
-def kill_at_every(tmp_path: Path, stride: int) -> int:
+@pytest.mark.parametrize("each", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_killed_at_every_step_of_a_write(tmp_path, each):
     old, new = [str(n) for n in range(1, 101)], [str(n) for n in range(1, 151)]
-    step, seen = 1, set()
-    while True:
-        place = tmp_path / str(step)
-        parquet.add(place, trades(1, 100), [span_of(trades(1, 100))], KEY, written=1)
-        killed = killed_at(step, place)
-        found = ids_in(place)
-        assert found in (old, new), step
-        spans = parquet.read(place, DAY, DAY + DAY_MS)[0]
-        assert spans == [Span(DAY, DAY + (99_001 if found == old else 149_001), "ids")]
-        parquet.add(place, trades(51, 100), [span_of(trades(51, 100))], KEY, written=3)
-        assert ids_in(place) == new  # missing 0, doubled 0
-        assert not list(place.glob("*.part"))
-        seen.add(len(found))
-        if not killed:
-            assert seen == {100, 150}
-            return step
-        step += stride
+    before, table = trades(1, 100), trades(51, 100)
+    parquet.add(tmp_path / "before", before, [span_of(before)], KEY, written=1)
 
+    def add(name: str) -> int:
+        return parquet.add(tmp_path / name, table, [span_of(table)], KEY, written=2)
 
-def test_killed_at_some_steps_of_a_write(tmp_path):
-    assert kill_at_every(tmp_path, 37) > 200
-
-
-@pytest.mark.slow
-def test_killed_at_every_step_of_a_write(tmp_path):
-    assert kill_at_every(tmp_path, 1) > 200
+    shutil.copytree(tmp_path / "before", tmp_path / "whole")
+    add("warm")  # what is imported first is no step
+    steps = steps_of(tmp_path / "whole", lambda: add("whole"))
+    data = left_in(tmp_path / "whole")
+    seen, found = set(), set()
+    for step in range(1, steps[-1] + 1) if each else steps:
+        place = shutil.copytree(tmp_path / "before", tmp_path / "killed")
+        assert cut_at(step, lambda: add("killed")) or step == steps[-1]
+        left = left_in(place)
+        if left not in seen:
+            seen.add(left)
+            ids = ids_in(place)
+            assert ids in (old, new), step
+            spans = parquet.read(place, DAY, DAY + DAY_MS)[0]
+            assert spans == [Span(DAY, DAY + (99_001 if ids == old else 149_001), "ids")]
+            add("killed")
+            assert left_in(place) == data  # missing 0, doubled 0
+            found.add(len(ids))
+        shutil.rmtree(place)
+    assert found == {100, 150}
+    assert len(seen) == len(steps) - 1
 
 
 FULL = """
 import resource, sys
-sys.path.insert(0, sys.argv[2])
+sys.path[:0] = sys.argv[2:]
 from pathlib import Path
 from test_store import *
 resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
@@ -298,7 +280,7 @@ except OSError as error:
 def test_a_disk_that_fills_leaves_what_was_there(tmp_path):
     place = tmp_path / "x"
     parquet.add(place, trades(1, 100), [span_of(trades(1, 100))], KEY)
-    command = [sys.executable, "-c", FULL, str(place), str(Path(__file__).parent)]
+    command = [sys.executable, "-c", FULL, str(place), str(Path(__file__).parent), str(ROOT / "tests" / "helpers")]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.startswith("OSError"), done.stdout + done.stderr
     assert ids_in(place) == [str(number) for number in range(1, 101)]
