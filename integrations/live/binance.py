@@ -49,10 +49,12 @@ async def funding_hours(client: Client, markets: Sequence[Any]) -> dict[str, flo
 
 
 def name_of(market: Any) -> str:
+    """The name that frames go by."""
     return str(market["id"])
 
 
 def kind_of(market: Any) -> str:
+    """Which of the venue's addresses a market is at."""
     return "spot" if market["spot"] else "linear" if market["linear"] else "inverse"
 
 
