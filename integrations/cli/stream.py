@@ -78,6 +78,8 @@ def stream(
         finally:
             if alerts is not None:
                 alerts.close(_LAST_ALERTS_S)
+                if alerts.failed:
+                    print(f"{alerts.failed:,} alerts could not be delivered", file=sys.stderr)
 
 
 def replay(
@@ -180,7 +182,10 @@ def _risk(out: Console, made: Liquidator) -> list[Any]:
 
 def _health(out: Console, running: Stream) -> Any:
     table = make_table(out, "Health", "venue", "state", "trades", "liquidations", "feed", "gaps", "waiting")
-    for row in running.health().itertuples():
+    health = running.health()
+    for error in health["store_error"].dropna().unique():
+        table.caption = f"The store cannot be written to: {error}"
+    for row in health.itertuples():
         counts = f"{row.trades:,}", f"{row.liquidations:,}", row.liquidation_feed, f"{row.gaps:,}", f"{row.queue:,}"
         table.add_row(row.venue, row.state, *counts)
     return table

@@ -65,6 +65,8 @@ class Alerts:
         try:
             self._waiting.put_nowait((key, self._body(event)))
         except queue.Full:
+            if self.failed == 0:
+                _LOG.error("alerts are too slow: %d wait, and what comes is not posted", _MOST)
             self.failed += 1
 
     def close(self, seconds: float) -> None:

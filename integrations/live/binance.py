@@ -50,6 +50,7 @@ async def funding_hours(client: Client, markets: Sequence[Any]) -> dict[str, flo
 
 
 def name_of(market: Any) -> str:
+    """The name that frames go by."""
     return str(market["id"])
 
 

@@ -18,6 +18,7 @@ _A_MESSAGE = 10  # topics; spot allows no more
 
 
 def links(instance: Any, markets: Sequence[Any], write: Any) -> list[Link]:
+    """An address for spot, for linear and for inverse markets, for all that comes of them."""
     made = []
     for kind in ("spot", "linear", "inverse"):
         mine = [market for market in markets if kind_of(market) == kind]
@@ -37,6 +38,7 @@ def links(instance: Any, markets: Sequence[Any], write: Any) -> list[Link]:
 
 
 def name_of(market: Any) -> str:
+    """The name that frames go by."""
     return str(market["id"])
 
 

@@ -25,7 +25,7 @@ Key = tuple[str, str, str]  # venue, symbol, kind
 
 
 class Capture:
-    """A store that is written to while a stream runs. ``lost`` counts rows for which a full disk left no room.
+    """A store that is written to while a stream runs; rows for which a full disk left no room count as dropped.
 
     root   the store's folder, opened
 
@@ -33,7 +33,6 @@ class Capture:
     """
 
     def __init__(self, root: Path) -> None:
-        self.lost = 0
         self.root = layout.open_root(root)
         self._journals: dict[Key, journal.Journal] = {}
         self._rows: dict[Key, list[tuple[Any, ...]]] = {}
@@ -60,6 +59,7 @@ class Capture:
         self._put(channel, "trades", rows)
 
     def liquidation(self, channel: Channel, time: int, price: float, size: float, side: str, usd: float) -> None:
+        """Keep a liquidation: its price as it was told, its size in base coins, who was liquidated."""
         self._put(channel, "liquidations", [(time, price, size, side, usd)])
 
     def reading(self, channel: Channel, kind: str, time: int, value: float) -> None:
@@ -71,7 +71,6 @@ class Capture:
         with self._lock:
             waiting = self._rows[key]
             if len(waiting) + len(rows) > _MOST:
-                self.lost += len(rows)
                 channel.counts["dropped"] += len(rows)
                 self._break(key, rows[0][0])
                 return

@@ -59,6 +59,7 @@ class Gap:
 
     @property
     def is_open(self) -> bool:
+        """Whether trades wait for it."""
         return self.filled is None
 
     @property

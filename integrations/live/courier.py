@@ -34,6 +34,7 @@ class Courier:
 
     @property
     def waiting(self) -> int:
+        """How many callbacks are to be called yet."""
         return self._waiting.qsize()
 
     @property

@@ -86,10 +86,12 @@ class Gaps:
     def begin(self, gap: Gap) -> None:
         """Hold all trades, and have a gap filled."""
         self._open.append(gap)
-        gap.deadline = asyncio.get_running_loop().time()
-        if gap.channel.venue in self._instances:  # else there is nobody to ask
-            gap.deadline += self._limits.hold_s
-            self._tasks.start(self._fill(gap))
+        if gap.channel.venue not in self._instances:  # a replay: there is nobody to ask
+            self._give_up(gap)
+            self._tell(gap)
+            return
+        gap.deadline = asyncio.get_running_loop().time() + self._limits.hold_s
+        self._tasks.start(self._fill(gap))
         self._hold_on()
 
     def ended(self, gap: Gap) -> None:
@@ -107,6 +109,8 @@ class Gaps:
             gap.filled = True if first.time >= channel.sink.closed else kept
             if self._capture is not None:
                 self._capture.late(channel, [], gap.left.time, first.time + 1)
+        else:
+            channel.health.lost(self._limits.now())
         self._tell(gap)  # before what may come late; the trade waits for that below
         self._due.append((gap, []))
         self._hold_on()

@@ -14,6 +14,7 @@ _SIDES = {"B": 1, "A": -1}
 
 
 def links(instance: Any, markets: Sequence[Any], write: Any) -> list[Link]:
+    """One address, for all that comes."""
     texts = []
     for market in markets:
         for name in ("trades", "activeAssetCtx") if market["swap"] else ("trades",):
@@ -24,6 +25,7 @@ def links(instance: Any, markets: Sequence[Any], write: Any) -> list[Link]:
 
 
 def name_of(market: Any) -> str:
+    """The name that frames go by."""
     return str(market["baseName"] if market["swap"] else market["id"])
 
 

@@ -10,6 +10,7 @@ HOUR_MS = 3_600_000
 
 
 def wall_ms() -> int:
+    """The time of this machine, ms UTC."""
     return time.time_ns() // 1_000_000
 
 

@@ -35,6 +35,7 @@ def links(instance: Any, markets: Sequence[Any], write: Any) -> list[Link]:
 
 
 def name_of(market: Any) -> str:
+    """The name that frames go by."""
     return str(market["id"])
 
 

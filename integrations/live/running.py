@@ -146,7 +146,20 @@ class Stream:
             return False
 
     @property
+    def counts(self) -> dict[str, int]:
+        """Counters of the whole stream.
+
+        callbacks_waiting, callbacks_lost   that are to be called yet; that were not, since 100,000 waited
+        callback_errors                     calls of ``on_gap`` and ``on_health`` that raised
+        faults                              of its tasks, and waits for ``on_gap`` that were given up; the log has them
+        """
+        courier = self._courier
+        known = {"callbacks_waiting": courier.waiting, "callbacks_lost": courier.lost}
+        return known | {"callback_errors": courier.errors, "faults": len(self._session.tasks.faults)}
+
+    @property
     def running(self) -> bool:
+        """Whether it has not ended yet, its last callbacks included."""
         return not self._done.is_set()
 
     def __await__(self) -> Generator[Any, None, None]:

@@ -34,6 +34,8 @@ class Row(NamedTuple):
 
 
 class Trades(NamedTuple):
+    """Public trades of a market, in order."""
+
     market: str
     rows: list[Row]
 

@@ -22,6 +22,7 @@ class Workers(ThreadPoolExecutor):
             worker.start()
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Have a function called by a thread that is free: what becomes of it."""
         future: Future[Any] = Future()
         self._jobs.put((future, lambda: fn(*args, **kwargs)))
         return future

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from venue_server import serving
 from venue_tape import HOUR, START, make
+from venue_wire import funding_rate
 
 from liquidator_integrations import Liquidator
 from liquidator_integrations.exchanges import client, fetch
@@ -87,6 +88,17 @@ def test_zones_of_fetched_trades_are_those_of_the_trades(server, venue, market, 
     assert made.bars().tobytes() == again.bars().tobytes() == plain.bars().tobytes()
     assert made.compute_zones().equals(again.compute_zones())
     assert made.compute_zones().equals(plain.compute_zones())
+
+
+@pytest.mark.parametrize(("venue", "hours"), [("hyperliquid", 1), ("binance", 8)])
+def test_funding_is_of_eight_hours_from_every_venue(server, venue, hours):
+    made = Liquidator.from_exchange("BTC", server.instance(venue), bar="1h", until=END)
+    rates = made.bars()["funding_rate"]
+    ends = made.bars()["time"] + HOUR
+    want = [funding_rate(int(end) // (hours * HOUR) * hours * HOUR) * 8 / hours for end in ends]
+    known = np.isfinite(rates)
+    assert known.sum() > 15
+    np.testing.assert_allclose(rates[known][:-1], np.array(want)[known][:-1])
 
 
 def test_a_fetched_table_is_read_by_ingest_liquidations_and_rates(server):

@@ -136,7 +136,7 @@ def test_the_newest_are_remembered(receiver, tmp_path, monkeypatch):
     assert len((tmp_path / "sent").read_text().split()) == 3
 
 
-def test_a_queue_that_is_full_does_not_hold_up_an_exit(receiver, monkeypatch):
+def test_a_queue_that_is_full_does_not_hold_up_an_exit(receiver, monkeypatch, caplog):
     monkeypatch.setattr(alerts, "_MOST", 1)
     answered = threading.Event()
     monkeypatch.setattr(alerts.Alerts, "_deliver", lambda *_: answered.wait(10.0))
@@ -146,6 +146,7 @@ def test_a_queue_that_is_full_does_not_hold_up_an_exit(receiver, monkeypatch):
     made.close(0.01)
     answered.set()
     assert made.failed >= 18
+    assert caplog.text.count("alerts are too slow: 1 wait") == 1
 
 
 def test_alerts_are_closed_after_a_stream_that_fails_to_stop(monkeypatch):

@@ -96,7 +96,7 @@ def test_rows_without_room_are_not_covered(tmp_path, monkeypatch):
     made.flush()
     trade(made, channel, 6, 7)
     made.close()
-    assert made.lost == 2
+    assert channel.counts["dropped"] == 2
     assert spans(made, "trades") == [at(0, 4, "ids"), at(6, 7, "ids"), at(7, 7.001, "none")]
 
 

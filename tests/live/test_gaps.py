@@ -261,6 +261,13 @@ def test_it_is_told_before_the_first_trade_after_it_is_applied(monkeypatch):
     assert bench.sink.after == [0, 2]
 
 
+def test_it_is_partial_for_an_hour_after_its_end(monkeypatch):
+    bench = Bench(monkeypatch, None, True, SHORT)
+    bench.run(f"{GIVEN_UP}, now 7200, stands, trades 7200, told 2", [0, 7200])
+    health = bench.markets["a"].channel.health
+    assert [health.state(T + 1000 * second) for second in (7201, 7229)] == ["PARTIAL", "PARTIAL"]
+
+
 def test_a_gap_that_goes_on_reaches_to_now_and_one_of_a_stream_that_ended_does_not(monkeypatch):
     bench = Bench(monkeypatch, None, False, SHORT)
 

@@ -353,6 +353,7 @@ def test_a_callback_that_blocks_is_reported(server, quick):
     server.send("binance", range(150, 300))
     took(running, 250)
     assert running._session.tasks.faults == ["on_gap blocks"]
+    assert running.counts == {"callbacks_waiting": 1, "callbacks_lost": 0, "callback_errors": 0, "faults": 1}
     free.set()
     running.stop()
 

@@ -67,6 +67,12 @@ def test_a_month_comes_before_the_days_behind_it(tmp_path):
     assert got.tobytes() == want.tobytes()
 
 
+def test_what_a_store_lacks_between_two_days_ends_no_replay(tmp_path):
+    for since, until in ((DAY, DAY + 20 * HOUR), (DAY + 30 * HOUR, DAY + 2 * DAY_MS)):
+        keep(tmp_path, "trades", trades(since, until), since, until)
+    assert len(replayed(tmp_path).bars()) == 46
+
+
 def test_a_day_without_a_trade_comes_first(tmp_path):
     keep(tmp_path, "trades", None, DAY, DAY + DAY_MS)
     keep(tmp_path, "trades", trades(DAY + DAY_MS, DAY + 2 * DAY_MS), DAY + DAY_MS, DAY + 2 * DAY_MS)
