@@ -101,10 +101,32 @@ def test_json_a_row_a_line(suffix, tmp_path):
         read_bars(path)
 
 
+def test_json_that_ceases_to_be_text(tmp_path):
+    (tmp_path / "a.json").write_bytes(FRAME.to_json(orient="records").encode()[:-2] + b', "\xe9": 1}]')
+    with pytest.raises(ValueError, match=r"a\.json: cannot be read: not text"):
+        read_bars(tmp_path / "a.json")
+
+
 @pytest.mark.parametrize("content", ["[]", "{}", "5", "null", '"x"', '{"code": -1121, "msg": "Invalid symbol."}'])
 def test_json_without_rows_says_what_it_holds(content, tmp_path):
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(ValueError, match=re.escape(f"a.json: holds no rows, found {json.loads(content)!r}")):
+        read_bars(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"columns": ["time", "open"], "data": [[1, 2], [3]]}',
+        '{"columns": ["time", "open"], "index": null, "data": [[1], [3]]}',
+        "[[1, 2, 3, 4, 5, 6], [1, 2]]",
+        '[[1, 2, 3, 4, 5, 6], {"a": 1}]',
+        "[1, 2]",
+    ],
+)
+def test_json_of_rows_of_several_kinds_is_refused(content, tmp_path):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(ValueError, match=r"a\.json: holds rows of several kinds, allowed lists of one length"):
         read_bars(tmp_path / "a.json")
 
 
