@@ -210,3 +210,14 @@ def test_a_candle_that_is_not_complete_is_no_bar(tmp_path):
 def test_a_path_is_no_candles():
     with pytest.raises(TypeError, match="got str: read_bars reads files"):
         bars_from_frame("candles.csv")
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M:%S", "%d.%m.%Y %H:%M", "%Y-%m-%d %H:%M:%S+00:00"])
+def test_an_index_that_pandas_named(form, tmp_path):
+    frame = TIMED.assign(**{"Unnamed: 0": TIMED.index.strftime(form)}).reset_index(drop=True)
+    frame = frame[["Unnamed: 0", *TIMED]]
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    assert_read(tmp_path / "a.csv")
+    assert bars_from_frame(frame).tobytes() == bars_from_frame(FRAME).tobytes()
+    FRAME.assign(**{"Unnamed: 0": range(50)}).to_csv(tmp_path / "b.csv", index=False)
+    assert_read(tmp_path / "b.csv")
