@@ -70,6 +70,15 @@ def test_a_comma_of_thousands_beside_points_is_refused(tmp_path):
         read_bars(tmp_path / "a.csv")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("time", ["time", "date"])
+def test_decimal_commas_without_names(encoding, time, tmp_path):
+    dates = TIMED.index.strftime("%d.%m.%Y %H:%M")
+    frame = FRAME if time == "time" else FRAME.assign(time=dates)
+    frame.to_csv(tmp_path / "a.csv", sep=";", decimal=",", index=False, header=False, encoding=encoding)
+    assert_read(tmp_path / "a.csv")
+
+
 @pytest.mark.parametrize("orient", ["split", "records", "index", "columns", "values", "table"])
 @pytest.mark.parametrize("index", ["rows", "rows of a part", "times", "numbers", "texts"])
 def test_json_of_pandas(orient, index, tmp_path):
