@@ -48,6 +48,8 @@ def cell_shape(cell: str) -> str:
     kind = cell_kind(cell)
     if kind != "?":
         return kind
+    if _COMMA.fullmatch(cell):
+        return "n"
     return "d" if _DATE.fullmatch(cell) else "t" if _CLOCK.fullmatch(cell) else "?"
 
 
@@ -78,12 +80,17 @@ def layout_of(head: bytes, is_header: Callable[[Sequence[str]], bool], names_of:
             if is_header(names):
                 return _below(texts, starts, at, delimiter, names)
     rows = [at for at in there if not texts[at].startswith(("#", "//"))] or [0]
-    delimiter = max(delimiters, key=lambda one: len(_cells(texts[rows[0]], one)))
+    delimiter = max(delimiters, key=lambda one: _fitness(_cells(texts[rows[0]], one)))
     cells = [_cells(texts[at], delimiter) for at in rows]
     names_found = names_of(cells)
     if names_found is None:
         return _below(texts, starts, rows[0], delimiter, _names(texts[rows[0]], delimiter))
     return Layout(names_found, False, starts[rows[0]], delimiter, cells)
+
+
+def _fitness(cells: list[str]) -> tuple[bool, int]:
+    """How well a row is parted: into several cells that all look like something, then into as many as there are."""
+    return len(cells) > 1 and "?" not in map(cell_shape, cells), len(cells)
 
 
 def _below(texts: list[str], starts: list[int], at: int, delimiter: str, names: list[str]) -> Layout:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, TypeAlias
 
 from .bare_rows import ROWS_LOOKED_AT
 from .candle_columns import candle_names, time_places
@@ -14,7 +14,8 @@ from .envelopes import wrapped_in
 from .messages import first_line
 from .streams import candles_in, told_by
 
-Columns = dict[str, list[Any]]
+Columns: TypeAlias = dict[str, list[Any]]
+_SEVERAL = "holds rows of several kinds, allowed lists of one length, or objects"
 
 
 def columns_of_json(content: bytes, is_wanted: Callable[[Sequence[str]], bool], names_of: NamesOf) -> Columns:
@@ -40,9 +41,9 @@ def columns_of_json(content: bytes, is_wanted: Callable[[Sequence[str]], bool], 
         return _columns_in(rows, is_wanted) or _columns_of_objects([rows])
     if all(isinstance(row, dict) for row in rows):
         return _columns_of_objects(rows)
-    if not all(isinstance(row, list) and len(row) == len(rows[0]) for row in rows):
-        raise ValueError("holds rows of several kinds, allowed lists of one length, or objects")
-    cells = [[str(cell) for cell in row] for row in rows[:ROWS_LOOKED_AT]]
+    if not isinstance(rows[0], list):
+        raise ValueError(_SEVERAL)
+    cells = [list(map(str, row)) for row in rows[:ROWS_LOOKED_AT] if isinstance(row, list)]
     names = names_of(cells)
     if names is None:
         raise ValueError(f"holds rows of {len(cells[0])} values ({', '.join(cells[0])}), whose names are unknown")
@@ -52,6 +53,9 @@ def columns_of_json(content: bytes, is_wanted: Callable[[Sequence[str]], bool], 
 def _parsed(content: bytes) -> Any:
     try:
         text = content.decode(json.detect_encoding(content)).removeprefix("\ufeff")
+    except UnicodeDecodeError:
+        raise ValueError("cannot be read: not text") from None
+    try:
         return json.loads(text)
     except ValueError as error:
         whole = ValueError(f"cannot be read: {first_line(error)}")
@@ -71,7 +75,7 @@ def _columns_in(data: dict[str, Any], is_wanted: Callable[[Sequence[str]], bool]
     """The columns that an object holds, as pandas, TradingView's UDF and Deribit write them; None for another one."""
     if isinstance(data.get("columns"), list) and isinstance(data.get("data"), list):
         columns = _columns_of_lists(list(map(str, data["columns"])), data["data"])
-        return _with_time(columns, data.get("index", ()))
+        return _with_time(columns, data.get("index") or ())
     lists = {name: list(value.values()) if isinstance(value, dict) else value for name, value in data.items()}
     columns = {
         name: values
@@ -101,7 +105,9 @@ def _columns_of_objects(rows: Sequence[dict[str, Any]]) -> Columns:
     return {name: [row.get(name) for row in rows] for name in dict.fromkeys(chain.from_iterable(rows))}
 
 
-def _columns_of_lists(names: Sequence[str], rows: Sequence[Sequence[Any]]) -> Columns:
+def _columns_of_lists(names: Sequence[str], rows: Sequence[Any]) -> Columns:
+    if not all(isinstance(row, list) and len(row) == len(names) for row in rows):
+        raise ValueError(_SEVERAL)
     return dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
 
 

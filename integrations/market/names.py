@@ -40,7 +40,7 @@ OPEN_TIMES = ("start", "interval_begin", "timeopen")
 #: Times that are read where there are none of ``CANDLE_TIMES``: the first named here that is there.
 OTHER_TIMES = (
     *("opentime", "window_start", "start_time", "starttime", "startedat", "unix", "unix_timestamp", "begin", "ticks"),
-    "id",
+    *("id", "unnamed:_0"),  # as pandas calls an index that was written without a name
 )
 #: Names of a volume in base units, in the quote currency, of ticks, and of one whose unit a venue may choose.
 BASE_VOLUMES = ("base_volume", "basevolume", "volumefrom", "volume_from", "base_vol", "basetokenvolume")

@@ -70,6 +70,15 @@ def test_a_comma_of_thousands_beside_points_is_refused(tmp_path):
         read_bars(tmp_path / "a.csv")
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("time", ["time", "date"])
+def test_decimal_commas_without_names(encoding, time, tmp_path):
+    dates = TIMED.index.strftime("%d.%m.%Y %H:%M")
+    frame = FRAME if time == "time" else FRAME.assign(time=dates)
+    frame.to_csv(tmp_path / "a.csv", sep=";", decimal=",", index=False, header=False, encoding=encoding)
+    assert_read(tmp_path / "a.csv")
+
+
 @pytest.mark.parametrize("orient", ["split", "records", "index", "columns", "values", "table"])
 @pytest.mark.parametrize("index", ["rows", "rows of a part", "times", "numbers", "texts"])
 def test_json_of_pandas(orient, index, tmp_path):
@@ -101,10 +110,32 @@ def test_json_a_row_a_line(suffix, tmp_path):
         read_bars(path)
 
 
+def test_json_that_ceases_to_be_text(tmp_path):
+    (tmp_path / "a.json").write_bytes(FRAME.to_json(orient="records").encode()[:-2] + b', "\xe9": 1}]')
+    with pytest.raises(ValueError, match=r"a\.json: cannot be read: not text"):
+        read_bars(tmp_path / "a.json")
+
+
 @pytest.mark.parametrize("content", ["[]", "{}", "5", "null", '"x"', '{"code": -1121, "msg": "Invalid symbol."}'])
 def test_json_without_rows_says_what_it_holds(content, tmp_path):
     (tmp_path / "a.json").write_text(content)
     with pytest.raises(ValueError, match=re.escape(f"a.json: holds no rows, found {json.loads(content)!r}")):
+        read_bars(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"columns": ["time", "open"], "data": [[1, 2], [3]]}',
+        '{"columns": ["time", "open"], "index": null, "data": [[1], [3]]}',
+        "[[1, 2, 3, 4, 5, 6], [1, 2]]",
+        '[[1, 2, 3, 4, 5, 6], {"a": 1}]',
+        "[1, 2]",
+    ],
+)
+def test_json_of_rows_of_several_kinds_is_refused(content, tmp_path):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(ValueError, match=r"a\.json: holds rows of several kinds, allowed lists of one length"):
         read_bars(tmp_path / "a.json")
 
 
@@ -188,3 +219,14 @@ def test_a_candle_that_is_not_complete_is_no_bar(tmp_path):
 def test_a_path_is_no_candles():
     with pytest.raises(TypeError, match="got str: read_bars reads files"):
         bars_from_frame("candles.csv")
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d %H:%M:%S", "%d.%m.%Y %H:%M", "%Y-%m-%d %H:%M:%S+00:00"])
+def test_an_index_that_pandas_named(form, tmp_path):
+    frame = TIMED.assign(**{"Unnamed: 0": TIMED.index.strftime(form)}).reset_index(drop=True)
+    frame = frame[["Unnamed: 0", *TIMED]]
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    assert_read(tmp_path / "a.csv")
+    assert bars_from_frame(frame).tobytes() == bars_from_frame(FRAME).tobytes()
+    FRAME.assign(**{"Unnamed: 0": range(50)}).to_csv(tmp_path / "b.csv", index=False)
+    assert_read(tmp_path / "b.csv")
