@@ -11,6 +11,7 @@ LIQUIDATIONS = "sampled"
 BANKRUPTCY = False
 NUMBERED = True
 FUNDING_HOURS = 8
+UNSTREAMED: tuple[str, ...] = ("open_interest",)
 _A_MESSAGE = 200  # streams
 
 
@@ -53,10 +54,14 @@ def read(said: Any) -> Iterator[Said]:
         if said.get("r"):
             yield Reading(market, "funding", time, float(said["r"]))
     elif kind == "forceOrder":
-        order = said["o"]
-        who = {"SELL": "long", "BUY": "short"}[order["S"]]
-        yield Liquidation(str(order["s"]), int(order["T"]), float(order["ap"]), float(order["q"]), who)
+        yield from forced(said["o"])
     elif "error" in said:
         raise Refused(str(said["error"]))
     elif "result" not in said:
         raise ValueError("no event that is known")
+
+
+def forced(order: Any) -> Iterator[Liquidation]:
+    """The liquidation that an order is. Errors as for ``read``."""
+    who = {"SELL": "long", "BUY": "short"}[order["S"]]
+    yield Liquidation(str(order["s"]), int(order["T"]), float(order["ap"]), float(order["q"]), who)

@@ -12,6 +12,7 @@ LIQUIDATIONS = "full"
 BANKRUPTCY = True
 NUMBERED = False
 FUNDING_HOURS = 8
+UNSTREAMED: tuple[str, ...] = ()
 _SIDES = {"Buy": 1, "Sell": -1}
 _POSITIONS = {"Buy": "long", "Sell": "short"}
 _A_MESSAGE = 10  # topics; spot allows no more
@@ -52,8 +53,7 @@ def read(said: Any) -> Iterator[Said]:
         yield Trades(market, rows)
     elif topic == "allLiquidation":
         for one in said["data"]:
-            price, amount = float(one["p"]), float(one["v"])
-            yield Liquidation(str(one["s"]), int(one["T"]), price, amount, _POSITIONS[one["S"]])
+            yield from forced(one)
     elif topic == "tickers":
         names = (("markPrice", "mark"), ("fundingRate", "funding"), ("openInterest", "contracts"))
         for name, kind in names:
@@ -63,3 +63,8 @@ def read(said: Any) -> Iterator[Said]:
         raise Refused(str(said.get("ret_msg")))
     elif "op" not in said:
         raise ValueError("no topic that is known")
+
+
+def forced(one: Any) -> Iterator[Liquidation]:
+    """The liquidation that a row of ``allLiquidation`` is. Errors as for ``read``."""
+    yield Liquidation(str(one["s"]), int(one["T"]), float(one["p"]), float(one["v"]), _POSITIONS[one["S"]])

@@ -11,6 +11,7 @@ LIQUIDATIONS = "none"
 BANKRUPTCY = False
 NUMBERED = True
 FUNDING_HOURS = 1
+UNSTREAMED: tuple[str, ...] = ()
 _SIDES = {"B": 1, "A": -1}
 
 

@@ -27,6 +27,7 @@ class Limits:
     first_wait   before the second attempt to connect, doubled up to ``longest_wait``
     quiet_s      after a reconnect in which a market without a trade is believed to have had none
     catch_up_ms  how far back a restart asks for trades
+    poll_s       between two questions for what a venue does not stream
     callback_s   for how long a callback of a gap is waited for before trades go on
     now          the time in ms
     """
@@ -45,6 +46,7 @@ class Limits:
     quiet_s: float = 3.0
     late_attempts: int = 10
     catch_up_ms: int = 24 * HOUR_MS
+    poll_s: float = 60.0
     callback_s: float = 5.0
     now: Callable[[], int] = wall_ms
 

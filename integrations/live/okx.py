@@ -11,6 +11,7 @@ LIQUIDATIONS = "sampled"
 BANKRUPTCY = True
 NUMBERED = True
 FUNDING_HOURS = 8
+UNSTREAMED: tuple[str, ...] = ()
 _SIDES = {"buy": 1, "sell": -1}
 _CLOSED = {"sell": "long", "buy": "short"}
 _READINGS = {
@@ -57,11 +58,16 @@ def read(said: Any) -> Iterator[Said]:
         yield Trades(str(said["arg"]["instId"]), rows)
     elif channel == "liquidation-orders":
         for order in said["data"]:
-            for one in order["details"]:
-                price, amount = float(one["bkPx"]), float(one["sz"])
-                yield Liquidation(str(order["instId"]), int(one["ts"]), price, amount, _CLOSED[one["side"]])
+            yield from forced(order)
     elif channel in _READINGS:
         name, kind = _READINGS[channel]
         for one in said["data"]:
             if one[name]:
                 yield Reading(str(one["instId"]), kind, int(one["ts"]), float(one[name]))
+
+
+def forced(order: Any) -> Iterator[Liquidation]:
+    """The liquidations that a row of ``liquidation-orders`` tells. Errors as for ``read``."""
+    for one in order["details"]:
+        price, amount = float(one["bkPx"]), float(one["sz"])
+        yield Liquidation(str(order["instId"]), int(one["ts"]), price, amount, _CLOSED[one["side"]])
