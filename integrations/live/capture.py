@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from ..store import journal, layout, parquet
 from ..store.kinds import empty, finished, key_of, table_of
 from ..store.layout import Span
@@ -36,6 +38,7 @@ class Capture:
         self.root = layout.open_root(root)
         self._journals: dict[Key, journal.Journal] = {}
         self._rows: dict[Key, list[tuple[Any, ...]]] = {}
+        self._receipts: dict[Key, list[int | None]] = {}  # of these rows
         self._channels: dict[Key, Channel] = {}
         self._begins: dict[Key, int] = {}  # of what follows without a gap and no flush has told yet
         self._lasts: dict[Key, int] = {}  # times of the last rows
@@ -49,20 +52,22 @@ class Capture:
         for kind in _KINDS:
             key = (channel.venue, channel.symbol, kind)
             self._journals[key] = journal.Journal(layout.folder(self.root, *key), key_of(kind))
-            self._rows[key], self._channels[key] = [], channel
+            self._rows[key], self._receipts[key], self._channels[key] = [], [], channel
 
-    def trades(self, channel: Channel, rows: Sequence[Row]) -> None:
-        """Keep trades in base coins."""
-        self._put(channel, "trades", rows)
+    def trades(self, channel: Channel, rows: Sequence[Row], receipt: int | None = None) -> None:
+        """Keep trades in base coins. ``receipt`` is when their frame came, ms; None: they were fetched."""
+        self._put(channel, "trades", rows, receipt)
 
-    def liquidation(self, channel: Channel, time: int, price: float, size: float, side: str, usd: float) -> None:
-        self._put(channel, "liquidations", [(time, price, size, side, usd)])
+    def liquidation(
+        self, channel: Channel, time: int, price: float, size: float, side: str, usd: float, receipt: int | None = None
+    ) -> None:
+        self._put(channel, "liquidations", [(time, price, size, side, usd)], receipt)
 
-    def reading(self, channel: Channel, kind: str, time: int, value: float) -> None:
+    def reading(self, channel: Channel, kind: str, time: int, value: float, receipt: int | None = None) -> None:
         """Keep a reading of funding or open_interest."""
-        self._put(channel, kind, [(time, value)])
+        self._put(channel, kind, [(time, value)], receipt)
 
-    def _put(self, channel: Channel, kind: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    def _put(self, channel: Channel, kind: str, rows: Sequence[tuple[Any, ...]], receipt: int | None) -> None:
         key = (channel.venue, channel.symbol, kind)
         with self._lock:
             waiting = self._rows[key]
@@ -72,6 +77,7 @@ class Capture:
                 self._break(key, rows[0][0])
                 return
             waiting.extend(rows)
+            self._receipts[key] += [receipt] * len(rows)
             first, last = rows[0][0], rows[-1][0]
             before = self._lasts.get(key, first)
             if kind != "trades" and abs(first - before) > layout.DAY_MS:  # one of the two may be no time at all
@@ -122,8 +128,8 @@ class Capture:
         spans = list(self._done.get(key, []))
         if begin is not None and end is not None and begin < end:
             spans.append(Span(begin, end, _proof(key, self._channels[key])))
-        self._journals[key].append(_table(key, rows), spans)
-        self._rows[key] = []
+        self._journals[key].append(_table(key, rows, self._receipts[key]), spans)
+        self._rows[key], self._receipts[key] = [], []
         self._done.pop(key, None)
         if begin is not None and end is not None:
             self._begins[key] = max(begin, end)
@@ -184,7 +190,11 @@ def _proof(key: Key, channel: Channel) -> str:
     return "ids" if key[2] == "trades" and channel.chained else "none"
 
 
-def _table(key: Key, rows: list[tuple[Any, ...]]) -> Any:
+def _table(key: Key, rows: list[tuple[Any, ...]], receipts: list[int | None]) -> pa.Table:
+    return _columns(key, rows).append_column("received", pa.array(receipts, pa.int64()))
+
+
+def _columns(key: Key, rows: list[tuple[Any, ...]]) -> pa.Table:
     venue, symbol, kind = key
     if not rows:
         return empty(kind)

@@ -72,6 +72,8 @@ async def poll(instance: Any, wanted: Sequence[Wanted], session: Session, limits
                 continue
             silent.discard((channel, kind))
             if answer[field] is not None:
-                reading = Reading(channel.symbol, kind, answer["timestamp"], float(answer[field]))
-                session.said(channel, reading, limits.now(), False)
+                time = answer["timestamp"]
+                if time is not None and time <= channel.sink.closed:  # of a bar that is over: it counts as it comes
+                    time = None
+                session.said(channel, Reading(channel.symbol, kind, time, float(answer[field])), limits.now(), False)
         await asyncio.sleep(limits.poll_s)

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from live_runs import PATIENCE, SHORT, until
+from live_runs import PATIENCE, SHORT, rows, until
 from venue_server import Fault
 from venue_streams import FRAMES, Streams
 from venue_wire import OKX_CONTRACT
@@ -91,6 +91,7 @@ def test_every_liquidation_of_a_burst_is_taken_at_the_cache(server, by_ccxt, nam
     assert len(made._history.liquidations.rows) == 400
     kept = capture.read(folder(tmp_path / "store", name, BTC, "liquidations"), "liquidations", T, T + 400).to_pylist()
     assert [one["side"] for one in kept[:4]] == ["long", "short", "long", "short"]
+    assert {one["received"] for one in kept} == {int(SHORT.time[-1]) + 5}
     assert {one["size"] for one in kept} == {2.5 if name != "okxus" else 250 * OKX_CONTRACT}
 
 
@@ -141,6 +142,18 @@ def test_open_interest_of_binance_is_asked_for(server, quick):
     until(lambda: len(interest.rows) > 2, "it is not asked for")
     stream.stop()
     assert interest.rows["value"][:3].tolist() == [20_000.5, 20_001.5, 20_002.5]
+
+
+def test_a_reading_of_a_bar_that_is_over_counts_as_it_comes(server):
+    made = Liquidator("BTC", mode="streaming")
+    made.ingest_trades(rows(SHORT, "binance", range(3000)))
+    server.interest = iter([(int(SHORT.time[0]), 20_000.5)])
+    stream = made.start_stream(exchange=server.live("binance"))
+    interest = made._history.rates["open_interest"]
+    until(lambda: len(interest.rows), "it is not applied")
+    stream.stop()
+    assert interest.rows["time"].tolist() == [int(SHORT.time[-1]) + 5]
+    assert made._history.late["rates"] == 0
 
 
 def test_what_does_not_answer_is_told_once(server, quick, caplog):
