@@ -74,6 +74,7 @@ def test_receipts_two_seconds_from_the_venues_time_over_a_minute_are_drift(serve
     market.trade(35)
     assert market.states() == ["LIVE"]
     until(lambda: market.told["binance"][-2:] == ["DRIFT", "LIVE"], "on_health")
+    market.stream.stop()
 
 
 @pytest.mark.parametrize("off", [0.0049, 0.0051, -0.0051])

@@ -99,8 +99,9 @@ def test_a_liquidation_that_cannot_be_read_is_counted(server, by_ccxt):
     _, stream, parent = started(server, "bybit")
     server.text(parent, bybit_frame(0).replace('"Buy"', '"Bye"'), bybit_frame(10))
     until(lambda: stream.health()["liquidations"].sum() == 4, "liquidations")
-    assert stream.health()["dropped"].sum() == 1
     assert stream.running
+    stream.stop()
+    assert stream.health()["dropped"].sum() == 1
 
 
 def test_funding_comes_by_the_stream_that_ccxt_has(server):
