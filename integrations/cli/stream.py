@@ -179,8 +179,11 @@ def _risk(out: Console, made: Liquidator) -> list[Any]:
 
 
 def _health(out: Console, running: Stream) -> Any:
-    table = make_table(out, "Health", "venue", "state", "trades", "liquidations", "feed", "gaps", "waiting")
+    names = ("venue", "state", "trades", "of USD traded in an hour", "liquidations", "feed", "gaps", "waiting")
+    table = make_table(out, "Health", *names)
+    brought = running.shares().set_index(["venue", "symbol"])["share"]
     for row in running.health().itertuples():
-        counts = f"{row.trades:,}", f"{row.liquidations:,}", row.liquidation_feed, f"{row.gaps:,}", f"{row.queue:,}"
-        table.add_row(row.venue, row.state, *counts)
+        share = brought.get((row.venue, row.symbol), np.nan)
+        counts = f"{row.liquidations:,}", row.liquidation_feed, f"{row.gaps:,}", f"{row.queue:,}"
+        table.add_row(row.venue, row.state, f"{row.trades:,}", "" if np.isnan(share) else f"{share:.0%}", *counts)
     return table

@@ -14,6 +14,8 @@ from .said import Liquidation, Row
 _REMEMBERED = 20_000  # ids of a market whose ids do not chain
 _FIRST_MS, _DAY_MS = 10**11, 86_400_000  # a trade is not older than 1973, and at most a day ahead
 _IDS = 2**63
+MINUTES = 1440  # of trades are remembered, by what they were worth
+_MINUTE_MS = 60_000
 _ANEW_MS = 60_000  # an id below the last this long after it: the venue numbers anew
 
 
@@ -103,6 +105,7 @@ class Channel:
         self.mark: float | None = None
         self.counts = {"trades": 0, "liquidations": 0, "gaps": 0, "dropped": 0}
         self.raw_usd = {"long": 0.0, "short": 0.0}
+        self.traded: dict[int, float] = {}  # USD by the minute
         self.queued = 0
         self._seen: OrderedDict[Any, None] = OrderedDict()
         self._size = _size_of(market)
@@ -124,6 +127,16 @@ class Channel:
                 continue
             good.append(row if self._size is None else row._replace(amount=self._size(row.amount, row.price)))
         return good
+
+    def count(self, rows: Sequence[Row]) -> None:
+        """Count trades of base coins that are new, and the USD traded in each minute."""
+        self.counts["trades"] += len(rows)
+        traded = self.traded
+        for row in rows:
+            minute = row.time // _MINUTE_MS
+            traded[minute] = traded.get(minute, 0.0) + row.price * row.amount
+        while len(traded) > MINUTES:
+            del traded[min(traded)]
 
     def coins(self, amount: float, price: float) -> float:
         """Base coins of an amount as the venue counts it."""
@@ -209,7 +222,7 @@ class Channel:
         new = self.fill(gap)
         if new:
             gap.right = Mark(new[0].time, new[0].id)
-        self.counts["trades"] += len(new)
+        self.count(new)
         return new
 
     def lost(self, now: int) -> Gap | None:

@@ -123,7 +123,7 @@ class Session:
             channel.sink.trades(channel.venue, new)
         else:
             self._wait(channel, new)
-        channel.counts["trades"] += len(new)
+        channel.count(new)
 
     def _wait(self, channel: Channel, events: Sequence[Row | Placed]) -> None:
         self._waiting.put(channel, events)
@@ -279,7 +279,7 @@ class Session:
         self._open.discard(gap)
         channel = gap.channel
         gap.rows = channel.fill(gap)
-        channel.counts["trades"] += len(gap.rows)
+        channel.count(gap.rows)
         if gap.rows and self._capture is not None:
             self._capture.trades(channel, gap.rows)
         if any(row.time < channel.sink.closed for row in gap.rows):
