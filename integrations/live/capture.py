@@ -8,10 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from ..store import journal, layout, parquet
-from ..store.kinds import empty, finished, key_of, table_of
+from ..store.kinds import empty, finished, key_of, table_of, with_receipts
 from ..store.layout import Span
 from .channel import Channel, Gap
 from .said import Row
@@ -190,11 +188,11 @@ def _proof(key: Key, channel: Channel) -> str:
     return "ids" if key[2] == "trades" and channel.chained else "none"
 
 
-def _table(key: Key, rows: list[tuple[Any, ...]], receipts: list[int | None]) -> pa.Table:
-    return _columns(key, rows).append_column("received", pa.array(receipts, pa.int64()))
+def _table(key: Key, rows: list[tuple[Any, ...]], receipts: list[int | None]) -> Any:
+    return with_receipts(_columns(key, rows), receipts)
 
 
-def _columns(key: Key, rows: list[tuple[Any, ...]]) -> pa.Table:
+def _columns(key: Key, rows: list[tuple[Any, ...]]) -> Any:
     venue, symbol, kind = key
     if not rows:
         return empty(kind)
