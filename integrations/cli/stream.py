@@ -36,7 +36,8 @@ BarOption = Annotated[str, typer.Option(help="Bars to fold trades into, 1m to 1d
 def stream(
     coin: Annotated[str, typer.Argument(help="Such as BTC, or a market of it: BTC-USDT.")],
     exchange: Annotated[
-        list[str] | None, typer.Option(help="binance, bybit, okx or hyperliquid; may be repeated. Default: the last.")
+        list[str] | None,
+        typer.Option(help="binance, bybit, okx, hyperliquid or another of ccxt.pro; repeatable. Default: hyperliquid."),
     ] = None,
     bar: BarOption = "1m",
     store: Annotated[Path | None, typer.Option(help="A folder that keeps what comes.")] = None,

@@ -64,7 +64,8 @@ async def poll(instance: Any, wanted: Sequence[Wanted], session: Session, limits
         for channel, kind in wanted:
             has, method, field = _QUESTIONS[kind]
             try:
-                answer: dict[str, Any] = await client.ask(method, (channel.symbol,), dict)
+                with client.strict():
+                    answer: dict[str, Any] = await client.ask(method, (channel.symbol,), dict)
             except (ConnectionError, ValueError) as error:
                 if (channel, kind) not in silent:
                     _LOG.warning("%s %s: %s is not known yet: %s", channel.venue, channel.symbol, has, error)

@@ -96,7 +96,7 @@ class Watched:
                 self._fault.set_exception(error)
 
     async def _keep(self, channel: Channel, watch: Callable[[], Any], ended: Callable[[], None] | None = None) -> None:
-        """Watch without end, later and later while that fails."""
+        """Watch without end, later and later while that fails; of trades, which have ``ended``, each time is told."""
         wait = self._limits.first_wait
         attempt = 0
         while True:
@@ -107,7 +107,8 @@ class Watched:
             except Exception as error:
                 attempt += 1
                 why = f"{type(error).__name__}: {one_line(error)}"
-                _LOG.warning("%s %s: attempt %d to watch failed: %s", channel.venue, channel.symbol, attempt, why)
+                if ended is not None or attempt == 1:
+                    _LOG.warning("%s %s: attempt %d to watch failed: %s", channel.venue, channel.symbol, attempt, why)
             if ended is not None:
                 ended()
             await asyncio.sleep(wait)

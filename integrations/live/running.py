@@ -244,7 +244,7 @@ class Stream:
             done, late = await asyncio.wait(tasks, timeout=self._limits.hold_s, return_when=asyncio.FIRST_EXCEPTION)
             for task in done:
                 task.result()
-            there = [tasks[task] for task in done]
+            there = [venue for task, venue in tasks.items() if task in done]
             channels = [channel for venue in there for channel in venue.channels]
             for channel in channels:
                 self._session.add(channel)

@@ -57,8 +57,9 @@ class Market:
             until(lambda looks=looks: self.looks > looks + 1, "nobody looks")
 
     def states(self) -> list[str]:
-        health = self.stream.health().set_index("venue")
-        return [str(health.loc[venue, "state"]) for venue in self._venues]
+        health = self.stream.health()
+        assert health["venue"].tolist() == list(self._venues)
+        return list(health["state"])
 
 
 @pytest.mark.parametrize("sign", [1, -1])

@@ -145,6 +145,18 @@ def test_open_interest_of_binance_is_asked_for(server, quick):
     assert interest.rows["value"][:3].tolist() == [20_000.5, 20_001.5, 20_002.5]
 
 
+def test_funding_that_ccxt_has_no_stream_of_is_asked_for(server, by_ccxt):
+    said = {"symbol": "BTCUSDT", "markPrice": "60000", "indexPrice": "60000", "lastFundingRate": "0.0002"}
+    body = json.dumps({**said, "nextFundingTime": T + 1000, "time": T})
+    server.faults = [Fault("fapi/v1/premiumIndex", "nonsense", 1, body=body)]
+    made = Liquidator("BTC", mode="streaming")
+    stream = made.start_stream(exchange=server.live("binance"))
+    rates = made._history.rates["funding_rate"]
+    until(lambda: len(rates.rows), "it is not asked for")
+    stream.stop()
+    assert rates.rows[["time", "value"]].tolist() == [(T, 0.0002)]
+
+
 def test_a_reading_of_a_bar_that_is_over_counts_as_it_comes(server):
     made = Liquidator("BTC", mode="streaming")
     made.ingest_trades(rows(SHORT, "binance", range(3000)))
