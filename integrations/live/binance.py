@@ -11,7 +11,6 @@ LIQUIDATIONS = "sampled"
 BANKRUPTCY = False
 NUMBERED = True
 FUNDING_HOURS = 8
-UNSTREAMED: tuple[str, ...] = ("open_interest",)
 _A_MESSAGE = 200  # streams
 
 

@@ -12,7 +12,6 @@ LIQUIDATIONS = "full"
 BANKRUPTCY = True
 NUMBERED = False
 FUNDING_HOURS = 8
-UNSTREAMED: tuple[str, ...] = ()
 _SIDES = {"Buy": 1, "Sell": -1}
 _POSITIONS = {"Buy": "long", "Sell": "short"}
 _A_MESSAGE = 10  # topics; spot allows no more

@@ -11,7 +11,6 @@ LIQUIDATIONS = "none"
 BANKRUPTCY = False
 NUMBERED = True
 FUNDING_HOURS = 1
-UNSTREAMED: tuple[str, ...] = ()
 _SIDES = {"B": 1, "A": -1}
 
 

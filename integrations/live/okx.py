@@ -11,7 +11,6 @@ LIQUIDATIONS = "sampled"
 BANKRUPTCY = True
 NUMBERED = True
 FUNDING_HOURS = 8
-UNSTREAMED: tuple[str, ...] = ()
 _SIDES = {"buy": 1, "sell": -1}
 _CLOSED = {"sell": "long", "buy": "short"}
 _READINGS = {

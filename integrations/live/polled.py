@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from ..exchanges.client import Client
+from . import binance
 from .channel import Channel
 from .limits import Limits
 from .said import Reading
@@ -30,6 +31,9 @@ _QUESTIONS = {
     "open_interest": _Question("fetchOpenInterest", "fetch_open_interest", "openInterestAmount"),
 }
 
+#: Of venues whose frames are read here; ccxt.pro has no stream of open interest anywhere.
+_UNSTREAMED: dict[ModuleType, tuple[str, ...]] = {binance: ("open_interest",)}
+
 Wanted = tuple[Channel, str]  # a market and a kind
 
 
@@ -44,7 +48,7 @@ def unstreamed(instance: Any, channels: Sequence[Channel], module: ModuleType | 
     for channel in channels:
         if not channel.market.get("swap"):
             continue
-        for kind in _missing(instance) if module is None else module.UNSTREAMED:
+        for kind in _missing(instance) if module is None else _UNSTREAMED.get(module, ()):
             known = kind == "funding" or (channel.market.get("linear") and channel.market.get("contractSize") == 1.0)
             if known and instance.has.get(_QUESTIONS[kind].has):
                 wanted.append((channel, kind))
@@ -52,7 +56,7 @@ def unstreamed(instance: Any, channels: Sequence[Channel], module: ModuleType | 
 
 
 def _missing(instance: Any) -> tuple[str, ...]:
-    """What ccxt.pro has no stream of; of open interest it has none anywhere."""
+    """What ccxt.pro has no stream of."""
     return ("open_interest",) if instance.has.get("watchFundingRate") else ("funding", "open_interest")
 
 
