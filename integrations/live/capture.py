@@ -21,6 +21,7 @@ _KINDS = ("trades", "liquidations", "funding", "open_interest")
 _SIDES = {1: "buy", -1: "sell"}
 
 Key = tuple[str, str, str]  # venue, symbol, kind
+Receipt = tuple[int, int, int]  # of rows that wait: the first, how many, when their frame came
 
 
 class Capture:
@@ -36,7 +37,7 @@ class Capture:
         self.root = layout.open_root(root)
         self._journals: dict[Key, journal.Journal] = {}
         self._rows: dict[Key, list[tuple[Any, ...]]] = {}
-        self._receipts: dict[Key, list[int | None]] = {}  # of these rows
+        self._receipts: dict[Key, list[Receipt]] = {}
         self._channels: dict[Key, Channel] = {}
         self._begins: dict[Key, int] = {}  # of what follows without a gap and no flush has told yet
         self._lasts: dict[Key, int] = {}  # times of the last rows
@@ -74,8 +75,9 @@ class Capture:
                 channel.counts["dropped"] += len(rows)
                 self._break(key, rows[0][0])
                 return
+            if receipt is not None:
+                self._receipts[key].append((len(waiting), len(rows), receipt))
             waiting.extend(rows)
-            self._receipts[key] += [receipt] * len(rows)
             first, last = rows[0][0], rows[-1][0]
             before = self._lasts.get(key, first)
             if kind != "trades" and abs(first - before) > layout.DAY_MS:  # one of the two may be no time at all
@@ -188,8 +190,11 @@ def _proof(key: Key, channel: Channel) -> str:
     return "ids" if key[2] == "trades" and channel.chained else "none"
 
 
-def _table(key: Key, rows: list[tuple[Any, ...]], receipts: list[int | None]) -> Any:
-    return with_receipts(_columns(key, rows), receipts)
+def _table(key: Key, rows: list[tuple[Any, ...]], receipts: list[Receipt]) -> Any:
+    received: list[int | None] = [None] * len(rows)
+    for first, count, receipt in receipts:
+        received[first : first + count] = [receipt] * count
+    return with_receipts(_columns(key, rows), received)
 
 
 def _columns(key: Key, rows: list[tuple[Any, ...]]) -> Any:
