@@ -13,9 +13,9 @@ from venue_streams import FRAMES, Streams
 from venue_wire import OKX_CONTRACT
 
 from liquidator_integrations import Liquidator
-from liquidator_integrations.live import capture, raw, running, venue
+from liquidator_integrations.live import raw, running, venue
 from liquidator_integrations.live.polled import unstreamed
-from liquidator_integrations.store.layout import folder
+from liquidator_integrations.store import Store
 
 BTC = "BTC/USDT:USDT"
 T = int(SHORT.time[50])
@@ -89,7 +89,7 @@ def test_every_liquidation_of_a_burst_is_taken_at_the_cache(server, by_ccxt, nam
     assert (row["raw_long_usd"], row["raw_short_usd"]) == pytest.approx((500 * price, 500 * price))
     assert row["dropped"] == 0
     assert len(made._history.liquidations.rows) == 400
-    kept = capture.read(folder(tmp_path / "store", name, BTC, "liquidations"), "liquidations", T, T + 400).to_pylist()
+    kept = Store(tmp_path / "store").read("liquidations", BTC, name).to_pylist()
     assert [one["side"] for one in kept[:4]] == ["long", "short", "long", "short"]
     assert {one["received"] for one in kept} == {int(SHORT.time[-1]) + 5}
     assert {one["size"] for one in kept} == {2.5 if name != "okxus" else 250 * OKX_CONTRACT}
