@@ -36,7 +36,8 @@ BarOption = Annotated[str, typer.Option(help="Bars to fold trades into, 1m to 1d
 def stream(
     coin: Annotated[str, typer.Argument(help="Such as BTC, or a market of it: BTC-USDT.")],
     exchange: Annotated[
-        list[str] | None, typer.Option(help="binance, bybit, okx or hyperliquid; may be repeated. Default: the last.")
+        list[str] | None,
+        typer.Option(help="binance, bybit, okx, hyperliquid or another of ccxt.pro; repeatable. Default: hyperliquid."),
     ] = None,
     bar: BarOption = "1m",
     store: Annotated[Path | None, typer.Option(help="A folder that keeps what comes.")] = None,
@@ -181,11 +182,14 @@ def _risk(out: Console, made: Liquidator) -> list[Any]:
 
 
 def _health(out: Console, running: Stream) -> Any:
-    table = make_table(out, "Health", "venue", "state", "trades", "liquidations", "feed", "gaps", "waiting")
+    names = ("venue", "state", "trades", "of USD traded in an hour", "liquidations", "feed", "gaps", "waiting")
+    table = make_table(out, "Health", *names)
+    brought = running.shares().set_index(["venue", "symbol"])["share"]
     health = running.health()
     for error in health["store_error"].dropna().unique():
         table.caption = f"The store cannot be written to: {error}"
     for row in health.itertuples():
-        counts = f"{row.trades:,}", f"{row.liquidations:,}", row.liquidation_feed, f"{row.gaps:,}", f"{row.queue:,}"
-        table.add_row(row.venue, row.state, *counts)
+        share = brought.get((row.venue, row.symbol), np.nan)
+        counts = f"{row.liquidations:,}", row.liquidation_feed, f"{row.gaps:,}", f"{row.queue:,}"
+        table.add_row(row.venue, row.state, f"{row.trades:,}", "" if np.isnan(share) else f"{share:.0%}", *counts)
     return table

@@ -75,6 +75,24 @@ def streaming_instance(name: str) -> tuple[Any, str | None]:
 def tap_trades(instance: Any, symbol: str, heard: Callable[[Any], object]) -> Iterator[None]:
     """Within the block every trade that an instance of ccxt.pro puts into its cache of a market is heard; ``watch_*``
     give not all. The cache is let go of with it."""
+    instance.trades[symbol] = _tapped(heard)
+    try:
+        yield
+    finally:
+        instance.trades.pop(symbol, None)
+
+
+@contextlib.contextmanager
+def tap_liquidations(instance: Any, heard: Callable[[Any], object]) -> Iterator[None]:
+    """``tap_trades`` for the liquidations of all markets of an instance, which have one cache."""
+    instance.liquidations = _tapped(heard)
+    try:
+        yield
+    finally:
+        instance.liquidations = None
+
+
+def _tapped(heard: Callable[[Any], object]) -> Any:
     from ccxt.async_support.base.ws.cache import ArrayCache
 
     class Tapped(ArrayCache):  # type: ignore[misc]
@@ -82,11 +100,7 @@ def tap_trades(instance: Any, symbol: str, heard: Callable[[Any], object]) -> It
             heard(item)
             super().append(item)
 
-    instance.trades[symbol] = Tapped(1000)
-    try:
-        yield
-    finally:
-        instance.trades.pop(symbol, None)
+    return Tapped(1000)
 
 
 @contextlib.contextmanager

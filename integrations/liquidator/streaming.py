@@ -201,7 +201,7 @@ class Streamed:
         """Feed this Liquidator from exchanges, on a thread of the stream's own, until ``stop_stream`` or Ctrl-C.
 
         exchange   a name, an instance of ccxt.pro, to whose ``urls`` it connects, or a list of either: binance, bybit,
-                   okx, hyperliquid
+                   okx, hyperliquid by our own readers, any other that has a stream of trades by ccxt.pro
         symbols    markets of this coin, as people write them; None: its perpetual at each exchange
         store      a folder that keeps what comes, written every second
         state      a file that keeps this Liquidator, written every minute and at the end; one that is there is loaded

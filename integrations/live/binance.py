@@ -66,10 +66,14 @@ def read(said: Any) -> Iterator[Said]:
         if said.get("r"):
             yield Reading(market, "funding", time, float(said["r"]), due=int(said["T"]) if said.get("T") else None)
     elif kind == "forceOrder":
-        order = said["o"]
-        who = {"SELL": "long", "BUY": "short"}[order["S"]]
-        yield Liquidation(str(order["s"]), int(order["T"]), float(order["ap"]), float(order["q"]), who)
+        yield from forced(said["o"])
     elif "error" in said:
         raise Refused(str(said["error"]))
     elif "result" not in said:
         raise ValueError("no event that is known")
+
+
+def forced(order: Any) -> Iterator[Liquidation]:
+    """The liquidation that an order is. Errors as for ``read``."""
+    who = {"SELL": "long", "BUY": "short"}[order["S"]]
+    yield Liquidation(str(order["s"]), int(order["T"]), float(order["ap"]), float(order["q"]), who)

@@ -54,8 +54,7 @@ def read(said: Any) -> Iterator[Said]:
         yield Trades(market, rows)
     elif topic == "allLiquidation":
         for one in said["data"]:
-            price, amount = float(one["p"]), float(one["v"])
-            yield Liquidation(str(one["s"]), int(one["T"]), price, amount, _POSITIONS[one["S"]])
+            yield from forced(one)
     elif topic == "tickers":
         names = (("markPrice", "mark"), ("fundingRate", "funding"), ("openInterest", "contracts"))
         hours = told_hours(said["data"])
@@ -66,3 +65,8 @@ def read(said: Any) -> Iterator[Said]:
         raise Refused(str(said.get("ret_msg")))
     elif "op" not in said:
         raise ValueError("no topic that is known")
+
+
+def forced(one: Any) -> Iterator[Liquidation]:
+    """The liquidation that a row of ``allLiquidation`` is. Errors as for ``read``."""
+    yield Liquidation(str(one["s"]), int(one["T"]), float(one["p"]), float(one["v"]), _POSITIONS[one["S"]])

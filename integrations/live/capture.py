@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..store import journal, layout, parquet
-from ..store.kinds import empty, key_of, table_of
+from ..store.kinds import empty, key_of, table_of, with_receipts
 from ..store.layout import Span
 from .channel import Channel, Gap
 from .said import Row
@@ -22,6 +22,7 @@ _KINDS = ("trades", "liquidations", "funding", "open_interest")
 _SIDES = {1: "buy", -1: "sell"}
 
 Key = tuple[str, str, str]  # venue, symbol, kind
+Receipt = tuple[int, int, int]  # of rows that wait: the first, how many, when their frame came
 
 
 class Capture:
@@ -36,6 +37,7 @@ class Capture:
         self.root = layout.open_root(root)
         self._journals: dict[Key, journal.Journal] = {}
         self._rows: dict[Key, list[tuple[Any, ...]]] = {}
+        self._receipts: dict[Key, list[Receipt]] = {}
         self._channels: dict[Key, Channel] = {}
         self._begins: dict[Key, int] = {}  # of what follows without a gap and no flush has told yet
         self._lasts: dict[Key, int] = {}  # times of the last rows
@@ -52,21 +54,24 @@ class Capture:
         for kind in _KINDS:
             key = (channel.venue, channel.symbol, kind)
             self._journals[key] = journal.Journal(layout.folder(self.root, *key), key_of(kind))
-            self._rows[key], self._channels[key] = [], channel
+            self._rows[key], self._receipts[key], self._channels[key] = [], [], channel
 
-    def trades(self, channel: Channel, rows: Sequence[Row]) -> None:
-        """Keep trades in base coins."""
-        self._put(channel, "trades", rows)
+    def trades(self, channel: Channel, rows: Sequence[Row], receipt: int | None = None) -> None:
+        """Keep trades in base coins. ``receipt`` is when their frame came, ms; None: they were fetched."""
+        self._put(channel, "trades", rows, receipt)
 
-    def liquidation(self, channel: Channel, time: int, price: float, size: float, side: str, usd: float) -> None:
+    def liquidation(
+        self, channel: Channel, time: int, price: float, size: float, side: str, usd: float, receipt: int | None = None
+    ) -> None:
         """Keep a liquidation: its price as it was told, its size in base coins, who was liquidated."""
-        self._put(channel, "liquidations", [(time, price, size, side, usd)])
+        self._put(channel, "liquidations", [(time, price, size, side, usd)], receipt)
 
-    def reading(self, channel: Channel, kind: str, time: int, value: float) -> None:
+    def reading(self, channel: Channel, kind: str, time: int, value: float, receipt: int | None = None) -> None:
         """Keep a reading of funding, of the interval that the market has now, or of open_interest."""
-        self._put(channel, kind, [(time, value, channel.funding_hours) if kind == "funding" else (time, value)])
+        row = (time, value, channel.funding_hours) if kind == "funding" else (time, value)
+        self._put(channel, kind, [row], receipt)
 
-    def _put(self, channel: Channel, kind: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    def _put(self, channel: Channel, kind: str, rows: Sequence[tuple[Any, ...]], receipt: int | None) -> None:
         key = (channel.venue, channel.symbol, kind)
         with self._lock:
             waiting = self._rows[key]
@@ -74,6 +79,8 @@ class Capture:
                 channel.counts["dropped"] += len(rows)
                 self._break(key, rows[0][0])
                 return
+            if receipt is not None:
+                self._receipts[key].append((len(waiting), len(rows), receipt))
             waiting.extend(rows)
             first, last = rows[0][0], rows[-1][0]
             before = self._lasts.get(key, first)
@@ -130,8 +137,8 @@ class Capture:
         spans = list(self._done.get(key, []))
         if begin is not None and end is not None and begin < end:
             spans.append(Span(begin, end, _proof(key, self._channels[key])))
-        self._journals[key].append(_table(key, rows), spans)
-        self._rows[key] = []
+        self._journals[key].append(_table(key, rows, self._receipts[key]), spans)
+        self._rows[key], self._receipts[key] = [], []
         self._done.pop(key, None)
         if begin is not None and end is not None:
             self._begins[key] = max(begin, end)
@@ -242,7 +249,14 @@ def _proof(key: Key, channel: Channel) -> str:
     return "ids" if key[2] == "trades" and channel.chained else "none"
 
 
-def _table(key: Key, rows: list[tuple[Any, ...]]) -> Any:
+def _table(key: Key, rows: list[tuple[Any, ...]], receipts: list[Receipt]) -> Any:
+    received: list[int | None] = [None] * len(rows)
+    for first, count, receipt in receipts:
+        received[first : first + count] = [receipt] * count
+    return with_receipts(_columns(key, rows), received)
+
+
+def _columns(key: Key, rows: list[tuple[Any, ...]]) -> Any:
     venue, symbol, kind = key
     if not rows:
         return empty(kind)

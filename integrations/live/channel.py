@@ -17,6 +17,8 @@ from .said import Liquidation, Row
 _REMEMBERED = 20_000  # ids of a market whose ids do not chain
 _FIRST_MS, _DAY_MS = 10**11, 86_400_000  # a trade is not older than 1973, and at most a day ahead
 _IDS = 2**63
+MINUTES = 1440  # of trades are remembered, by what they were worth
+_MINUTE_MS = 60_000
 _ANEW_MS = 60_000  # an id below the last this long after it: the venue numbers anew
 
 
@@ -113,6 +115,7 @@ class Channel:
         self.funding_due: int | None = None  # when it is paid next, ms
         self.counts = {"trades": 0, "liquidations": 0, "gaps": 0, "dropped": 0}
         self.raw_usd = {"long": 0.0, "short": 0.0}
+        self.traded: dict[int, float] = {}  # USD by the minute
         self.queued = 0
         self._seen: OrderedDict[Any, None] = OrderedDict()
         self._worth = worth_of(market)
@@ -136,6 +139,16 @@ class Channel:
                 continue
             good.append(row if self._is_plain else row._replace(amount=self.coins(row.amount, row.price)))
         return good
+
+    def count(self, rows: Sequence[Row]) -> None:
+        """Count trades of base coins that are new, and the USD traded in each minute."""
+        self.counts["trades"] += len(rows)
+        traded = self.traded
+        for row in rows:
+            minute = row.time // _MINUTE_MS
+            traded[minute] = traded.get(minute, 0.0) + row.price * row.amount
+        while len(traded) > MINUTES:
+            del traded[min(traded)]
 
     def coins(self, amount: float, price: float) -> float:
         """Base coins of an amount as the venue counts it."""

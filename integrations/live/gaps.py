@@ -182,7 +182,7 @@ class Gaps:
         gap.filled, gap.rows = True, channel.fill(gap, rows)
         if channel.gap is gap:
             channel.gap = None
-        channel.counts["trades"] += len(gap.rows)
+        channel.count(gap.rows)
         if gap.rows and self._capture is not None:
             self._capture.trades(channel, gap.rows)
         if any(row.time < channel.sink.closed for row in gap.rows):
@@ -256,7 +256,7 @@ class Gaps:
         """What came of a gap and reaches to its end: the gap ends before that."""
         self._open.remove(gap)
         gap.filled, gap.rows = False, gap.channel.narrow(gap, gap.rows)
-        gap.channel.counts["trades"] += len(gap.rows)
+        gap.channel.count(gap.rows)
         if gap.rows and self._capture is not None:
             self._capture.trades(gap.channel, gap.rows)
         if gap.right is None:

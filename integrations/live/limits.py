@@ -29,6 +29,7 @@ class Limits:
     quiet_s      after a reconnect in which a market without a trade is believed to have had none
     funding_s    for which a venue may take to tell its intervals of funding
     catch_up_ms  how far back a restart asks for trades
+    poll_s       between two questions for what a venue does not stream
     callback_s   for how long a callback of a gap is waited for before trades go on
     now          the time in ms
     """
@@ -48,6 +49,7 @@ class Limits:
     late_attempts: int = 10
     funding_s: float = 5.0
     catch_up_ms: int = 24 * HOUR_MS
+    poll_s: float = 60.0
     callback_s: float = 5.0
     now: Callable[[], int] = wall_ms
 

@@ -58,9 +58,7 @@ def read(said: Any) -> Iterator[Said]:
         yield Trades(str(said["arg"]["instId"]), rows)
     elif channel == "liquidation-orders":
         for order in said["data"]:
-            for one in order["details"]:
-                price, amount = float(one["bkPx"]), float(one["sz"])
-                yield Liquidation(str(order["instId"]), int(one["ts"]), price, amount, _CLOSED[one["side"]])
+            yield from forced(order)
     elif channel in _READINGS:
         name, kind = _READINGS[channel]
         for one in said["data"]:
@@ -72,3 +70,10 @@ def _hours(one: Any) -> float | None:
     """What lies between the two next times of funding."""
     ends = one.get("fundingTime"), one.get("nextFundingTime")
     return hours_between(int(ends[0]), int(ends[1])) if all(ends) else None
+
+
+def forced(order: Any) -> Iterator[Liquidation]:
+    """The liquidations that a row of ``liquidation-orders`` tells. Errors as for ``read``."""
+    for one in order["details"]:
+        price, amount = float(one["bkPx"]), float(one["sz"])
+        yield Liquidation(str(order["instId"]), int(one["ts"]), price, amount, _CLOSED[one["side"]])

@@ -21,6 +21,7 @@ from .courier import Courier
 from .raw import MODULES
 from .resume import catch_up
 from .session import GAPS, HEALTH, Session, Sink
+from .shares import shares_of
 from .venue import Venue
 from .waiting import Key
 from .workers import Workers
@@ -108,6 +109,16 @@ class Stream:
                 rows += [_absent(venue.name, name) for name in names]
         frame = pd.DataFrame(rows, columns=list(HEALTH))
         return frame.astype({"last_trade": "Int64", "last_message": "Int64"})
+
+    def shares(self, minutes: int = 60) -> pd.DataFrame:
+        """A row a market: venue, symbol, usd, share: of the USD traded at the streamed markets of its coin.
+
+        minutes   of event time, up to that of the coin's last trade, from the stream's start on at most; 1 to 1440
+
+        Bars, and so the ledger and its zones, are made of the trades of all of them: this is what each brings. Where
+        nothing was traded the share is NaN. Raises ValueError for other ``minutes``.
+        """
+        return shares_of(list(self._session.channels), minutes)
 
     def gaps(self) -> pd.DataFrame:
         """A row a gap: venue, symbol, kind, since, until (UTC ms), missing, filled (True, False or "store")."""
@@ -298,7 +309,7 @@ class Stream:
             done, late = await asyncio.wait(tasks, timeout=self._limits.hold_s, return_when=asyncio.FIRST_EXCEPTION)
             for task in done:
                 task.result()
-            there = [tasks[task] for task in done]
+            there = [venue for task, venue in tasks.items() if task in done]
             channels = [channel for venue in there for channel in venue.channels]
             for channel in channels:
                 self._session.add(channel)

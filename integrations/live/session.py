@@ -114,12 +114,12 @@ class Session:
         if not new:
             return
         if self._capture is not None:
-            self._capture.trades(channel, new)
+            self._capture.trades(channel, new, receipt)
         if self.gaps.are_held:
             self.gaps.wait(channel, new)
         else:
             channel.sink.trades(channel.venue, new)
-        channel.counts["trades"] += len(new)
+        channel.count(new)
 
     def said(self, channel: Channel, said: Said, receipt: int, bankruptcy: bool) -> None:
         """Take what a frame says of a market."""
@@ -128,7 +128,7 @@ class Session:
         elif not (is_event(said, receipt) if isinstance(said, Liquidation) else is_reading(said, receipt)):
             channel.counts["dropped"] += 1
         elif isinstance(said, Liquidation):
-            self._liquidated(channel, said, bankruptcy)
+            self._liquidated(channel, said, receipt, bankruptcy)
         elif said.kind == "mark":
             channel.mark = said.value
         elif said.kind == "contracts":
@@ -139,7 +139,7 @@ class Session:
         else:
             self._read(channel, said, receipt)
 
-    def _liquidated(self, channel: Channel, said: Liquidation, bankruptcy: bool) -> None:
+    def _liquidated(self, channel: Channel, said: Liquidation, receipt: int, bankruptcy: bool) -> None:
         """Place a liquidation: one that is told at its bankruptcy price by the mark price, once that is known."""
         price = (channel.mark or channel.health.last_price or said.price) if bankruptcy else said.price
         usd = channel.worth(said.amount, price)
@@ -151,7 +151,7 @@ class Session:
         channel.counts["liquidations"] += 1
         channel.raw_usd[said.side] += usd
         if self._capture is not None:
-            self._capture.liquidation(channel, said.time, price, usd / price, said.side, usd)
+            self._capture.liquidation(channel, said.time, price, usd / price, said.side, usd, receipt)
 
     def _read(self, channel: Channel, said: Reading, receipt: int) -> None:
         """Take a reading, one every ten seconds."""
@@ -160,7 +160,7 @@ class Session:
         if hours is None or not self._readings.is_due(channel, said.kind, time):
             return
         if self._capture is not None:
-            self._capture.reading(channel, said.kind, time, said.value)
+            self._capture.reading(channel, said.kind, time, said.value, receipt)
         self.rated(channel, said.kind, time, said.value, hours)
 
     def rated(self, channel: Channel, kind: str, time: int, value: float, hours: float) -> None:

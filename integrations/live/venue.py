@@ -13,7 +13,8 @@ from ..exchanges.venues import module_of
 from ..market.funding import usual_hours
 from .channel import Channel
 from .limits import Limits
-from .pro import Watched
+from .polled import poll, unstreamed
+from .pro import Watched, reader_of
 from .raw import MODULES, Raw, links_of
 from .said import Link, Said
 from .session import Session
@@ -56,6 +57,7 @@ class Venue:
             await asyncio.sleep(wait)
             wait = min(2 * wait, self._limits.longest_wait)
         module, raw = module_of(self.name), MODULES.get(self.name)
+        reader = reader_of(self.instance) if raw is None else raw
         taken: dict[str, tuple[Any, str]] = {}
         for sink, symbols in wanted.items():
             for symbol in symbols:
@@ -67,7 +69,7 @@ class Venue:
                 if any(channel.symbol == market["symbol"] for channel in self.channels):
                     continue
                 sink.join(market["symbol"])
-                feed = raw.LIQUIDATIONS if raw is not None and market.get("contract") else "none"
+                feed = reader.LIQUIDATIONS if reader is not None and market.get("contract") else "none"
                 numbered = module.CHAINED if raw is None else raw.NUMBERED
                 began = sink.closed or self._limits.now()
                 self.channels.append(Channel(self.name, market, sink, module.CHAINED, numbered, feed, began))
@@ -89,9 +91,12 @@ class Venue:
 
     def sources(self, http: Any, session: Session) -> list[Any]:
         """Coroutines that receive, until they are cancelled."""
-        if self.name not in MODULES:
-            return [Watched(self.instance, self.channels, session, self._limits).run()]
-        made: list[Any] = [self._ask_funding()] if hasattr(MODULES[self.name], "funding_hours") else []
+        module = MODULES.get(self.name)
+        made: list[Any] = [self._ask_funding()] if hasattr(module, "funding_hours") else []
+        if wanted := unstreamed(self.instance, self.channels, module):
+            made.append(poll(self.instance, wanted, session, self._limits))
+        if module is None:
+            return [*made, Watched(self.instance, self.channels, session, self._limits).run()]
         for link in links_of(self.instance, [channel.market for channel in self.channels]):
             listener = _Listener(self, link, session)
             made.append(Raw(http, self.name, link, listener, self._limits).run())

@@ -6,7 +6,7 @@ Sides are the taker's, sizes base coins, times UTC milliseconds. A table says so
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -65,6 +65,11 @@ def empty(kind: str) -> pa.Table:
     """A table of a kind without rows."""
     types = {**COLUMNS[kind], "venue": _NAME, "symbol": _NAME}
     return pa.table({name: pa.array([], kind_of) for name, kind_of in types.items()})
+
+
+def with_receipts(table: pa.Table, receipts: Sequence[int | None]) -> pa.Table:
+    """A table with ``received``, when each row came, ms; None where that was not seen."""
+    return table.append_column("received", pa.array(receipts, pa.int64()))
 
 
 def finished(table: pa.Table) -> pa.Table:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import threading
+from types import SimpleNamespace
 from typing import Any
 
+import pandas as pd
 import pytest
 from command import said_here
 from live_runs import SHORT, until
+from rich.console import Console
 from venue_streams import streaming
 
 from liquidator_integrations import Liquidator
+from liquidator_integrations.cli.stream import _health
 from liquidator_integrations.exchanges import client
 from liquidator_integrations.live import running
 
@@ -71,6 +75,19 @@ def test_the_view_of_a_terminal(server, monkeypatch, tmp_path):
     assert said.code == 0, said.stderr
     assert "Health" in said.stdout
     assert "binance" in said.stdout
+
+
+def test_the_view_tells_what_each_venue_brings():
+    names = ("venue", "symbol", "state", "trades", "liquidations", "liquidation_feed", "gaps", "queue", "store_error")
+    rows = [(venue, "BTC", "LIVE", 7, 0, "none", 0, 0, None) for venue in ("binance", "bybit", "okx")]
+    shares = pd.DataFrame({"venue": ["binance", "bybit"], "symbol": "BTC", "usd": 1.0, "share": [0.75, 0.25]})
+    health = pd.DataFrame(rows, columns=names)
+    out = Console(record=True, width=120)
+    out.print(_health(out, SimpleNamespace(health=lambda: health, shares=lambda: shares)))
+    told = out.export_text()
+    assert "of USD traded in an hour" in told
+    shown = {line.split()[0]: line for line in told.splitlines() if "LIVE" in line}
+    assert ("75%" in shown["binance"], "25%" in shown["bybit"], "%" in shown["okx"]) == (True, True, False)
 
 
 def test_what_is_wrong_is_a_line(server, tmp_path):

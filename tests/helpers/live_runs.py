@@ -54,7 +54,11 @@ def batch(trades: list[dict[str, Any]]) -> Liquidator:
 
 def same(streamed: Liquidator, trades: list[dict[str, Any]]) -> None:
     """Bars and zones are those of a batch, to the byte, but for the last bars, that event time has not closed."""
-    want = batch(trades)
+    same_as(streamed, batch(trades))
+
+
+def same_as(streamed: Liquidator, want: Liquidator) -> None:
+    """``same``, for a batch that was made already."""
     got, bars = streamed.bars(), want.bars()
     assert len(bars) - 1 <= len(got) <= len(bars)
     for name in bars.dtype.names:

@@ -49,6 +49,7 @@ class Loopback:
         self.last_page = False  # binance: a window that holds more than a page gives its last page
         self.oldest_candle: int | None = None
         self.bybit_limit = 1000
+        self.interest: Iterator[tuple[int, float]] | None = None  # time and open interest, told when Binance is asked
         self.files: dict[str, bytes] = {}  # of the archive, by path
         self.port = 0
         self._loop = asyncio.new_event_loop()

@@ -104,6 +104,9 @@ def _binance(server: Loopback, host: str, path: str, params: dict[str, Any]) -> 
     if name == "openInterestHist":
         times = _readings(since, min(until, server.end), READING)[:limit]
         return [_binance_interest(kind, params, time) for time in times]
+    if name == "openInterest" and server.interest is not None:
+        time, coins = next(server.interest)
+        return {"symbol": params["symbol"], "openInterest": f"{coins:.3f}", "time": time}
     raise KeyError(path)
 
 
@@ -195,7 +198,7 @@ def _bybit(server: Loopback, host: str, path: str, params: dict[str, Any]) -> An
     since, until = (
         int(params.get(one) or params.get(other) or 0) for one, other in (("start", "startTime"), ("end", "endTime"))
     )
-    until = min(until + 1, server.end)
+    until = min(until + 1, server.end) if until else server.end
     limit = int(params.get("limit", 200))
     if path.endswith("kline"):
         candles = tape.candles(since, until, STEPS[params["interval"]], server.flat)[-min(limit, 1000) :][::-1]
@@ -209,7 +212,7 @@ def _bybit(server: Loopback, host: str, path: str, params: dict[str, Any]) -> An
         return _bybit_ok({"category": category, "list": [{"symbol": params["symbol"], **one} for one in said]})
     if path.endswith("open-interest"):
         unit = 60_000.0 if category == "inverse" else 1.0
-        times = _readings(since, until, READING)[-limit:][::-1]
+        times = _readings(max(since, until - limit * READING), until, READING)[::-1]
         said = [{"openInterest": f"{open_interest(time) * unit:.3f}", "timestamp": str(time)} for time in times]
         return _bybit_ok({"symbol": params["symbol"], "category": category, "list": said, "nextPageCursor": ""})
     raise KeyError(path)

@@ -12,6 +12,7 @@ from liquidator_integrations.live.capture import Capture
 from liquidator_integrations.live.channel import Channel, Gap, Mark
 from liquidator_integrations.live.said import Row
 from liquidator_integrations.store import Store, journal, parquet
+from liquidator_integrations.store.kinds import table_of
 from liquidator_integrations.store.layout import DAY_MS, Span, folder
 
 pytest.importorskip("filelock")
@@ -210,3 +211,30 @@ def test_a_store_that_cannot_be_folded_is_let_go_of_and_folded_by_the_next(tmp_p
     again, _ = opened(tmp_path)
     again.close()
     assert kept(again) == list(range(10))
+
+
+def test_rows_have_the_time_of_their_receipt_where_it_was_seen(tmp_path):
+    made, channel = opened(tmp_path)
+    rows = [Row(DAY + 1000 * second, 100.0, 1.0, 1, second) for second in range(4)]
+    made.trades(channel, rows[:2], DAY + 1500)
+    made.trades(channel, rows[2:])  # fetched
+    made.liquidation(channel, DAY, 100.0, 1.0, "long", 100.0, DAY + 7)
+    made.reading(channel, "funding", DAY, 1e-4, DAY + 8)
+    made.flush()
+    made.reading(channel, "open_interest", DAY, 10.0, DAY + 9)
+    made.close()
+    store = Store(tmp_path)
+    read = {kind: store.read(kind, "BTC/USDT:USDT") for kind in ("trades", *FEEDS)}
+    assert read["trades"]["received"].to_pylist() == [DAY + 1500, DAY + 1500, None, None]
+    assert [read[kind]["received"].to_pylist() for kind in FEEDS] == [[DAY + 7], [DAY + 8], [DAY + 9]]
+    assert all(table["written"].null_count == 0 for table in read.values())
+
+
+def test_rows_that_were_kept_before_receipts_were_have_none(tmp_path):
+    place = folder(Store(tmp_path).path, "binance", "BTC/USDT:USDT", "funding")
+    old = table_of("funding", {"time": [DAY], "funding_rate": [1e-4]}, "binance", "BTC/USDT:USDT")
+    parquet.add(place, old, [Span(DAY, DAY + 1, "none")], ("time",))
+    made, channel = opened(tmp_path)
+    made.reading(channel, "funding", DAY + 1000, 2e-4, DAY + 1002)
+    made.close()
+    assert Store(tmp_path).read("funding", "BTC/USDT:USDT")["received"].to_pylist() == [None, DAY + 1002]

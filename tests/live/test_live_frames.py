@@ -14,6 +14,7 @@ from liquidator_core.layout import SHORT as SHORT_SIDE
 from liquidator_integrations import Liquidator
 from liquidator_integrations.live.raw import MODULES
 from liquidator_integrations.live.said import Liquidation, Reading, Refused, Row, Trades
+from liquidator_integrations.store import Store
 
 T = 1_700_000_000_123
 
@@ -136,6 +137,9 @@ def test_liquidations_are_placed_by_the_mark_price_where_theirs_is_of_bankruptcy
     until(lambda: len(heard) == 1)
     health = running.health().iloc[0]
     running.stop()
+    store = Store(tmp_path / "store")
+    for kind in ("trades", "liquidations", "funding", *(() if venue == "binance" else ("open_interest",))):
+        assert set(store.read(kind, "BTC/USDT:USDT")["received"].to_pylist()) == {int(SHORT.time[-1]) + 5}
     price = 50.5 if venue == "binance" else 60.0
     assert (heard[0]["side"], heard[0]["price"], heard[0]["usd"]) == ("long", price, 2.5 * price)
     assert health["liquidation_feed"] == {"binance": "sampled", "bybit": "full", "okx": "sampled"}[venue]

@@ -13,7 +13,8 @@ from liquidator_integrations.live import raw, running, venue
 
 @pytest.fixture(params=["kraken", "bybit", "hyperliquid"])
 def name(request, monkeypatch) -> Any:
-    """A venue that is watched through ccxt.pro, with a reader of our own or without."""
+    """A venue whose trades are watched through ccxt.pro, with a reader of our own or without."""
+    monkeypatch.setattr(venue, "unstreamed", lambda *_: [])
     for module in (running, venue):
         others = {key: value for key, value in raw.MODULES.items() if key != request.param}
         monkeypatch.setattr(module, "MODULES", others)
