@@ -10,7 +10,8 @@ Candles (called ``candles`` below) are one of:
   (time, timestamp, ts, date, datetime, open_time) or the index (a DatetimeIndex, or one with such a name): datetimes
   (without a zone: UTC), ISO text, or numbers in s, ms, us or ns (told by magnitude, see ``files``). What several of
   these say must agree. Frames of freqtrade, ccxt, backtrader, yfinance (one symbol) and Binance klines are such frames;
-- ccxt's rows ``[ms, open, high, low, close, volume]`` or Binance's klines of twelve, as a list or a 2-D array;
+- rows without names, as ccxt (``[ms, open, high, low, close, volume]``) or venues return them (``bare_rows.ORDERS``):
+  a list or a 2-D array;
 - a mapping of columns, all of one length, a list of mappings, or a table of Arrow (pyarrow, polars, duckdb);
 - a (n,) BAR array, whose times must be ms.
 

@@ -82,11 +82,11 @@ def _names_of(rows: list[list[str]]) -> list[str] | None:
 def read_candles_or_trades(path: str | os.PathLike[str]) -> tuple[Literal["candles", "trades"], pa.Table]:
     """Read a file of candles or of trades, and say which it holds.
 
-    ``.csv``, ``.csv.gz``, ``.tsv``, ``.parquet``, ``.feather``, ``.json``, HDF and a ``.zip`` of one CSV, told by name
-    and confirmed by content. Columns go by the names in ``CANDLE_NAMES`` and ``TRADE_NAMES``, in any order and case; of
-    a CSV the others are not read, and ``delimited`` says how it may be written. A CSV without names may be candles of
-    ccxt, Coinbase, Kraken or MetaTrader, or Binance Vision klines, aggTrades or trades. Files of freqtrade (candles and
-    trades) and of tardis (trades) are read as they are.
+    ``.csv``, ``.tsv``, ``.json``, ``.jsonl``, some of them with ``.gz``, ``.parquet``, ``.feather``, HDF and a ``.zip``
+    of one text, told by name and confirmed by content. Columns go by the names in ``CANDLE_NAMES`` and
+    ``TRADE_NAMES``, in any order and case; of a CSV the others are not read, and ``delimited`` says how it may be
+    written. Rows without names may be candles in an order of ``bare_rows.ORDERS``, MetaTrader's, or aggTrades or trades
+    of Binance Vision. Files of freqtrade (candles and trades) and of tardis (trades) are read as they are.
 
     Returns ("candles", table) for ``frames.bars_from_frame``, or ("trades", table) for ``trades_from_table``; values
     are not looked at. Raises ValueError, naming file and reason, for a file that is missing, empty, cut short, not what
