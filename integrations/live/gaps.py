@@ -77,11 +77,8 @@ class Gaps:
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows of ``gaps()``; of a gap that goes on ``until`` is now."""
-        now = self._limits.now()
-        for gap in list(self._going_on):
-            if gap.told is not None:
-                gap.told["until"] = now
-        return [dict(row) for row in list(self._told)]
+        now, going_on = self._limits.now(), {id(gap.told) for gap in list(self._going_on)}
+        return [{**row, "until": now} if id(row) in going_on else dict(row) for row in list(self._told)]
 
     def begin(self, gap: Gap) -> None:
         """Hold all trades, and have a gap filled."""
@@ -119,15 +116,15 @@ class Gaps:
 
     async def _fill(self, gap: Gap) -> None:
         """Ask the venue until it gives what is missing. Once the wait is over what it gives goes to the store alone."""
-        channel, right, attempt, proven = gap.channel, gap.right, 0, False
+        channel, right, filled, attempt, proven = gap.channel, gap.right, gap.filled, 0, False
         rows: list[Row] = []
         while gap.is_open or gap.filled is False:
             if gap.right is None and not channel.stands.is_set():
                 await channel.stands.wait()
                 attempt = 0
                 continue
-            if gap.right is not right:
-                right, attempt = gap.right, 0
+            if gap.right is not right or gap.filled is not filled:  # it has ended, or was given up
+                right, filled, attempt = gap.right, gap.filled, 0
             if gap.filled is False and attempt >= self._limits.late_attempts:
                 if right is not None:
                     break
@@ -283,7 +280,9 @@ class Gaps:
         """Give up what is open, tell of it, and apply what waits."""
         for gap in self._settle(list(self._open)):
             self._tell(gap)
-        self.rows()
+        for gap in self._going_on:
+            if gap.told is not None:
+                gap.told["until"] = self._limits.now()
         self._going_on = []
         self._holding = None
         self._release()

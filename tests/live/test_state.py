@@ -166,9 +166,10 @@ def test_a_stream_goes_on_while_it_is_rebuilt(server, tmp_path, monkeypatch, rea
     same(made, rows(SHORT, "binance"))
 
 
-def test_what_waits_for_a_gap_is_not_folded_before_it(server, tmp_path):
+def test_what_waits_for_a_gap_is_not_folded_before_it(server, tmp_path, quick):
     from venue_server import Fault
 
+    quick(hold_s=60.0, longest_wait=0.05)
     made = Liquidator("BTC", mode="streaming")
     running = made.start_stream(exchange=server.live("binance"), store=tmp_path / "store")
     server.connected("binance")
