@@ -64,7 +64,7 @@ def import_(
     ] = None,
     store: StoreOption = None,
 ) -> None:
-    """Keep files of freqtrade, tardis, cryptofeed, Binance Vision, parquet and others in a store.
+    """Keep files of freqtrade, tardis, cryptofeed, Binance Vision, Kraken, Hyperliquid, parquet and others in a store.
 
     What is covered already is not kept again. Exits with 1 if something is wrong with a file.
     """

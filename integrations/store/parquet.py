@@ -30,7 +30,8 @@ _LOCK_SECONDS = 120
 _ATTEMPTS = 5
 _WIDEST = 64  # bytes of an id that are kept as such
 _PART = 1 << 24  # ids that are made text at once: Arrow counts their bytes in 31 bits
-_GROUP = 131_072  # rows; of a month only those groups are read that a span touches, and of one group without threads
+_FEW = 16_384  # rows that are read without threads, which may outlive the interpreter
+_GROUP = 131_072  # rows; of a month only those groups are read that a span touches
 
 
 def read(
@@ -367,7 +368,7 @@ def _load(path: Path, columns: Sequence[str] | None = None, since: int = 0, unti
         same = _same(file, groups)
         wanted = [name for name in file.schema_arrow.names if columns is None or name in columns]
         read = [name for name in wanted if name not in same]
-        table = file.read_row_groups(groups, read, use_threads=rows >= _GROUP)
+        table = file.read_row_groups(groups, read, use_threads=rows > _FEW)
         schema = file.schema_arrow
     arrays = [_repeated(same[name], schema.field(name), rows) if name in same else table[name] for name in wanted]
     return _texts(pa.table(arrays, pa.schema([schema.field(name) for name in wanted], schema.metadata)))
