@@ -17,6 +17,7 @@ from rich.text import Text
 
 from ..evidence.digits import price_text, usd_text
 from ..live.alerts import Alerts
+from ..tables.risk import risk_memory
 from ..tables.signals import signal_columns
 from .options import ParamsOption, read_params
 from .printing import console_for, make_table, print_table
@@ -103,8 +104,11 @@ def replay(
     play(made, store, since=begin, until=until, speed=speed)
     if not jsonl:
         out = console_for()
-        for table in _tables(out, made):
-            print_table(out, table)
+        for shown in _tables(out, made):
+            if isinstance(shown, Text):
+                out.print(shown, soft_wrap=True)
+            else:
+                print_table(out, shown)
 
 
 def _tell(made: Liquidator, tellers: list[Any]) -> None:
@@ -157,7 +161,7 @@ def _title(made: Liquidator) -> Text:
 
 
 def _tables(out: Console, made: Liquidator) -> list[Any]:
-    """Zones, levels and, once there is an hour, what is at risk."""
+    """Zones, levels and, once there are hours enough, what is at risk."""
     zones = make_table(out, "Zones", "kind", "low", "high", "ledger USD", "quality")
     for _, zone in made.compute_zones().head(_ROWS).iterrows():
         edges = price_text(zone["entry_low"]), price_text(zone["entry_high"])
@@ -173,8 +177,9 @@ def _tables(out: Console, made: Liquidator) -> list[Any]:
 
 
 def _risk(out: Console, made: Liquidator) -> list[Any]:
-    if len(made.bars("1h")) == 0:
-        return []
+    hours, needed = len(made.bars("1h")), risk_memory(made.params)
+    if hours < needed:
+        return [Text(f"Liquidation at risk is known after {needed:,} full hours: there are {hours:,}.")]
     table = make_table(out, "Liquidation at risk, 4h", "if price goes", "to", "liquidated, USD")
     for row in made.at_risk(moves=_RISK_MOVES).itertuples():
         table.add_row(f"{row.move:+.0%}", price_text(row.price), usd_text(row.expected_usd))
