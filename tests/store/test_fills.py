@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pyarrow as pa
 import pytest
 from venue_tape import HOUR, Tape, make
 
+from liquidator_core.layout import LONG, SHORT
+from liquidator_integrations.market.liquidations import read_liquidations
 from liquidator_integrations.market.trades import trades_from_table
 from liquidator_integrations.store import Store
 
@@ -148,6 +151,9 @@ def test_a_liquidation_is_told_once_with_the_side_of_who_was_closed(store, tmp_p
         (START + 4, 59_000.0, 0.5, "short", 30_000.0),
         (START + 5, 58_000.0, 0.5, "long", 30_000.0),
     ]
+    events = read_liquidations(store.read("liquidations", "BTC"), None, lambda name: 0).events
+    assert events["usd"].tolist() == [row["usd"] for row in table]
+    assert events["side"].tolist() == [{"long": LONG, "short": SHORT}[row["side"]] for row in table]
     trades = store.read("trades", "BTC")
     assert trades["id"].to_pylist() == ["1", "2", "3", "4", "5", "8"]
     assert trades["side"].to_pylist() == ["sell", "sell", "buy", "buy", "sell", "sell"]
@@ -186,6 +192,12 @@ def test_files_that_are_none(store, tmp_path, lines, said, error):
     with pytest.raises(ValueError, match=rf"in\.jsonl: .*{error}"):
         store.import_(path, **said)
     assert list(store.places()) == []
+
+
+def test_without_what_reads_it_the_extra_is_named(store, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "orjson", None)
+    with pytest.raises(ImportError, match=r'orjson is missing: pip install "liquidator-core\[store\]"'):
+        store.import_(write(tmp_path / "in.jsonl", pair(START, 1, "A")), symbol="BTC")
 
 
 def test_a_file_that_is_cut(store, tmp_path):
