@@ -1,6 +1,6 @@
 """What the model of hold and break says of simulated markets: found where something is planted, silent elsewhere.
 
-``python tests/figures planted --seeds 20``; 200 seeds by default, some eight minutes on two cores.
+``python tests/figures planted --seeds 20``; 200 seeds by default, some ten minutes on two cores.
 """
 
 from __future__ import annotations
