@@ -485,7 +485,7 @@ def test_bars_may_be_stamped_with_their_close():
 
 
 def test_wrong_bars_are_refused(tmp_path):
-    for wrong, text in ((None, "got NoneType"), ([1.0], r"row 0: found 1\.0"), (np.zeros(3), "got ndarray")):
+    for wrong, text in ((None, "dataname is missing"), ([1.0], r"row 0: found 1\.0"), (np.zeros(3), "got ndarray")):
         with pytest.raises(TypeError, match=text):
             CandleFeed(dataname=wrong)
     bars = series(5)
