@@ -157,7 +157,7 @@ def fold(path: Path, key: Sequence[str]) -> None:
         if table is not None:
             parquet.add(path.parent, table, covering(table, spans), key)
         path.unlink()
-        pa.default_memory_pool().release_unused()  # which threads that come and go would keep, ever more of it
+        pa.default_memory_pool().release_unused()  # it would keep ever more of it
 
 
 def covering(table: pa.Table, spans: Sequence[Span]) -> list[Span]:
