@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from liquidator_core import BAR
 from liquidator_core.timeframes import BAR_LENGTHS, step_ms, timeframe_meant, timeframe_ms
 
 from ..market.candles import Candles, OnBad, bars_from_frame, completed
@@ -32,6 +34,10 @@ _MOST_READERS = 1000
 _MOST_MARKETS = 1000
 
 
+def _now() -> int:
+    return time.time_ns() // 1_000_000
+
+
 class Incoming:
     """The part of a Liquidator that takes data.
 
@@ -41,6 +47,7 @@ class Incoming:
     def __init__(self, settings: Settings, history: History, events: EventCallbacks) -> None:
         self.skipped = 0
         self.not_trades = 0
+        self._open_candle = np.zeros(0, BAR)  # the last of a stream that does not say whether it is closed
         self._settings = settings
         self._history = history
         self._events = events
@@ -112,7 +119,9 @@ class Incoming:
         closes some 100 more.
 
         A venue's message is taken as what it tells of: trades in an envelope, liquidations (``ingest_liquidations``),
-        closed candles (``update_candles``; one that is open yet is counted in ``not_trades``).
+        closed candles (``update_candles``; one that is open yet is counted in ``not_trades``). Where a stream does not
+        say which are closed (Hyperliquid, Kraken, Coinbase, HTX, Bitget), one that the clock says is open waits until
+        one comes that opens later, or itself once more; meanwhile it is nowhere, not in a saved state either.
         """
         self._guard.check_feeding("push")
         try:
@@ -147,11 +156,11 @@ class Incoming:
             self.skipped += 1
 
     def _take_candles(self, rows: list[Any], interval: str) -> None:
-        closed = [row for row in rows if not isinstance(row, Mapping) or is_closed(row)]
+        closed = [row for row in rows if is_closed(row) is not False]
         self.not_trades += len(rows) - len(closed)
         if closed:
             _check_interval([row for row in closed if isinstance(row, Mapping)], interval, self._settings.bar)
-            self.update_candles(closed)
+            self._add_candles(closed, are_closed=all(map(is_closed, closed)))
 
     def ingest_liquidations(self, liquidations: Events, venue: str = "", *, convention: Convention = None) -> None:
         """Take observed liquidations, given like trades: time, price, side, USD or size, and where known id and venue.
@@ -191,9 +200,19 @@ class Incoming:
         A candle's prices and volumes stand in for those of its bar's trades; of one time the last given counts. Raises
         as ``bars_from_frame``, and for candles of another timeframe.
         """
-        candles = candles_in(reusable(df))
+        self._add_candles(candles_in(reusable(df)), are_closed=True)
+
+    def _add_candles(self, candles: Candles, are_closed: bool) -> None:
+        """Take candles; of those that do not say that they are closed the last waits until its time or another is."""
         identity = joined_by_columns(self._identity, candles)
-        self._history.add_candles(_read_candles(candles, self._settings.bar, self._settings.on_bad))
+        bars = _read_candles(candles, self._settings.bar, self._settings.on_bad)
+        if not are_closed:
+            older = self._open_candle[~np.isin(self._open_candle["time"], bars["time"])]
+            bars = np.concatenate([older, bars])
+            bars = bars[np.argsort(bars["time"])]
+            closed = len(bars) - int(bars["time"][-1] + timeframe_ms(self._settings.bar) > _now())
+            bars, self._open_candle = bars[:closed], bars[closed:]
+        self._history.add_candles(bars)
         self._identity = identity
         if self._history.streaming:
             self._events.advance()

@@ -110,11 +110,15 @@ def _names_market(row: Mapping[str, Any]) -> bool:
     return any(normal_name(name) in MARKET_NAMES for name in row)
 
 
-def is_closed(candle: Mapping[str, Any]) -> bool:
-    """Whether a candle does not say that it is open yet.
+def is_closed(candle: Any) -> bool | None:
+    """Whether a candle says that it is closed; None: it says nothing of it.
 
     >>> is_closed({"o": "1", "h": "1", "l": "1", "c": "1", "x": False}), is_closed({"confirm": "1"})
     (False, True)
+    >>> is_closed({"t": 0, "o": "1", "h": "1", "l": "1", "c": "1"})
     """
+    if not isinstance(candle, Mapping):
+        return None
     names = ("x", "w") if candle.keys() >= _LETTERS else CLOSED_NAMES
-    return all(truth(candle[name], name) is not False for name in names if name in candle)
+    said = [truth(candle[name], name) for name in names if name in candle]
+    return False if False in said else True if said else None

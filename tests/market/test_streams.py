@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from liquidator_core.layout import LONG, SHORT
 from liquidator_core.timeframes import TIMEFRAMES, check_timeframe, timeframe_meant
 from liquidator_integrations import Liquidator, read_bars
 from liquidator_integrations.frames import bars_from_frame
-from liquidator_integrations.market.streams import told_by
+from liquidator_integrations.liquidator import incoming
+from liquidator_integrations.market.streams import candles_in, is_closed, told_by
 
 T = 1_700_000_040_000  # a whole minute
 ORDER = {"s": "BTCUSDT", "S": "SELL", "o": "LIMIT", "f": "IOC", "q": "2", "p": "99", "ap": "100", "X": "FILLED", "T": T}
@@ -157,6 +159,8 @@ K |= {"v": "10", "n": 2, "x": True, "q": "1005", "V": "4", "Q": "400", "B": "0"}
 KLINE = {"e": "kline", "E": T + 60_000, "s": "BTCUSDT", "k": K}
 NAMED = {"start": T, "end": T + 59_999, "interval": "1", "open": "100", "close": "101", "high": "102", "low": "99"}
 NAMED |= {"volume": "10", "turnover": "1005", "confirm": True, "timestamp": T + 60_000}
+COINBASE = {name: NAMED[name] for name in ("open", "high", "low", "close", "volume")}
+COINBASE |= {"start": str(T // 1000), "product_id": "BTC-USD"}
 ROW = [str(T), "100", "102", "99", "101", "1000", "10", "1005", "1"]
 CANDLES = [
     KLINE,
@@ -177,7 +181,7 @@ CANDLES = [
     {"channel": "candle", "data": {name: value for name, value in K.items() if name not in "xqV"} | {"s": "BTC"}},
     {
         "channel": "candles",
-        "events": [{"type": "update", "candles": [NAMED | {"start": str(T // 1000), "product_id": "BTC-USD"}]}],
+        "events": [{"type": "update", "candles": [COINBASE]}],
     },
     {
         "channel": "ohlc",
@@ -203,6 +207,43 @@ def test_a_kline_becomes_a_bar(message, tmp_path):
                 getattr(Liquidator("ETH"), give)(message)
     (tmp_path / "kept.json").write_text(json.dumps([message]))
     assert read_bars(tmp_path / "kept.json").tobytes() == bars.tobytes()
+
+
+SILENT = [one for one in CANDLES if is_closed(candles_in([one])[0]) is None]
+LOWER = {99: 98, "99": "98"}
+NEXT = {
+    T: T + 60_000,
+    str(T): str(T + 60_000),
+    T // 1000: T // 1000 + 60,
+    str(T // 1000): str(T // 1000 + 60),
+    T + 59_999: T + 119_999,
+}
+NEXT |= {"2023-11-14T22:14:00.000000000Z": "2023-11-14T22:15:00.000000000Z"}
+
+
+def other(message: Any, values: dict[Any, Any]) -> Any:
+    """A message with other values."""
+    if isinstance(message, dict):
+        return {name: other(value, values) for name, value in message.items()}
+    return [other(one, values) for one in message] if isinstance(message, list) else values.get(message, message)
+
+
+@pytest.mark.parametrize("mode", ["batch", "streaming"])
+@pytest.mark.parametrize("message", SILENT)
+def test_a_candle_that_does_not_say_whether_it_is_closed_waits(message, mode, monkeypatch):
+    """A stream tells a candle again and again while it is open, and some never say which time was the last."""
+    monkeypatch.setattr(incoming, "_now", lambda: now)
+    made = Liquidator("BTC", mode=mode)
+    now = T + 30_000
+    for said in (message, other(message, LOWER)):
+        made.push(said)
+        assert len(made.bars()) == 0
+    now = T + 90_000
+    made.push(other(message, NEXT))
+    assert made.bars()[["time", "low"]].tolist() == [(T, 98.0)]
+    now = T + 120_000
+    made.push(other(message, NEXT))
+    assert made.bars()[["time", "low"]].tolist() == [(T, 98.0), (T + 60_000, 99.0)]
 
 
 def test_an_open_kline_is_passed_over_and_another_length_refused():
@@ -319,3 +360,7 @@ def test_sides_of_shorts():
     made = Liquidator("BTC")
     made.push({**FORCE, "o": ORDER | {"S": "BUY"}}, "binance")
     assert seen(made)[0][3] == SHORT
+
+
+def test_five_venues_do_not_say_which_candles_are_closed():
+    assert len(SILENT) == 5
