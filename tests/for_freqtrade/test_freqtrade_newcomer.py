@@ -145,7 +145,7 @@ def test_placebo_seed_runs_on_flipped_marks(candles):
 
 
 def test_placebo_seed_reaches_larger_timeframes(candles):
-    config = {"candle_type_def": CandleType.SPOT}
+    config = {"candle_type_def": CandleType.FUTURES}  # freqtrade writes it into the class, for all who come later
     real = LiquidatorJoin(config).populate_indicators_4h(candles, PAIR)
     assert not LiquidatorJoin(config | {"placebo_seed": 0}).populate_indicators_4h(candles, PAIR).equals(real)
 
