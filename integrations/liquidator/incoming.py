@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,7 +18,7 @@ from ..market.envelopes import is_envelope
 from ..market.liquidations import read_liquidations, read_rates
 from ..market.messages import TableError, moment
 from ..market.sources import Convention, check_convention, joined_by_columns, text_of
-from ..market.streams import candles_in, interval_in, is_closed, told_by
+from ..market.streams import candles_in, interval_in, is_closed, sent_at, told_by
 from ..market.trades import One, Reader, read_trades, reader_of, rows_of
 from ..market.venues import checked_venue
 from .events import EventCallbacks
@@ -32,10 +31,6 @@ _LOG = logging.getLogger("liquidator")
 _TAKEN_BY = {"liquidations": "ingest_liquidations", "candles": "update_candles"}
 _MOST_READERS = 1000
 _MOST_MARKETS = 1000
-
-
-def _now() -> int:
-    return time.time_ns() // 1_000_000
 
 
 class Incoming:
@@ -120,8 +115,9 @@ class Incoming:
 
         A venue's message is taken as what it tells of: trades in an envelope, liquidations (``ingest_liquidations``),
         closed candles (``update_candles``; one that is open yet is counted in ``not_trades``). Where a stream does not
-        say which are closed (Hyperliquid, Kraken, Coinbase, HTX, Bitget), one that the clock says is open waits until
-        one comes that opens later, or itself once more; meanwhile it is nowhere, not in a saved state either.
+        say which are closed (Hyperliquid, Kraken, Coinbase, HTX, Bitget), one that had not ended when its message was
+        sent, or of which that is not known, waits until one comes that opens later; meanwhile it is nowhere, not in a
+        saved state either.
         """
         self._guard.check_feeding("push")
         try:
@@ -145,7 +141,7 @@ class Incoming:
             elif topic == "liquidations":
                 self.ingest_liquidations([message], venue, convention=convention)
             elif topic == "candles":
-                self._take_candles(candles_in([message]), interval_in(message))
+                self._take_candles(message)
             else:
                 raise fault
         except (ValueError, TypeError) as error:
@@ -155,12 +151,14 @@ class Incoming:
                 _LOG.warning("trades are skipped, the first: %s", error)
             self.skipped += 1
 
-    def _take_candles(self, rows: list[Any], interval: str) -> None:
-        closed = [row for row in rows if is_closed(row) is not False]
-        self.not_trades += len(rows) - len(closed)
-        if closed:
-            _check_interval([row for row in closed if isinstance(row, Mapping)], interval, self._settings.bar)
-            self._add_candles(closed, are_closed=all(map(is_closed, closed)))
+    def _take_candles(self, message: Mapping[str, Any]) -> None:
+        """Take the candles of a message; one that is open, as they, or its time, say or as may be, is none yet."""
+        rows = candles_in([message])
+        left = [row for row in rows if is_closed(row) is not False]
+        self.not_trades += len(rows) - len(left)
+        if left:
+            _check_interval([row for row in left if isinstance(row, Mapping)], interval_in(message), self._settings.bar)
+            self._add_candles(left, None if all(map(is_closed, left)) else sent_at(message) or 0)
 
     def ingest_liquidations(self, liquidations: Events, venue: str = "", *, convention: Convention = None) -> None:
         """Take observed liquidations, given like trades: time, price, side, USD or size, and where known id and venue.
@@ -200,17 +198,17 @@ class Incoming:
         A candle's prices and volumes stand in for those of its bar's trades; of one time the last given counts. Raises
         as ``bars_from_frame``, and for candles of another timeframe.
         """
-        self._add_candles(candles_in(reusable(df)), are_closed=True)
+        self._add_candles(candles_in(reusable(df)))
 
-    def _add_candles(self, candles: Candles, are_closed: bool) -> None:
-        """Take candles; of those that do not say that they are closed the last waits until its time or another is."""
+    def _add_candles(self, candles: Candles, now: int | None = None) -> None:
+        """Take candles; one that is open at ``now``, ms, waits for a later one, or for itself; None: all are closed."""
         identity = joined_by_columns(self._identity, candles)
         bars = _read_candles(candles, self._settings.bar, self._settings.on_bad)
-        if not are_closed:
+        if now is not None:
             older = self._open_candle[~np.isin(self._open_candle["time"], bars["time"])]
             bars = np.concatenate([older, bars])
             bars = bars[np.argsort(bars["time"])]
-            closed = len(bars) - int(bars["time"][-1] + timeframe_ms(self._settings.bar) > _now())
+            closed = len(bars) - int(bars["time"][-1] + timeframe_ms(self._settings.bar) > now)
             bars, self._open_candle = bars[:closed], bars[closed:]
         self._history.add_candles(bars)
         self._identity = identity

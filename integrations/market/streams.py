@@ -10,6 +10,7 @@ from .bare_rows import names_of_rows
 from .envelopes import check_depth, is_column, market_in, wrapped_in
 from .flags import CLOSED_NAMES, truth
 from .names import MARKET_NAMES, normal_name
+from .times import ms_of
 
 Told: TypeAlias = Literal["", "trades", "liquidations", "candles"]
 _TOPICS = ("e", "topic", "channel", "stream", "ch", "datatype")
@@ -108,6 +109,21 @@ def _rows_in(message: Mapping[str, Any], depth: int) -> list[Any] | None:
 
 def _names_market(row: Mapping[str, Any]) -> bool:
     return any(normal_name(name) in MARKET_NAMES for name in row)
+
+
+def sent_at(message: Mapping[str, Any]) -> int | None:
+    """When a venue sent a message, ms, as its envelope says; None: it does not.
+
+    >>> sent_at({"ch": "market.btcusdt.kline.1min", "ts": 1700000100000, "tick": {}})
+    1700000100000
+    """
+    if wrapped_in(message)[1] is None:
+        return None
+    said = next((message[name] for name in ("ts", "timestamp") if name in message), None)
+    try:
+        return None if said is None else ms_of(said)
+    except (ValueError, TypeError):
+        return None
 
 
 def is_closed(candle: Any) -> bool | None:

@@ -12,8 +12,7 @@ from liquidator_core.layout import LONG, SHORT
 from liquidator_core.timeframes import TIMEFRAMES, check_timeframe, timeframe_meant
 from liquidator_integrations import Liquidator, read_bars
 from liquidator_integrations.frames import bars_from_frame
-from liquidator_integrations.liquidator import incoming
-from liquidator_integrations.market.streams import candles_in, is_closed, told_by
+from liquidator_integrations.market.streams import candles_in, is_closed, sent_at, told_by
 
 T = 1_700_000_040_000  # a whole minute
 ORDER = {"s": "BTCUSDT", "S": "SELL", "o": "LIMIT", "f": "IOC", "q": "2", "p": "99", "ap": "100", "X": "FILLED", "T": T}
@@ -161,6 +160,7 @@ NAMED = {"start": T, "end": T + 59_999, "interval": "1", "open": "100", "close":
 NAMED |= {"volume": "10", "turnover": "1005", "confirm": True, "timestamp": T + 60_000}
 COINBASE = {name: NAMED[name] for name in ("open", "high", "low", "close", "volume")}
 COINBASE |= {"start": str(T // 1000), "product_id": "BTC-USD"}
+SENT = T + 60_000
 ROW = [str(T), "100", "102", "99", "101", "1000", "10", "1005", "1"]
 CANDLES = [
     KLINE,
@@ -170,21 +170,25 @@ CANDLES = [
     {"arg": {"channel": "candle1m", "instId": "BTC-USDT-SWAP"}, "data": [ROW]},
     {
         "action": "update",
+        "ts": SENT,
         "arg": {"channel": "candle1m", "instId": "BTCUSDT"},
         "data": [[str(T), "100", "102", "99", "101", "10", "1005", "1005"]],
     },
     {"e": "continuous_kline", "ps": "BTCUSDT", "k": {name: value for name, value in K.items() if name != "s"}},
     {
         "ch": "market.btcusdt.kline.1min",
+        "ts": SENT,
         "tick": {"id": T // 1000, "open": 100, "close": 101, "low": 99, "high": 102, "amount": 10, "vol": 1005},
     },
     {"channel": "candle", "data": {name: value for name, value in K.items() if name not in "xqV"} | {"s": "BTC"}},
     {
         "channel": "candles",
+        "timestamp": "2023-11-14T22:15:00.000000123Z",
         "events": [{"type": "update", "candles": [COINBASE]}],
     },
     {
         "channel": "ohlc",
+        "timestamp": "2023-11-14T22:15:00.000000123Z",
         "data": [
             {"symbol": "BTC/USD", "open": 100, "high": 102, "low": 99, "close": 101, "volume": 10}
             | {"interval_begin": "2023-11-14T22:14:00.000000000Z", "timestamp": "2023-11-14T22:15:00.000000Z"}
@@ -202,7 +206,8 @@ def test_a_kline_becomes_a_bar(message, tmp_path):
         if message is not K:
             made = Liquidator("BTC")
             getattr(made, give)(message)
-            assert made.bars()["close"].tolist() == [101.0]
+            waits = give == "push" and message in SILENT and sent_at(message) is None
+            assert made.bars()["close"].tolist() == [101.0][waits:]
             with pytest.raises(ValueError, match="one Liquidator a coin"):
                 getattr(Liquidator("ETH"), give)(message)
     (tmp_path / "kept.json").write_text(json.dumps([message]))
@@ -211,14 +216,17 @@ def test_a_kline_becomes_a_bar(message, tmp_path):
 
 SILENT = [one for one in CANDLES if is_closed(candles_in([one])[0]) is None]
 LOWER = {99: 98, "99": "98"}
-NEXT = {
-    T: T + 60_000,
-    str(T): str(T + 60_000),
-    T // 1000: T // 1000 + 60,
-    str(T // 1000): str(T // 1000 + 60),
-    T + 59_999: T + 119_999,
-}
+NEXT = {T: T + 60_000, str(T): str(T + 60_000), T // 1000: T // 1000 + 60, str(T // 1000): str(T // 1000 + 60)}
 NEXT |= {"2023-11-14T22:14:00.000000000Z": "2023-11-14T22:15:00.000000000Z"}
+
+
+def sent(seconds: int) -> dict[Any, Any]:
+    """So many seconds after the candle has begun, in place of when it ended."""
+    text = "2023-11-14T22:15:00.000000123Z"
+    return {
+        SENT: T + 1000 * seconds,
+        text: str(np.datetime64(text[:-1], "ns") + np.timedelta64(seconds - 60, "s")) + "Z",
+    }
 
 
 def other(message: Any, values: dict[Any, Any]) -> Any:
@@ -230,20 +238,17 @@ def other(message: Any, values: dict[Any, Any]) -> Any:
 
 @pytest.mark.parametrize("mode", ["batch", "streaming"])
 @pytest.mark.parametrize("message", SILENT)
-def test_a_candle_that_does_not_say_whether_it_is_closed_waits(message, mode, monkeypatch):
+def test_a_candle_that_does_not_say_whether_it_is_closed_waits(message, mode):
     """A stream tells a candle again and again while it is open, and some never say which time was the last."""
-    monkeypatch.setattr(incoming, "_now", lambda: now)
     made = Liquidator("BTC", mode=mode)
-    now = T + 30_000
-    for said in (message, other(message, LOWER)):
-        made.push(said)
+    for values in (sent(20), sent(59) | LOWER):
+        made.push(other(message, values))
         assert len(made.bars()) == 0
-    now = T + 90_000
-    made.push(other(message, NEXT))
+    made.push(other(message, NEXT | sent(61)))
     assert made.bars()[["time", "low"]].tolist() == [(T, 98.0)]
-    now = T + 120_000
-    made.push(other(message, NEXT))
-    assert made.bars()[["time", "low"]].tolist() == [(T, 98.0), (T + 60_000, 99.0)]
+    made.push(other(message, NEXT | sent(120)))
+    ended = [(T, 98.0), (T + 60_000, 99.0)]
+    assert made.bars()[["time", "low"]].tolist() == ended[: 1 if sent_at(message) is None else 2]
 
 
 def test_an_open_kline_is_passed_over_and_another_length_refused():
@@ -364,3 +369,4 @@ def test_sides_of_shorts():
 
 def test_five_venues_do_not_say_which_candles_are_closed():
     assert len(SILENT) == 5
+    assert [message["channel"] for message in SILENT if sent_at(message) is None] == ["candle"]  # Hyperliquid's
