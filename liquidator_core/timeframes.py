@@ -153,14 +153,36 @@ def _usual(values: np.ndarray) -> int:
     return int(found[counts.argmax()])
 
 
+def _reach(time: np.ndarray, step: int) -> np.ndarray:
+    """How far rows last, in ms: ``step``, and no longer than it took to come to them; of the past alone."""
+    return np.minimum(step, np.diff(time, prepend=time[:1] - step))
+
+
+def known_from(time: np.ndarray, end: np.ndarray, step: int) -> np.ndarray:
+    """The rows from which on higher bars are known: (m,) places in (n,) times of rows, n where none is.
+
+    end    (m,) ends of higher bars that have rows, ms
+    step   how long a row lasts, ms: ``step_ms``
+
+    That is a bar's last row if it reaches the bar's end, else the row behind it.
+
+    >>> known_from(np.array([0, 1, 2, 3]) * 3_600_000, np.array([2, 4]) * 3_600_000, 3_600_000)
+    array([1, 3])
+    """
+    last = np.searchsorted(time, end) - 1
+    rows: np.ndarray = last + (time[last] + _reach(time, step)[last] < end)
+    return rows
+
+
 def to_timeframe(bars: np.ndarray, timeframe: str, step_ms: int | None = None) -> np.ndarray:
     """Merge (n,) BAR of a lower timeframe into the closed bars of a higher one.
 
     The first bar is left out if it starts before the first row, the last unless the rows reach its end. A row lasts
     ``step_ms``, if None as long as the usual step between rows, and belongs where it begins: one beside the grid of the
-    others may end later than its higher bar. Known volumes and flows add up, taker buys if all are known; open interest
-    and funding are the last ones; rows that the engine would skip add nothing. Raises ValueError for times that do not
-    rise and for rows on the grid that do not fit into the higher bars (8h into 12h, weeks into months).
+    others may end later than its higher bar. The last row lasts no longer than it took to come to it. Known volumes and
+    flows add up, taker buys if all are known; open interest and funding are the last ones; rows that the engine would
+    skip add nothing. Raises ValueError for times that do not rise and for rows on the grid that do not fit into the
+    higher bars (8h into 12h, weeks into months).
     """
     timeframe_ms(timeframe)
     if len(bars) < (2 if step_ms is None else 1):
@@ -182,7 +204,7 @@ def to_timeframe(bars: np.ndarray, timeframe: str, step_ms: int | None = None) -
             f"bars of {step} ms cannot be made into bars of {timeframe}: row {row} would lie in two of them"
         )
     first = np.flatnonzero(np.r_[True, start[1:] != start[:-1]])
-    closed = end[first] <= time[-1] + step
+    closed = end[first] <= time[-1] + _reach(time[-2:], step)[-1]
     closed[0] &= start[0] == time[0]
     edges = np.r_[first, len(bars)]
     out = np.zeros(len(first), BAR)

@@ -117,7 +117,7 @@ class Incoming:
         closed candles (``update_candles``; one that is open yet is counted in ``not_trades``). Where a stream does not
         say which are closed (Hyperliquid, Kraken, Coinbase, HTX, Bitget), one that had not ended when its message was
         sent, or of which that is not known, waits until one comes that opens later; meanwhile it is nowhere, not in a
-        saved state either.
+        saved state either. One that an outage cut short counts as far as it was told.
         """
         self._guard.check_feeding("push")
         try:
@@ -204,11 +204,13 @@ class Incoming:
         """Take candles; one that is open at ``now``, ms, waits for a later one, or for itself; None: all are closed."""
         identity = joined_by_columns(self._identity, candles)
         bars = _read_candles(candles, self._settings.bar, self._settings.on_bad)
-        if now is not None:
-            older = self._open_candle[~np.isin(self._open_candle["time"], bars["time"])]
-            bars = np.concatenate([older, bars])
+        if now is not None or len(self._open_candle):
+            held = self._open_candle[~np.isin(self._open_candle["time"], bars["time"])]
+            bars = np.concatenate([held, bars])
             bars = bars[np.argsort(bars["time"])]
-            closed = len(bars) - int(bars["time"][-1] + timeframe_ms(self._settings.bar) > now)
+            last = bars["time"][-1:]
+            waits = np.isin(last, held["time"]) if now is None else last + timeframe_ms(self._settings.bar) > now
+            closed = len(bars) - int(waits.sum())
             bars, self._open_candle = bars[:closed], bars[closed:]
         self._history.add_candles(bars)
         self._identity = identity
@@ -307,7 +309,9 @@ def _read_candles(candles: Candles, bar: str, on_bad: OnBad) -> np.ndarray:
     bars = bars_from_frame(completed(candles), on_bad)
     step, steps = timeframe_ms(bar), np.diff(bars["time"])
     found = step_ms(bars["time"]) or step
-    if found < step or (len(steps) > 1 and steps.min() > step):  # two candles may have a hole between them
+    others = np.count_nonzero(steps < step) > max(2, len(steps) // 100)  # a stretch beside the grid has two such
+    if found < step or others or (len(steps) > 1 and steps.min() > step):  # two candles may have a hole between them
+        found = int(steps.min()) if others else found
         known = next((name for name in BAR_LENGTHS if timeframe_ms(name) == found), None)
         hint = f": make it Liquidator(bar={known!r})" if known else ""
         raise ValueError(f"candles must be of {bar}, got steps of {found} ms{hint}")

@@ -9,7 +9,7 @@ import pandas as pd
 
 from liquidator_core import Params, fold, new_signals, new_state
 from liquidator_core.alignment import overlap, share
-from liquidator_core.timeframes import TIMEFRAMES, bar_spans, step_ms, timeframe_ms, to_timeframe
+from liquidator_core.timeframes import TIMEFRAMES, bar_spans, known_from, step_ms, timeframe_ms, to_timeframe
 from liquidator_core.zones import zones_of
 
 from ..market.candles import Candles, Columns, OnBad
@@ -57,7 +57,7 @@ def _overlaps(bars: np.ndarray, step: int, timeframe: str, params: Params, signa
     """Whether each row's nearest support and resistance overlap a zone of a timeframe; NaN where that is not warm."""
     higher = to_timeframe(bars, timeframe)
     _, end = bar_spans(higher["time"], timeframe)
-    edges = np.r_[np.searchsorted(bars["time"] + step, end), len(bars)]  # rows from which each bar is the last closed
+    edges = np.r_[known_from(bars["time"], end, step), len(bars)]
     record = params.to_record()
     state = new_state(record)
     out = new_signals(1)

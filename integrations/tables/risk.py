@@ -26,7 +26,7 @@ from liquidator_core import Params, new_state
 from liquidator_core.calls import average_true_ranges
 from liquidator_core.exposure import exposure, exposures
 from liquidator_core.layout import LONG, SHORT
-from liquidator_core.timeframes import step_ms, to_timeframe
+from liquidator_core.timeframes import known_from, step_ms, to_timeframe
 from liquidator_core.windows import trailing_means
 
 from ..market.candles import Candles, OnBad, bars_from_frame, number_values
@@ -317,7 +317,8 @@ def _hours(candles: Candles, horizon: str, params: Params | None, feed: str, mar
     if step >= HOUR:
         return _Hours(bars, None, len(bars), laws, horizon, feed, market, params)
     hours = to_timeframe(bars, "1h")
-    of_candle = np.searchsorted(hours["time"] + HOUR, bars["time"] + step, side="right") - 1
+    known = known_from(bars["time"], hours["time"] + HOUR, step)
+    of_candle = np.searchsorted(known, np.arange(len(bars)), side="right") - 1
     return _Hours(hours, of_candle, len(bars), laws, horizon, feed, market, params)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from liquidator_core import BAR, ZONE
 from liquidator_core.alignment import alignment, overlap, share
-from liquidator_core.timeframes import TIMEFRAMES, bar_spans, step_ms, timeframe_ms, to_timeframe
+from liquidator_core.timeframes import TIMEFRAMES, bar_spans, known_from, step_ms, timeframe_ms, to_timeframe
 
 HOUR = 3_600_000
 
@@ -41,6 +41,19 @@ def test_rows_beside_the_grid_belong_where_they_begin():
     shifted = walk(48, HOUR, ms(2018, 2, 8) + 1_694_000)
     with pytest.raises(ValueError, match="would lie in two of them"):
         to_timeframe(shifted, "4h")
+
+
+def test_a_higher_bar_is_known_once_its_last_row_is():
+    """Minutes behind hours: the usual step is an hour, and a minute lasts no hour."""
+    hours, minutes = walk(30, HOUR, ms(2024, 1, 1)), walk(91, HOUR // 60, ms(2024, 1, 2, 6))
+    bars = np.concatenate([hours, minutes])
+    assert step_ms(bars["time"][:40]) == HOUR
+    for rows in (40, 61, 89):
+        assert to_timeframe(bars[:rows], "1h", HOUR)["time"][-1] == ms(2024, 1, 2, 5)
+    assert to_timeframe(bars[:90], "1h", HOUR)["time"][-1] == ms(2024, 1, 2, 6)
+    ends = np.array([ms(2024, 1, 2, 6), ms(2024, 1, 2, 7)])
+    assert known_from(bars["time"], ends, HOUR).tolist() == [29, 89]
+    assert known_from(bars["time"][:60], ends, HOUR).tolist() == [29, 60]
 
 
 def ms(*moment: int) -> int:

@@ -251,6 +251,31 @@ def test_a_candle_that_does_not_say_whether_it_is_closed_waits(message, mode):
     assert made.bars()[["time", "low"]].tolist() == ended[: 1 if sent_at(message) is None else 2]
 
 
+def test_a_candle_that_waits_gives_way_to_a_closed_one():
+    (silent,) = (message for message in SILENT if sent_at(message) is None)
+    closed = bars_from_frame(other(silent, {"10": "500"}))
+    made = Liquidator("BTC")
+    made.push(silent)
+    made.update_candles(closed)
+    made.push(other(silent, NEXT))
+    assert made.bars()["volume"].tolist() == [500.0]
+    older = closed.copy()
+    older["time"] -= 60_000
+    made.update_candles(older)
+    assert made.bars()["time"].tolist() == [T - 60_000, T]
+    made.push(other(silent, {T: T + 120_000}))
+    assert made.bars()["time"].tolist() == [T - 60_000, T, T + 60_000]
+
+
+def test_a_candle_beside_the_grid_is_skipped_alone():
+    (silent,) = (message for message in SILENT if sent_at(message) is None)
+    made = Liquidator("BTC", on_bad="skip")
+    made.push(other(silent, {T: T + 1000}))
+    made.push(silent)
+    made.push(other(silent, NEXT))
+    assert made.bars()["time"].tolist() == [T]
+
+
 def test_an_open_kline_is_passed_over_and_another_length_refused():
     made = Liquidator("BTC")
     made.push({**KLINE, "k": K | {"x": False}})

@@ -543,6 +543,9 @@ def test_candles_of_a_stretch_that_is_off_the_grid_are_named_or_skipped(caplog):
     bars = made.bars()
     assert bars["time"][bars["volume"] > 0].tolist() == [*time[:5], *time[9:]]
     assert "4 candles beside the grid of bars are skipped, the first: row 5" in caplog.text
+    minutes = candles.assign(time=np.r_[time[:10], time[9] + 60_000 * np.arange(1, 11)])
+    with pytest.raises(ValueError, match=r"candles must be of 1h, got steps of 60000 ms: make it .*bar='1m'"):
+        Liquidator(bar="1h", on_bad="skip").update_candles(minutes)
 
 
 def test_every_venue_of_the_table_is_tried():
