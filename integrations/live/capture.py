@@ -63,7 +63,7 @@ class Capture:
     def liquidation(
         self, channel: Channel, time: int, price: float, size: float, side: str, usd: float, receipt: int | None = None
     ) -> None:
-        """Keep a liquidation: its price as it was told, its size in base coins, who was liquidated."""
+        """Keep a liquidation: the price at which it is placed, its size in base coins, who was liquidated."""
         self._put(channel, "liquidations", [(time, price, size, side, usd)], receipt)
 
     def reading(self, channel: Channel, kind: str, time: int, value: float, receipt: int | None = None) -> None:

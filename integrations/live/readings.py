@@ -10,6 +10,7 @@ from .channel import Channel, is_moment
 from .said import Reading
 
 _READING_MS = 10_000  # between two readings of a market's funding or open interest
+_SEEN_MS = 600_000  # from a payment to the first frame that tells the next one
 
 
 def is_reading(said: Reading, receipt: int) -> bool:
@@ -32,7 +33,9 @@ class Readings:
     def hours_of(self, channel: Channel, said: Reading) -> float | None:
         """How many hours a market's funding rate is for, as told, or as two times of it tell; None: unknown."""
         before, channel.funding_due = channel.funding_due, said.due or channel.funding_due
-        seen = hours_between(before, said.due) if before is not None and said.due is not None else None
+        seen = None
+        if before is not None and said.due is not None and said.time is not None and said.time - before < _SEEN_MS:
+            seen = hours_between(before, said.due)  # later there may have been a payment between the two
         channel.funding_hours = said.hours or seen or channel.funding_hours
         return channel.funding_hours
 

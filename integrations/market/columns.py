@@ -142,7 +142,7 @@ def different_values(column: pa.Array | pa.ChunkedArray) -> list[Any]:
 def id_column(column: pa.Array) -> tuple[np.ndarray, bool]:
     """(ids as int64, whether they are numbers, which have an order); missing ones are NO_ID. See ``id_of``."""
     column = plain(column)
-    if pa.types.is_fixed_size_binary(column.type):  # text of one length, as a store's files have it
+    if pa.types.is_fixed_size_binary(column.type) or pa.types.is_binary(column.type):  # as a store's files have text
         with contextlib.suppress(pa.ArrowException):
             column = column.cast(pa.string())
     if _is_text(column.type) or pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
@@ -162,7 +162,7 @@ def id_of(value: object) -> tuple[int, bool]:
     """
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    text = str(value)
+    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
     if text.lower() in _NO_IDS:
         return NO_ID, False
     if text.isascii() and text.removeprefix("-").isdecimal() and -(2**63) <= int(text) < 2**63:

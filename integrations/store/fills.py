@@ -72,7 +72,7 @@ def read(path: Path, coin: str) -> Held:
         for number, line in enumerate(_lines(path)):
             try:
                 held.add(orjson.loads(line))
-            except (KeyError, IndexError, TypeError, ValueError) as error:
+            except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
                 told = str(error) if isinstance(error, Untrusted) else f"found {line[:80]!r}, allowed fills"
                 raise Untrusted(f"row {number}: {told}") from None
     except (pa.ArrowException, OSError) as error:

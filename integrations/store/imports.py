@@ -84,7 +84,7 @@ def read(path: Path, kind: str | None, venue: str | None, symbol: str | None) ->
         raise ValueError(f"kind: found {kind!r}, allowed {', '.join(KINDS)}")
     if (named := vision.named(path)) is not None:
         return [_archived(path, named, symbol)]
-    if fills.is_fills(path):
+    if fills.is_fills(path) and (not venue or venue_of(venue).name == "hyperliquid"):
         return _filled(path, kind, symbol)
     said = _said(path)
     if (venue_of(venue).name if venue else said.venue) == "kraken" and kraken.holds_trades(path):

@@ -333,6 +333,14 @@ def test_an_interval_of_funding_is_what_a_message_tells_or_two_times_of_it(bench
     assert [rate for _, rate in one.sink.applied] == pytest.approx([1e-4, 2e-4, 2e-4, 4e-4, 4e-4])
 
 
+def test_a_payment_that_an_outage_hid_is_no_longer_interval(bench):
+    one, hour = bench(), 3_600_000
+    for at, due in ((0, 4), (4, 8), (12.2, 16)):
+        said = Reading("BTC", "funding", int(T + at * hour), 1e-4, due=T + due * hour)
+        one.session.said(one.channel, said, said.time, False)
+    assert [rate for _, rate in one.sink.applied] == pytest.approx([1e-4, 2e-4, 2e-4])
+
+
 def test_a_rate_of_an_interval_that_is_not_known_yet_is_left_out(bench):
     one = bench()
     one.channel.funding_hours = None
