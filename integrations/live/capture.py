@@ -173,9 +173,15 @@ class Capture:
         self.fold_ended()
 
     def freeze(self) -> None:
-        """Flush and end all journals: until ``thaw`` no others are ended and folded but by ``close``."""
+        """Flush and end all journals: until ``thaw`` no others are ended and folded but by ``close``.
+
+        Raises OSError for a disk that has no room for what waits, and for a journal that cannot be ended; then nothing
+        is to be thawed.
+        """
         with self._lock:
             self.flush()
+            if None in self._errors:
+                raise OSError(f"{self.root}: what was captured could not be written: {self._errors[None]}")
             for key, one in self._journals.items():
                 self._end_journal(key, one)
             self._frozen += 1

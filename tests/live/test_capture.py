@@ -199,6 +199,24 @@ def test_a_journal_that_cannot_be_begun_leaves_nothing_behind(tmp_path, monkeypa
     assert kept(made) == [0, 1]
 
 
+def test_what_cannot_be_written_is_an_error_of_who_wants_it_in_the_files(tmp_path, monkeypatch):
+    made, channel = opened(tmp_path)
+    trade(made, channel, *range(10))
+    with monkeypatch.context() as patched:
+        patched.setattr(journal.Journal, "append", full)
+        for wanting in (made.freeze, made.fold):
+            with pytest.raises(OSError, match="No space left"):
+                wanting()
+    made.fold()
+    assert kept(made) == list(range(10))
+    trade(made, channel, *range(10, 12))
+    monkeypatch.setattr(capturing, "_FOLD_ROWS", 1)
+    made.flush()
+    made.fold_due()  # nothing is frozen
+    assert kept(made) == list(range(12))
+    made.close()
+
+
 def test_a_store_that_cannot_be_folded_is_let_go_of_and_folded_by_the_next(tmp_path, monkeypatch):
     made, channel = opened(tmp_path)
     trade(made, channel, *range(10))
