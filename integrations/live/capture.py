@@ -44,6 +44,7 @@ class Capture:
         self._done: dict[Key, list[Span]] = {}  # spans that no flush has told yet
         self._folded: dict[Key, tuple[int, int]] = {}  # a day, and how many rows were folded on it
         self._ended: dict[Path, Key] = {}  # journals that wait to be folded
+        self._stuck: set[Key] = set()  # whose journals could not be ended
         self._errors: dict[Key | None, str] = {}  # of the last fold of a kind; of the last flush, None
         self._lock = threading.RLock()
         self._folding = threading.Lock()  # taken before the other
@@ -162,15 +163,22 @@ class Capture:
         May be called by any thread. Raises OSError or ValueError for the last that fails; it stays as it is, until the
         next time. The others are folded.
         """
+        failed: OSError | None = None
         with self._lock:
             for key, one in self._journals.items():
                 day = self._lasts.get(key, 0) // layout.DAY_MS
                 before, folded = self._folded.get(key, (day, 0))
                 folded = folded if before == day else 0
-                if one.rows >= max(_FOLD_ROWS, folded // 4) and not self._frozen:
-                    self._folded[key] = day, folded + one.rows
-                    self._end_journal(key, one)
+                rows = one.rows
+                if (rows >= max(_FOLD_ROWS, folded // 4) or key in self._stuck) and not self._frozen:
+                    try:
+                        self._end_journal(key, one)
+                        self._folded[key] = day, folded + rows
+                    except OSError as error:
+                        failed = error
         self.fold_ended()
+        if failed is not None:
+            raise failed
 
     def freeze(self) -> None:
         """Flush and end all journals: until ``thaw`` no others are ended and folded but by ``close``.
@@ -202,7 +210,9 @@ class Capture:
     def _end_journal(self, key: Key, one: journal.Journal) -> None:
         try:
             self._ended |= dict.fromkeys(one.rotate(), key)
+            self._stuck.discard(key)
         except OSError as error:
+            self._stuck.add(key)
             self._errors[key] = str(error)
             raise
 
@@ -221,7 +231,7 @@ class Capture:
                 else:
                     del self._ended[path]
             with self._lock:
-                waiting = set(self._ended.values())
+                waiting = self._stuck.union(self._ended.values())
                 self._errors = {key: why for key, why in self._errors.items() if key is None or key in waiting}
         if failed is not None:
             raise failed

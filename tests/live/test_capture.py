@@ -186,6 +186,50 @@ def test_a_journal_that_cannot_be_ended_is_not_written_over(tmp_path, monkeypatc
     assert kept(made) == list(range(20))
 
 
+def test_the_others_are_folded_while_one_journal_cannot_be_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(capturing, "_FOLD_ROWS", 5)
+    made, channel = opened(tmp_path)
+    other = Channel("bybit", {"symbol": "BTC/USDT:USDT"}, None, True, True, "full", DAY)
+    made.open(other)
+    for one in (channel, other):
+        trade(made, one, *range(6))
+    made.flush()
+    rotate = journal.Journal.rotate
+
+    def stuck(one: journal.Journal) -> list[Path]:
+        if "binance" in str(one._place):
+            raise PermissionError(13, "Permission denied")
+        return rotate(one)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal.Journal, "rotate", stuck)
+        for _ in range(4):
+            with pytest.raises(OSError, match="Permission denied"):
+                made.fold_due()
+            assert "Permission denied" in str(made.error_of(channel))
+        assert made.error_of(other) is None
+        assert len(parquet.rows(folder(made.root, "bybit", "BTC/USDT:USDT", "trades"), "trades", DAY, 2 * DAY)) == 6
+    made.fold_due()
+    assert made.error_of(channel) is None
+    assert kept(made) == list(range(6))
+    made.close()
+
+
+def test_a_journal_that_could_not_be_ended_is_ended_at_the_next_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(capturing, "_FOLD_ROWS", 5)
+    made, channel = opened(tmp_path)
+    trade(made, channel, *range(10))
+    made.flush()
+    with monkeypatch.context() as patched:
+        patched.setattr(journal.os, "truncate", full)
+        with pytest.raises(OSError, match="No space left"):
+            made.fold_due()
+    made.fold_due()
+    assert made.error_of(channel) is None
+    assert kept(made) == list(range(10))
+    made.close()
+
+
 def test_a_journal_that_cannot_be_begun_leaves_nothing_behind(tmp_path, monkeypatch):
     made, channel = opened(tmp_path)
     trade(made, channel, 0, 1)
