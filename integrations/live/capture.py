@@ -54,8 +54,10 @@ class Capture:
         """Take a market's journals, and fold what an earlier process left. Raises TimeoutError if they are taken."""
         for kind in _KINDS:
             key = (channel.venue, channel.symbol, kind)
-            self._journals[key] = journal.Journal(layout.folder(self.root, *key), key_of(kind))
-            self._rows[key], self._receipts[key], self._channels[key] = [], [], channel
+            one = journal.Journal(layout.folder(self.root, *key), key_of(kind))
+            with self._lock:
+                self._journals[key] = one
+                self._rows[key], self._receipts[key], self._channels[key] = [], [], channel
 
     def trades(self, channel: Channel, rows: Sequence[Row], receipt: int | None = None) -> None:
         """Keep trades in base coins. ``receipt`` is when their frame came, ms; None: they were fetched."""
@@ -227,9 +229,11 @@ class Capture:
                     journal.fold(path, key_of(key[2]))
                 except (OSError, ValueError) as error:
                     failed = error
-                    self._errors[key] = str(error)
+                    with self._lock:
+                        self._errors[key] = str(error)
                 else:
-                    del self._ended[path]
+                    with self._lock:
+                        del self._ended[path]
             with self._lock:
                 waiting = self._stuck.union(self._ended.values())
                 self._errors = {key: why for key, why in self._errors.items() if key is None or key in waiting}

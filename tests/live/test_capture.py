@@ -230,6 +230,34 @@ def test_a_journal_that_could_not_be_ended_is_ended_at_the_next_time(tmp_path, m
     made.close()
 
 
+def test_nothing_is_changed_while_another_thread_reads_it(tmp_path, monkeypatch):
+    made = Capture(tmp_path)
+
+    class Owned(dict[Any, Any]):
+        def __setitem__(self, key: Any, value: Any) -> None:
+            assert made._lock._is_owned()
+            super().__setitem__(key, value)
+
+        def __delitem__(self, key: Any) -> None:
+            assert made._lock._is_owned()
+            super().__delitem__(key)
+
+    for name in ("_journals", "_rows", "_receipts", "_channels", "_ended", "_errors"):
+        monkeypatch.setattr(made, name, Owned())
+    channel = Channel("binance", {"symbol": "BTC/USDT:USDT"}, None, True, True, "full", DAY)
+    made.open(channel)
+    trade(made, channel, *range(10))
+    made.freeze()
+    with monkeypatch.context() as patched:
+        patched.setattr(parquet, "add", full)
+        with pytest.raises(OSError, match="No space left"):
+            made.fold_ended()
+    made.thaw()
+    made.fold()
+    made.close()
+    assert kept(made) == list(range(10))
+
+
 def test_a_journal_that_cannot_be_begun_leaves_nothing_behind(tmp_path, monkeypatch):
     made, channel = opened(tmp_path)
     trade(made, channel, 0, 1)
