@@ -47,6 +47,7 @@ class Capture:
         self._stuck: set[Key] = set()  # whose journals could not be ended
         self._errors: dict[Key | None, str] = {}  # of the last fold of a kind; of the last flush, None
         self._lock = threading.RLock()
+        self._thawed = threading.Condition(self._lock)
         self._folding = threading.Lock()  # taken before the other
         self._frozen = 0  # how many want the days' files to stay as they are
 
@@ -183,7 +184,7 @@ class Capture:
             raise failed
 
     def freeze(self) -> None:
-        """Flush and end all journals: until ``thaw`` no others are ended and folded but by ``close``.
+        """Flush and end all journals: until ``thaw`` no others fall due, and ``close`` waits.
 
         Raises OSError for a disk that has no room for what waits, and for a journal that cannot be ended; then nothing
         is to be thawed.
@@ -200,6 +201,7 @@ class Capture:
         """The opposite of ``freeze``."""
         with self._lock:
             self._frozen -= 1
+            self._thawed.notify_all()
 
     def fold(self) -> None:
         """Flush, and put all that was captured into the files of its days. As ``fold_due``."""
@@ -254,7 +256,9 @@ class Capture:
         return holes[0][0] if holes else until
 
     def close(self) -> None:
-        """Flush, fold and let go. Raises OSError for a disk that is still full."""
+        """Once nothing is frozen flush, fold and let go. Raises OSError for a disk that is still full."""
+        with self._thawed:
+            self._thawed.wait_for(lambda: not self._frozen)
         with self._folding, self._lock, contextlib.ExitStack() as closing:  # all of them, whatever fails
             self.flush()
             for one in self._journals.values():

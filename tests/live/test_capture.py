@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +257,23 @@ def test_nothing_is_changed_while_another_thread_reads_it(tmp_path, monkeypatch)
     made.fold()
     made.close()
     assert kept(made) == list(range(10))
+
+
+def test_it_is_not_closed_while_others_want_the_files_as_they_are(tmp_path):
+    made, channel = opened(tmp_path)
+    trade(made, channel, 0, 1)
+    made.freeze()
+    made.fold_ended()
+    trade(made, channel, 2, 3)
+    closing = threading.Thread(target=made.close)
+    closing.start()
+    closing.join(0.2)
+    assert closing.is_alive()
+    assert kept(made) == [0, 1]
+    made.fold_ended()  # nothing that this takes is held meanwhile
+    made.thaw()
+    closing.join()
+    assert kept(made) == [0, 1, 2, 3]
 
 
 def test_a_journal_that_cannot_be_begun_leaves_nothing_behind(tmp_path, monkeypatch):
