@@ -137,6 +137,8 @@ class Capture:
 
     def _write(self, key: Key, rows: list[tuple[Any, ...]]) -> None:
         """Append rows of a kind, and what is covered that was not told yet."""
+        if key not in self._journals:
+            raise OSError(f"{self.root}: closed while rows waited")
         begin, end = self._begins.get(key), self._end(key)
         spans = list(self._done.get(key, []))
         if begin is not None and end is not None and begin < end:

@@ -259,6 +259,16 @@ def test_nothing_is_changed_while_another_thread_reads_it(tmp_path, monkeypatch)
     assert kept(made) == list(range(10))
 
 
+def test_a_store_that_was_closed_without_room_says_so_whenever_it_is_wanted(tmp_path, monkeypatch):
+    made, channel = opened(tmp_path)
+    trade(made, channel, 0, 1)
+    monkeypatch.setattr(journal.Journal, "append", full)
+    for wanting in (made.close, made.fold, made.freeze, made.close):
+        with pytest.raises(OSError, match=r"could not be written"):
+            wanting()
+    assert "closed" in str(made.error_of(channel))
+
+
 def test_it_is_not_closed_while_others_want_the_files_as_they_are(tmp_path):
     made, channel = opened(tmp_path)
     trade(made, channel, 0, 1)
