@@ -44,8 +44,10 @@ class Capture:
         self._done: dict[Key, list[Span]] = {}  # spans that no flush has told yet
         self._folded: dict[Key, tuple[int, int]] = {}  # a day, and how many rows were folded on it
         self._ended: dict[Path, Key] = {}  # journals that wait to be folded
+        self._stuck: set[Key] = set()  # whose journals could not be ended
         self._errors: dict[Key | None, str] = {}  # of the last fold of a kind; of the last flush, None
         self._lock = threading.RLock()
+        self._thawed = threading.Condition(self._lock)
         self._folding = threading.Lock()  # taken before the other
         self._frozen = 0  # how many want the days' files to stay as they are
 
@@ -53,8 +55,10 @@ class Capture:
         """Take a market's journals, and fold what an earlier process left. Raises TimeoutError if they are taken."""
         for kind in _KINDS:
             key = (channel.venue, channel.symbol, kind)
-            self._journals[key] = journal.Journal(layout.folder(self.root, *key), key_of(kind))
-            self._rows[key], self._receipts[key], self._channels[key] = [], [], channel
+            one = journal.Journal(layout.folder(self.root, *key), key_of(kind))
+            with self._lock:
+                self._journals[key] = one
+                self._rows[key], self._receipts[key], self._channels[key] = [], [], channel
 
     def trades(self, channel: Channel, rows: Sequence[Row], receipt: int | None = None) -> None:
         """Keep trades in base coins. ``receipt`` is when their frame came, ms; None: they were fetched."""
@@ -133,6 +137,8 @@ class Capture:
 
     def _write(self, key: Key, rows: list[tuple[Any, ...]]) -> None:
         """Append rows of a kind, and what is covered that was not told yet."""
+        if key not in self._journals:
+            raise OSError(f"{self.root}: closed while rows waited")
         begin, end = self._begins.get(key), self._end(key)
         spans = list(self._done.get(key, []))
         if begin is not None and end is not None and begin < end:
@@ -162,20 +168,33 @@ class Capture:
         May be called by any thread. Raises OSError or ValueError for the last that fails; it stays as it is, until the
         next time. The others are folded.
         """
+        failed: OSError | None = None
         with self._lock:
             for key, one in self._journals.items():
                 day = self._lasts.get(key, 0) // layout.DAY_MS
                 before, folded = self._folded.get(key, (day, 0))
                 folded = folded if before == day else 0
-                if one.rows >= max(_FOLD_ROWS, folded // 4) and not self._frozen:
-                    self._folded[key] = day, folded + one.rows
-                    self._end_journal(key, one)
+                rows = one.rows
+                if (rows >= max(_FOLD_ROWS, folded // 4) or key in self._stuck) and not self._frozen:
+                    try:
+                        self._end_journal(key, one)
+                        self._folded[key] = day, folded + rows
+                    except OSError as error:
+                        failed = error
         self.fold_ended()
+        if failed is not None:
+            raise failed
 
     def freeze(self) -> None:
-        """Flush and end all journals: until ``thaw`` no others are ended and folded but by ``close``."""
+        """Flush and end all journals: until ``thaw`` no others fall due, and ``close`` waits.
+
+        Raises OSError for a disk that has no room for what waits, and for a journal that cannot be ended; then nothing
+        is to be thawed.
+        """
         with self._lock:
             self.flush()
+            if None in self._errors:
+                raise OSError(f"{self.root}: what was captured could not be written: {self._errors[None]}")
             for key, one in self._journals.items():
                 self._end_journal(key, one)
             self._frozen += 1
@@ -184,6 +203,7 @@ class Capture:
         """The opposite of ``freeze``."""
         with self._lock:
             self._frozen -= 1
+            self._thawed.notify_all()
 
     def fold(self) -> None:
         """Flush, and put all that was captured into the files of its days. As ``fold_due``."""
@@ -196,7 +216,9 @@ class Capture:
     def _end_journal(self, key: Key, one: journal.Journal) -> None:
         try:
             self._ended |= dict.fromkeys(one.rotate(), key)
+            self._stuck.discard(key)
         except OSError as error:
+            self._stuck.add(key)
             self._errors[key] = str(error)
             raise
 
@@ -211,11 +233,13 @@ class Capture:
                     journal.fold(path, key_of(key[2]))
                 except (OSError, ValueError) as error:
                     failed = error
-                    self._errors[key] = str(error)
+                    with self._lock:
+                        self._errors[key] = str(error)
                 else:
-                    del self._ended[path]
+                    with self._lock:
+                        del self._ended[path]
             with self._lock:
-                waiting = set(self._ended.values())
+                waiting = self._stuck.union(self._ended.values())
                 self._errors = {key: why for key, why in self._errors.items() if key is None or key in waiting}
         if failed is not None:
             raise failed
@@ -234,7 +258,9 @@ class Capture:
         return holes[0][0] if holes else until
 
     def close(self) -> None:
-        """Flush, fold and let go. Raises OSError for a disk that is still full."""
+        """Once nothing is frozen flush, fold and let go. Raises OSError for a disk that is still full."""
+        with self._thawed:
+            self._thawed.wait_for(lambda: not self._frozen)
         with self._folding, self._lock, contextlib.ExitStack() as closing:  # all of them, whatever fails
             self.flush()
             for one in self._journals.values():

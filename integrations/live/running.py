@@ -208,20 +208,19 @@ class Stream:
         held: set[Key] = set()
         capture = self._capture
 
-        def freeze() -> None:
-            if capture is not None:
-                capture.freeze()
-            held.update(self._session.gaps.held())
-            began()
+        with contextlib.ExitStack() as thawing:
 
-        self._call_on_loop(freeze)
-        try:
+            def freeze() -> None:
+                if capture is not None:
+                    capture.freeze()
+                    thawing.callback(capture.thaw)
+                held.update(self._session.gaps.held())
+                began()
+
+            self._call_on_loop(freeze)
             if capture is not None:
                 capture.fold_ended()
             yield held
-        finally:
-            if capture is not None:
-                capture.thaw()
 
     def _call_on_loop(self, call: Callable[[], None]) -> None:
         """Call something between two steps of its loop; raises what that raises."""
@@ -241,10 +240,14 @@ class Stream:
 
         with contextlib.suppress(RuntimeError):  # it ends as this is called
             loop.call_soon_threadsafe(run)
-        while not wait([called], _LOOK_S).done:
-            if not self.running and called.cancel():
-                call()
-                return
+        try:
+            while not wait([called], _LOOK_S).done:
+                if not self.running and called.cancel():
+                    call()
+                    return
+        finally:
+            if not called.cancel():  # who was interrupted leaves nothing that is called later
+                wait([called])
         called.result()
 
     def start(self) -> Stream:

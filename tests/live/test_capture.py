@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -186,6 +187,105 @@ def test_a_journal_that_cannot_be_ended_is_not_written_over(tmp_path, monkeypatc
     assert kept(made) == list(range(20))
 
 
+def test_the_others_are_folded_while_one_journal_cannot_be_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(capturing, "_FOLD_ROWS", 5)
+    made, channel = opened(tmp_path)
+    other = Channel("bybit", {"symbol": "BTC/USDT:USDT"}, None, True, True, "full", DAY)
+    made.open(other)
+    for one in (channel, other):
+        trade(made, one, *range(6))
+    made.flush()
+    rotate = journal.Journal.rotate
+
+    def stuck(one: journal.Journal) -> list[Path]:
+        if "binance" in str(one._place):
+            raise PermissionError(13, "Permission denied")
+        return rotate(one)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(journal.Journal, "rotate", stuck)
+        for _ in range(4):
+            with pytest.raises(OSError, match="Permission denied"):
+                made.fold_due()
+            assert "Permission denied" in str(made.error_of(channel))
+        assert made.error_of(other) is None
+        assert len(parquet.rows(folder(made.root, "bybit", "BTC/USDT:USDT", "trades"), "trades", DAY, 2 * DAY)) == 6
+    made.fold_due()
+    assert made.error_of(channel) is None
+    assert kept(made) == list(range(6))
+    made.close()
+
+
+def test_a_journal_that_could_not_be_ended_is_ended_at_the_next_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(capturing, "_FOLD_ROWS", 5)
+    made, channel = opened(tmp_path)
+    trade(made, channel, *range(10))
+    made.flush()
+    with monkeypatch.context() as patched:
+        patched.setattr(journal.os, "truncate", full)
+        with pytest.raises(OSError, match="No space left"):
+            made.fold_due()
+    made.fold_due()
+    assert made.error_of(channel) is None
+    assert kept(made) == list(range(10))
+    made.close()
+
+
+def test_nothing_is_changed_while_another_thread_reads_it(tmp_path, monkeypatch):
+    made = Capture(tmp_path)
+
+    class Owned(dict[Any, Any]):
+        def __setitem__(self, key: Any, value: Any) -> None:
+            assert made._lock._is_owned()
+            super().__setitem__(key, value)
+
+        def __delitem__(self, key: Any) -> None:
+            assert made._lock._is_owned()
+            super().__delitem__(key)
+
+    for name in ("_journals", "_rows", "_receipts", "_channels", "_ended", "_errors"):
+        monkeypatch.setattr(made, name, Owned())
+    channel = Channel("binance", {"symbol": "BTC/USDT:USDT"}, None, True, True, "full", DAY)
+    made.open(channel)
+    trade(made, channel, *range(10))
+    made.freeze()
+    with monkeypatch.context() as patched:
+        patched.setattr(parquet, "add", full)
+        with pytest.raises(OSError, match="No space left"):
+            made.fold_ended()
+    made.thaw()
+    made.fold()
+    made.close()
+    assert kept(made) == list(range(10))
+
+
+def test_a_store_that_was_closed_without_room_says_so_whenever_it_is_wanted(tmp_path, monkeypatch):
+    made, channel = opened(tmp_path)
+    trade(made, channel, 0, 1)
+    monkeypatch.setattr(journal.Journal, "append", full)
+    for wanting in (made.close, made.fold, made.freeze, made.close):
+        with pytest.raises(OSError, match=r"could not be written"):
+            wanting()
+    assert "closed" in str(made.error_of(channel))
+
+
+def test_it_is_not_closed_while_others_want_the_files_as_they_are(tmp_path):
+    made, channel = opened(tmp_path)
+    trade(made, channel, 0, 1)
+    made.freeze()
+    made.fold_ended()
+    trade(made, channel, 2, 3)
+    closing = threading.Thread(target=made.close)
+    closing.start()
+    closing.join(0.2)
+    assert closing.is_alive()
+    assert kept(made) == [0, 1]
+    made.fold_ended()  # nothing that this takes is held meanwhile
+    made.thaw()
+    closing.join()
+    assert kept(made) == [0, 1, 2, 3]
+
+
 def test_a_journal_that_cannot_be_begun_leaves_nothing_behind(tmp_path, monkeypatch):
     made, channel = opened(tmp_path)
     trade(made, channel, 0, 1)
@@ -197,6 +297,24 @@ def test_a_journal_that_cannot_be_begun_leaves_nothing_behind(tmp_path, monkeypa
         assert "No space left" in str(made.error_of(channel))
     made.close()
     assert kept(made) == [0, 1]
+
+
+def test_what_cannot_be_written_is_an_error_of_who_wants_it_in_the_files(tmp_path, monkeypatch):
+    made, channel = opened(tmp_path)
+    trade(made, channel, *range(10))
+    with monkeypatch.context() as patched:
+        patched.setattr(journal.Journal, "append", full)
+        for wanting in (made.freeze, made.fold):
+            with pytest.raises(OSError, match="No space left"):
+                wanting()
+    made.fold()
+    assert kept(made) == list(range(10))
+    trade(made, channel, *range(10, 12))
+    monkeypatch.setattr(capturing, "_FOLD_ROWS", 1)
+    made.flush()
+    made.fold_due()  # nothing is frozen
+    assert kept(made) == list(range(12))
+    made.close()
 
 
 def test_a_store_that_cannot_be_folded_is_let_go_of_and_folded_by_the_next(tmp_path, monkeypatch):

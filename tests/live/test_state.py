@@ -19,6 +19,7 @@ from venue_streams import Streams
 from liquidator_core import layout
 from liquidator_integrations import Liquidator
 from liquidator_integrations.live import playback, replay
+from liquidator_integrations.live import running as live_running
 from liquidator_integrations.store import journal, parquet
 
 TRADES = "business"
@@ -166,6 +167,26 @@ def test_a_stream_goes_on_while_it_is_rebuilt(server, tmp_path, monkeypatch, rea
     same(made, rows(SHORT, "binance"))
 
 
+def test_a_stream_that_is_stopped_while_it_is_rebuilt_ends_after_that(server, tmp_path, monkeypatch):
+    made = Liquidator("BTC", mode="streaming")
+    running = made.start_stream(exchange=server.live("binance"), store=tmp_path / "store")
+    server.connected("binance")
+    sent(server, running, range(1000))
+    stopping, real = threading.Thread(target=made.stop_stream), playback.play
+
+    def stopped(*arguments: Any, **more: Any) -> None:
+        stopping.start()
+        stopping.join(0.2)
+        assert running.running
+        real(*arguments, **more)
+
+    monkeypatch.setattr(playback, "play", stopped)
+    made.rebuild()
+    stopping.join(PATIENCE)
+    assert not running.running
+    same(made, rows(SHORT, "binance", range(1000)))
+
+
 def test_what_waits_for_a_gap_is_not_folded_before_it(server, tmp_path, quick):
     from venue_server import Fault
 
@@ -184,13 +205,35 @@ def test_what_waits_for_a_gap_is_not_folded_before_it(server, tmp_path, quick):
     same(made, rows(SHORT, "binance", range(1500)))
 
 
-def test_a_rebuild_that_fails_leaves_all_as_it_was(server, tmp_path, monkeypatch):
+def test_a_rebuild_that_is_interrupted_while_it_waits_holds_nothing(server, tmp_path, monkeypatch):
+    made = Liquidator("BTC", mode="streaming")
+    running = made.start_stream(exchange=server.live("binance"), store=tmp_path / "store")
+    server.connected("binance")
+    real = live_running.wait
+
+    def interrupted(*_: Any) -> None:
+        monkeypatch.setattr(live_running, "wait", real)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(live_running, "wait", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        made.rebuild()
+    running.request_stop()
+    assert running.wait(PATIENCE)
+
+
+def test_a_rebuild_that_fails_leaves_all_as_it_was(server, tmp_path):
+    def begun() -> None:
+        raise OSError("no room")
+
     made = Liquidator("BTC", mode="streaming")
     running = made.start_stream(exchange=server.live("binance"), store=tmp_path / "store")
     server.connected("binance")
     sent(server, running, range(500))
     with pytest.raises(ValueError, match="no trades of BTC"):
         made.rebuild(tmp_path / "none")
+    with pytest.raises(OSError, match="no room"), running.frozen(begun):
+        pass
     sent(server, running, range(500, 1000))
     running.stop()
     same(made, rows(SHORT, "binance", range(1000)))
