@@ -121,8 +121,10 @@ def test_files_of_hours_in_any_order_leave_no_gap_and_lose_nothing(store, tmp_pa
 
 def test_lines_of_others_are_refused_by_row_and_read_as_others(store, tmp_path):
     row = {"time": START, "price": 100.0, "size": 1.0, "side": "buy", "tradeId": 7, "coin": "BTC"}
-    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row | {"time": START + at, "tradeId": at}) + "\n" for at in (1, 2)))
-    with pytest.raises(ValueError, match="row 0: found .*allowed fills"):
+    (tmp_path / "mine.jsonl").write_text(
+        "".join(json.dumps(row | {"time": START + at, "tradeId": at}) + "\n" for at in (1, 2))
+    )
+    with pytest.raises(ValueError, match=r"row 0: found .*allowed fills"):
         store.import_(tmp_path / "mine.jsonl", symbol=NAME)
     (done,) = store.import_(tmp_path / "mine.jsonl", venue="okx", symbol="BTC/USDT").itertuples()
     assert (done.venue, done.kind, done.kept) == ("okx", "trades", 2)
