@@ -144,11 +144,12 @@ class Capture:
             self._begins[key] = max(begin, end)
 
     def _end(self, key: Key) -> int | None:
-        """Until when a kind is covered by now: trades up to the last, whose moment may not be over."""
+        """Until when a kind is covered by now: trades up to the first gap or the last, whose moment may not be over."""
         if key[2] != "trades":
             return self._lasts[key] + 1 if key in self._lasts else None
         channel = self._channels[key]
-        return None if channel.last is None or channel.gap is not None else channel.last.time
+        last = None if channel.last is None else channel.last.time
+        return min((gap.left.time for gap in channel.gaps), default=last)
 
     def error_of(self, channel: Channel) -> str | None:
         """Why something of a market is not where it belongs in the store; None: all of it is."""

@@ -98,6 +98,9 @@ class Bench:
             one.shown, one.answers = set(range(numbers[0], numbers[1])), True
         elif what == "rest is down":
             one.answers = False
+        elif what == "flush":
+            assert self.capture is not None
+            self.capture.flush()
         elif what == "now":
             self.now = numbers[0]
         elif what == "told":
@@ -245,6 +248,12 @@ def test_the_life_of_a_gap(name, monkeypatch, tmp_path):
     assert len(rows) == len({since for since, *_ in told})
     place = folder(tmp_path, channel.venue, SYMBOL, "trades")
     assert [(time - T) // 1000 for time in parquet.rows(place, "trades", 0, 2 * T)["time"].to_pylist()] == list(kept)
+    assert covers(tmp_path, channel) == covered
+
+
+def covers(root: Path, channel: Channel) -> list[tuple[int, int]]:
+    """The seconds from and to which a store covers a market's trades."""
+    place = folder(root, channel.venue, SYMBOL, "trades")
     spans = [span for span in parquet.read(place, 0, 2 * T)[0] if span.until - span.since > 1]
     joined = [[span.since, span.until] for span in spans[:1]]
     for span in spans[1:]:
@@ -252,7 +261,33 @@ def test_the_life_of_a_gap(name, monkeypatch, tmp_path):
             joined[-1][1] = span.until
         else:
             joined.append([span.since, span.until])
-    assert [((since - T) // 1000, (until - T) // 1000) for since, until in joined] == covered
+    return [((since - T) // 1000, (until - T) // 1000) for since, until in joined]
+
+
+@pytest.mark.parametrize(
+    ("chained", "steps", "applied", "covered"),
+    [
+        (
+            False,
+            "stands, trades 0 1 2, breaks, stands, trades 60, breaks, stands, trades 100, rest 60 101, told 1, flush, "
+            "trades 101",
+            [0, 1, 2],
+            [(0, 2), (60, 101)],
+        ),
+        (
+            True,
+            "stands, rest is down, trades 0 1 2 3, trades 50, trades 51, flush, trades 52",
+            [0, 1, 2, 3],
+            [(0, 3), (50, 52)],
+        ),
+    ],
+    ids=["a later one is filled", "a jump of ids"],
+)
+def test_what_is_written_while_a_gap_is_open_does_not_cover_it(monkeypatch, tmp_path, chained, steps, applied, covered):
+    bench = Bench(monkeypatch, tmp_path, chained, LONG)
+    bench.run(steps, applied)
+    assert covers(tmp_path, bench.markets["a"].channel) == covered
+    assert bench.session.gaps.rows()[-1]["filled"] is False
 
 
 def test_it_is_told_before_the_first_trade_after_it_is_applied(monkeypatch):
