@@ -226,13 +226,11 @@ class Capture:
         place = layout.folder(self.root, channel.venue, channel.symbol, kind)
         return parquet.rows(place, kind, since, until)
 
-    def reach(self, channel: Channel, since: int, until: int) -> int:
-        """Up to when the trades that the store holds from a time on are without a hole; what precedes them is none."""
+    def holes(self, channel: Channel, since: int, until: int) -> list[tuple[int, int]]:
+        """What of a span of time the store's trades do not cover, in order."""
         place = layout.folder(self.root, channel.venue, channel.symbol, "trades")
         spans, _ = parquet.read(place, since - layout.DAY_MS, until, columns=["time"])
-        begin = max(since, spans[0].since) if spans else since
-        holes = layout.without([(begin, until)], spans)
-        return holes[0][0] if holes else until
+        return layout.without([(since, until)], spans)
 
     def close(self) -> None:
         """Flush, fold and let go. Raises OSError for a disk that is still full."""

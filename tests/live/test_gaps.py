@@ -17,6 +17,7 @@ from liquidator_integrations.live.capture import Capture
 from liquidator_integrations.live.channel import Channel
 from liquidator_integrations.live.courier import Courier
 from liquidator_integrations.live.limits import Limits
+from liquidator_integrations.live.resume import catch_up
 from liquidator_integrations.live.said import Row
 from liquidator_integrations.live.session import Session
 from liquidator_integrations.store import parquet
@@ -25,6 +26,7 @@ from liquidator_integrations.store.layout import folder
 pytest.importorskip("filelock")
 T = 1_700_000_000_000
 LONG, SHORT = 15.0, 0.005  # seconds that trades wait
+HOUR = 3600
 SYMBOL = "BTC/USDT:USDT"
 
 
@@ -41,6 +43,9 @@ class Sink:
         self.applied: list[int] = []
         self.after: list[int] = []
         self._told = told
+
+    def last_liquidation(self, venue: str) -> int:
+        return -1
 
     def trades(self, venue: str, rows: Sequence[Row]) -> None:
         self.applied += [(one.time - T) // 1000 for one in rows]
@@ -288,6 +293,50 @@ def test_what_is_written_while_a_gap_is_open_does_not_cover_it(monkeypatch, tmp_
     bench.run(steps, applied)
     assert covers(tmp_path, bench.markets["a"].channel) == covered
     assert bench.session.gaps.rows()[-1]["filled"] is False
+
+
+@pytest.mark.parametrize(
+    ("closed", "stored", "applied", "told", "asked"),
+    [
+        (
+            -46 * HOUR,
+            [range(-50 * HOUR, -46 * HOUR + 1, 600), range(-25 * HOUR, 0, 600)],
+            [-46 * HOUR, *range(-25 * HOUR, 1, 600)],
+            [(-46 * HOUR, -25 * HOUR, None, False)],
+            (-600, 0),
+        ),
+        (-2 * HOUR, [range(-HOUR, 0, 600)], range(-2 * HOUR, 1, 600), [], (-2 * HOUR, 0)),
+    ],
+    ids=["too old to ask for", "before all that is stored"],
+)
+def test_a_restart_asks_for_a_hole_of_the_store_or_tells_it(
+    monkeypatch, tmp_path, closed, stored, applied, told, asked
+):
+    before = Capture(tmp_path)
+    channel = Channel("bybit", {"symbol": SYMBOL}, None, False, False, "none", T)
+    before.open(channel)
+    for run in stored:
+        rows = [row(second, False) for second in run]
+        before.late(channel, rows, rows[0].time, rows[-1].time + 1)
+    before.close()
+    bench = Bench(monkeypatch, tmp_path, False, LONG)
+    bench.sink.closed = T + 1000 * closed
+    requests: list[tuple[int, int]] = []
+
+    async def shown(instance: Any, channel: Channel, since: int, until: int) -> tuple[list[Row], bool]:
+        requests.append(((since - T) // 1000, (until - T) // 1000))
+        return [row(second, False) for second in range(requests[-1][0], 1, 600)], True
+
+    async def main() -> None:
+        monkeypatch.setattr(repair, "fetch_span", shown)
+        session = bench.session
+        await catch_up([bench.markets["a"].channel], bench.capture, session, replace(Limits(), now=lambda: T))
+        await session.tasks.end()
+
+    asyncio.run(main())
+    assert (bench.sink.applied, bench.told, requests) == (list(applied), told, [asked])
+    bench.session.finish([])
+    bench.courier.close(1.0)
 
 
 def test_it_is_told_before_the_first_trade_after_it_is_applied(monkeypatch):
