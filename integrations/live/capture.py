@@ -106,7 +106,7 @@ class Capture:
                 self._begins[gap.channel.venue, gap.channel.symbol, "trades"] = gap.right.time
 
     def late(self, channel: Channel, rows: Sequence[Row], since: int, until: int | None) -> None:
-        """Keep trades of a gap that was told as such, and that nothing is missing between two times.
+        """Keep trades of a gap, and that nothing is missing between two times.
 
         until   None: no trade has come since, and what is covered goes on
         """
@@ -114,8 +114,8 @@ class Capture:
         with self._lock:
             self._rows[key].extend(rows)
             if until is None:
-                self._begins[key] = since
-            else:
+                self._begins.setdefault(key, since)
+            elif since < until:
                 self._done.setdefault(key, []).append(Span(since, until, _proof(key, channel)))
 
     def flush(self) -> None:

@@ -178,8 +178,8 @@ class Gaps:
         channel = gap.channel
         gap.filled, gap.rows = True, channel.fill(gap, rows)
         channel.count(gap.rows)
-        if gap.rows and self._capture is not None:
-            self._capture.trades(channel, gap.rows)
+        if self._capture is not None:
+            self._capture.late(channel, gap.rows, gap.left.time, None if gap.right is None else gap.right.time)
         channel.settled(gap)
         if any(row.time < channel.sink.closed for row in gap.rows):
             gap.filled = "store" if self._capture is not None else False

@@ -93,6 +93,8 @@ async def _missed(channel: Channel, instance: Any, capture: Capture | None, limi
             gap.filled = True
             return missed
         await asyncio.sleep(limits.first_wait * 2**attempt)
+    if channel.last is None:
+        channel.began = since  # there the stream's gap begins
     if gap.rows:
         gap.filled = False
         gap.right = Mark(gap.rows[0].time, gap.rows[0].id)

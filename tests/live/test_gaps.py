@@ -339,6 +339,41 @@ def test_a_restart_asks_for_a_hole_of_the_store_or_tells_it(
     bench.courier.close(1.0)
 
 
+@pytest.mark.parametrize(
+    ("steps", "last"), [("trades 10, rest 0 11", 10), ("rest 0 11, now 34, quiet, trades 11", 11)], ids=["ended", "not"]
+)
+@pytest.mark.parametrize("kept", [3, 0])
+def test_what_a_restart_did_not_get_is_covered_once_it_is_filled(monkeypatch, tmp_path, steps, last, kept):
+    before = Capture(tmp_path)
+    channel = Channel("bybit", {"symbol": SYMBOL}, None, False, False, "none", T)
+    before.open(channel)
+    before.late(channel, [row(second, False) for second in range(kept)], T, T + 1000 * kept)
+    before.close()
+    bench = Bench(monkeypatch, tmp_path, False, LONG)
+    bench.sink.closed = T
+    channel = bench.markets["a"].channel
+    channel.began = T + 5000
+    shown = repair.fetch_span
+
+    async def whole(*arguments: Any) -> tuple[list[Row], bool]:
+        return (await shown(*arguments))[0], True
+
+    async def main() -> None:
+        monkeypatch.setattr(repair, "fetch_span", whole)
+        await bench.play("now 5, rest is down")
+        limits = replace(Limits(), first_wait=0.001, now=lambda: T + 5000)
+        await catch_up([channel], bench.capture, bench.session, limits)
+        await bench.play(f"stands, {steps}")
+        async with asyncio.timeout(20.0):
+            await bench.until(lambda: bench.sink.applied == list(range(last + 1)))
+        await bench.session.tasks.end()
+
+    asyncio.run(main())
+    bench.session.finish([])
+    bench.courier.close(1.0)
+    assert covers(tmp_path, channel) == [(0, last)]
+
+
 def test_it_is_told_before_the_first_trade_after_it_is_applied(monkeypatch):
     bench = Bench(monkeypatch, None, True, SHORT)
     bench.run(f"{GIVEN_UP}, now 60, stands, trades 61", [0, 61])
