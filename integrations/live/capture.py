@@ -110,7 +110,7 @@ class Capture:
                 self._begins[gap.channel.venue, gap.channel.symbol, "trades"] = gap.right.time
 
     def late(self, channel: Channel, rows: Sequence[Row], since: int, until: int | None) -> None:
-        """Keep trades of a gap that was told as such, and that nothing is missing between two times.
+        """Keep trades of a gap, and that nothing is missing between two times.
 
         until   None: no trade has come since, and what is covered goes on
         """
@@ -118,8 +118,8 @@ class Capture:
         with self._lock:
             self._rows[key].extend(rows)
             if until is None:
-                self._begins[key] = since
-            else:
+                self._begins.setdefault(key, since)
+            elif since < until:
                 self._done.setdefault(key, []).append(Span(since, until, _proof(key, channel)))
 
     def flush(self) -> None:
@@ -150,11 +150,12 @@ class Capture:
             self._begins[key] = max(begin, end)
 
     def _end(self, key: Key) -> int | None:
-        """Until when a kind is covered by now: trades up to the last, whose moment may not be over."""
+        """Until when a kind is covered by now: trades up to the first gap or the last, whose moment may not be over."""
         if key[2] != "trades":
             return self._lasts[key] + 1 if key in self._lasts else None
         channel = self._channels[key]
-        return None if channel.last is None or channel.gap is not None else channel.last.time
+        last = None if channel.last is None else channel.last.time
+        return min((gap.left.time for gap in channel.gaps), default=last)
 
     def error_of(self, channel: Channel) -> str | None:
         """Why something of a market is not where it belongs in the store; None: all of it is."""
@@ -249,13 +250,11 @@ class Capture:
         place = layout.folder(self.root, channel.venue, channel.symbol, kind)
         return parquet.rows(place, kind, since, until)
 
-    def reach(self, channel: Channel, since: int, until: int) -> int:
-        """Up to when the trades that the store holds from a time on are without a hole; what precedes them is none."""
+    def holes(self, channel: Channel, since: int, until: int) -> list[tuple[int, int]]:
+        """What of a span of time the store's trades do not cover, in order."""
         place = layout.folder(self.root, channel.venue, channel.symbol, "trades")
         spans, _ = parquet.read(place, since - layout.DAY_MS, until, columns=["time"])
-        begin = max(since, spans[0].since) if spans else since
-        holes = layout.without([(begin, until)], spans)
-        return holes[0][0] if holes else until
+        return layout.without([(since, until)], spans)
 
     def close(self) -> None:
         """Once nothing is frozen flush, fold and let go. Raises OSError for a disk that is still full."""

@@ -105,7 +105,7 @@ class Channel:
         self.health = Health(now)
         self.state: str | None = None  # as it was last told
         self.last: Mark | None = None
-        self.gap: Gap | None = None  # the latest, its trades not known yet
+        self.gaps: list[Gap] = []  # whose trades are not known yet, in order; replaced, as other threads read it
         self.stands = asyncio.Event()  # a connection delivers all of it
         self.stood = now  # since when, if one does
         self.began = now
@@ -121,6 +121,15 @@ class Channel:
         self._worth = worth_of(market)
         self._in_dollars = is_in_dollars(market)
         self._is_plain = self._worth is None and not self._in_dollars  # amounts are base coins
+
+    @property
+    def gap(self) -> Gap | None:
+        """The latest whose trades are not known yet: the only one that may be without an end."""
+        return self.gaps[-1] if self.gaps else None
+
+    def settled(self, gap: Gap) -> None:
+        """A gap has its trades, or is given up and has its end."""
+        self.gaps = [one for one in self.gaps if one is not gap]
 
     def health_row(self, now: int) -> dict[str, Any]:
         """Its row of ``health()``."""
@@ -168,10 +177,11 @@ class Channel:
         if not new:
             return new, None
         first, gap = new[0], None
-        if self.gap is not None and self.gap.right is None:
-            self.gap.right = Mark(first.time, first.id)
+        if known is not None and known.right is None:
+            known.right = Mark(first.time, first.id)
         elif self.chained and self.last is not None and self.last.id is not None and first.id != self.last.id + 1:
             gap = Gap(self, self.last, now, Mark(first.time, first.id))
+            self.gaps = [*self.gaps, gap]
         self._remember(new)
         return new, gap
 
@@ -246,5 +256,6 @@ class Channel:
         if known is not None and known.right is None:
             known.opened, known.overlapped = now, False
             return None
-        self.gap = Gap(self, self.last or Mark(self.began, None), now)
-        return self.gap
+        gap = Gap(self, self.last or Mark(self.began, None), now)
+        self.gaps = [*self.gaps, gap]
+        return gap

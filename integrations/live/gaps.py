@@ -177,11 +177,10 @@ class Gaps:
         self._open.remove(gap)
         channel = gap.channel
         gap.filled, gap.rows = True, channel.fill(gap, rows)
-        if channel.gap is gap:
-            channel.gap = None
         channel.count(gap.rows)
-        if gap.rows and self._capture is not None:
-            self._capture.trades(channel, gap.rows)
+        if self._capture is not None:
+            self._capture.late(channel, gap.rows, gap.left.time, None if gap.right is None else gap.right.time)
+        channel.settled(gap)
         if any(row.time < channel.sink.closed for row in gap.rows):
             gap.filled = "store" if self._capture is not None else False
             channel.health.lost(self._limits.now())
@@ -256,21 +255,20 @@ class Gaps:
         gap.channel.count(gap.rows)
         if gap.rows and self._capture is not None:
             self._capture.trades(gap.channel, gap.rows)
-        if gap.right is None:
-            self._going_on.append(gap)
-        elif gap.channel.gap is gap:
-            gap.channel.gap = None
-        gap.channel.health.lost(self._limits.now())
         if self._capture is not None:
             self._capture.broken(gap)
+        if gap.right is None:
+            self._going_on.append(gap)
+        else:
+            gap.channel.settled(gap)
+        gap.channel.health.lost(self._limits.now())
         return gap.rows
 
     def _go_no_further(self, gap: Gap) -> None:
         """A gap that was given up has its end."""
         if gap in self._going_on:
             self._going_on.remove(gap)
-        if gap.channel.gap is gap:
-            gap.channel.gap = None
+        gap.channel.settled(gap)
 
     def _release(self) -> None:
         """Apply what waits, up to the first gap that is open."""

@@ -24,11 +24,13 @@ _ATTEMPTS = 3
 class _Missed:
     """What a market traded since its engine's last closed bar.
 
-    kept   trades of the store, up to its first hole
+    lost   holes of the store that are too old to be asked for
+    kept   trades of the store, up to its first hole that is not
     after  those behind that, up to what was fetched
     gap    what follows ``kept``, and what was fetched of it
     """
 
+    lost: list[Gap]
     kept: list[Row]
     after: list[Row]
     gap: Gap
@@ -52,7 +54,8 @@ async def catch_up(channels: Sequence[Channel], capture: Capture | None, session
                 capture.trades(channel, gap.rows)
             told += _feeds(channel, capture, limits.now())
         told += [(row.time, channel, "trades", row) for row in (*missed.kept, *new)]
-    await session.gaps.told([missed.gap for missed in found if missed.gap.filled is False])
+    gaps = [gap for missed in found for gap in (*missed.lost, missed.gap)]
+    await session.gaps.told([gap for gap in gaps if gap.filled is False])
     for time, channel, kind, what in joined(told):
         if kind == "trades":
             channel.sink.trades(channel.venue, what)
@@ -65,16 +68,18 @@ async def catch_up(channels: Sequence[Channel], capture: Capture | None, session
 async def _missed(channel: Channel, instance: Any, capture: Capture | None, limits: Limits) -> _Missed:
     """What was missed, from the store and by REST; one that does not answer is asked again by the stream."""
     now = limits.now()
-    since = channel.sink.closed
+    since, oldest = channel.sink.closed, now - limits.catch_up_ms
     rows: list[Row] = []
-    reach = since
+    holes: list[tuple[int, int]] = []
     if capture is not None:
         rows = rows_of(capture.stored(channel, "trades", since, now + 1), channel)
-        reach = capture.reach(channel, max(since, now - limits.catch_up_ms), rows[-1].time + 1) if rows else since
+        holes = capture.holes(channel, since, rows[-1].time + 1) if rows else []
+    lost = [Gap(channel, Mark(begin, None), now, Mark(end, None), False) for begin, end in holes if begin < oldest]
+    reach = min((begin for begin, _ in holes if begin >= oldest), default=now + 1)
     kept = channel.resume([row for row in rows if row.time < reach])
     gap = Gap(channel, channel.last or Mark(since, None), now)
-    missed = _Missed(kept, [], gap)
-    if gap.left.time < now - limits.catch_up_ms:
+    missed = _Missed(lost, kept, [], gap)
+    if gap.left.time < oldest:
         gap.filled, gap.right = False, Mark(now, None)
         channel.last, channel.began = None, now
         return missed
@@ -88,6 +93,8 @@ async def _missed(channel: Channel, instance: Any, capture: Capture | None, limi
             gap.filled = True
             return missed
         await asyncio.sleep(limits.first_wait * 2**attempt)
+    if channel.last is None:
+        channel.began = since  # there the stream's gap begins
     if gap.rows:
         gap.filled = False
         gap.right = Mark(gap.rows[0].time, gap.rows[0].id)

@@ -17,6 +17,7 @@ from liquidator_integrations.live.capture import Capture
 from liquidator_integrations.live.channel import Channel
 from liquidator_integrations.live.courier import Courier
 from liquidator_integrations.live.limits import Limits
+from liquidator_integrations.live.resume import catch_up
 from liquidator_integrations.live.said import Row
 from liquidator_integrations.live.session import Session
 from liquidator_integrations.store import parquet
@@ -25,6 +26,7 @@ from liquidator_integrations.store.layout import folder
 pytest.importorskip("filelock")
 T = 1_700_000_000_000
 LONG, SHORT = 15.0, 0.005  # seconds that trades wait
+HOUR = 3600
 SYMBOL = "BTC/USDT:USDT"
 
 
@@ -41,6 +43,9 @@ class Sink:
         self.applied: list[int] = []
         self.after: list[int] = []
         self._told = told
+
+    def last_liquidation(self, venue: str) -> int:
+        return -1
 
     def trades(self, venue: str, rows: Sequence[Row]) -> None:
         self.applied += [(one.time - T) // 1000 for one in rows]
@@ -98,6 +103,9 @@ class Bench:
             one.shown, one.answers = set(range(numbers[0], numbers[1])), True
         elif what == "rest is down":
             one.answers = False
+        elif what == "flush":
+            assert self.capture is not None
+            self.capture.flush()
         elif what == "now":
             self.now = numbers[0]
         elif what == "told":
@@ -245,6 +253,12 @@ def test_the_life_of_a_gap(name, monkeypatch, tmp_path):
     assert len(rows) == len({since for since, *_ in told})
     place = folder(tmp_path, channel.venue, SYMBOL, "trades")
     assert [(time - T) // 1000 for time in parquet.rows(place, "trades", 0, 2 * T)["time"].to_pylist()] == list(kept)
+    assert covers(tmp_path, channel) == covered
+
+
+def covers(root: Path, channel: Channel) -> list[tuple[int, int]]:
+    """The seconds from and to which a store covers a market's trades."""
+    place = folder(root, channel.venue, SYMBOL, "trades")
     spans = [span for span in parquet.read(place, 0, 2 * T)[0] if span.until - span.since > 1]
     joined = [[span.since, span.until] for span in spans[:1]]
     for span in spans[1:]:
@@ -252,7 +266,112 @@ def test_the_life_of_a_gap(name, monkeypatch, tmp_path):
             joined[-1][1] = span.until
         else:
             joined.append([span.since, span.until])
-    assert [((since - T) // 1000, (until - T) // 1000) for since, until in joined] == covered
+    return [((since - T) // 1000, (until - T) // 1000) for since, until in joined]
+
+
+@pytest.mark.parametrize(
+    ("chained", "steps", "applied", "covered"),
+    [
+        (
+            False,
+            "stands, trades 0 1 2, breaks, stands, trades 60, breaks, stands, trades 100, rest 60 101, told 1, flush, "
+            "trades 101",
+            [0, 1, 2],
+            [(0, 2), (60, 101)],
+        ),
+        (
+            True,
+            "stands, rest is down, trades 0 1 2 3, trades 50, trades 51, flush, trades 52",
+            [0, 1, 2, 3],
+            [(0, 3), (50, 52)],
+        ),
+    ],
+    ids=["a later one is filled", "a jump of ids"],
+)
+def test_what_is_written_while_a_gap_is_open_does_not_cover_it(monkeypatch, tmp_path, chained, steps, applied, covered):
+    bench = Bench(monkeypatch, tmp_path, chained, LONG)
+    bench.run(steps, applied)
+    assert covers(tmp_path, bench.markets["a"].channel) == covered
+    assert bench.session.gaps.rows()[-1]["filled"] is False
+
+
+@pytest.mark.parametrize(
+    ("closed", "stored", "applied", "told", "asked"),
+    [
+        (
+            -46 * HOUR,
+            [range(-50 * HOUR, -46 * HOUR + 1, 600), range(-25 * HOUR, 0, 600)],
+            [-46 * HOUR, *range(-25 * HOUR, 1, 600)],
+            [(-46 * HOUR, -25 * HOUR, None, False)],
+            (-600, 0),
+        ),
+        (-2 * HOUR, [range(-HOUR, 0, 600)], range(-2 * HOUR, 1, 600), [], (-2 * HOUR, 0)),
+    ],
+    ids=["too old to ask for", "before all that is stored"],
+)
+def test_a_restart_asks_for_a_hole_of_the_store_or_tells_it(
+    monkeypatch, tmp_path, closed, stored, applied, told, asked
+):
+    before = Capture(tmp_path)
+    channel = Channel("bybit", {"symbol": SYMBOL}, None, False, False, "none", T)
+    before.open(channel)
+    for run in stored:
+        rows = [row(second, False) for second in run]
+        before.late(channel, rows, rows[0].time, rows[-1].time + 1)
+    before.close()
+    bench = Bench(monkeypatch, tmp_path, False, LONG)
+    bench.sink.closed = T + 1000 * closed
+    requests: list[tuple[int, int]] = []
+
+    async def shown(instance: Any, channel: Channel, since: int, until: int) -> tuple[list[Row], bool]:
+        requests.append(((since - T) // 1000, (until - T) // 1000))
+        return [row(second, False) for second in range(requests[-1][0], 1, 600)], True
+
+    async def main() -> None:
+        monkeypatch.setattr(repair, "fetch_span", shown)
+        session = bench.session
+        await catch_up([bench.markets["a"].channel], bench.capture, session, replace(Limits(), now=lambda: T))
+        await session.tasks.end()
+
+    asyncio.run(main())
+    assert (bench.sink.applied, bench.told, requests) == (list(applied), told, [asked])
+    bench.session.finish([])
+    bench.courier.close(1.0)
+
+
+@pytest.mark.parametrize(
+    ("steps", "last"), [("trades 10, rest 0 11", 10), ("rest 0 11, now 34, quiet, trades 11", 11)], ids=["ended", "not"]
+)
+@pytest.mark.parametrize("kept", [3, 0])
+def test_what_a_restart_did_not_get_is_covered_once_it_is_filled(monkeypatch, tmp_path, steps, last, kept):
+    before = Capture(tmp_path)
+    channel = Channel("bybit", {"symbol": SYMBOL}, None, False, False, "none", T)
+    before.open(channel)
+    before.late(channel, [row(second, False) for second in range(kept)], T, T + 1000 * kept)
+    before.close()
+    bench = Bench(monkeypatch, tmp_path, False, LONG)
+    bench.sink.closed = T
+    channel = bench.markets["a"].channel
+    channel.began = T + 5000
+    shown = repair.fetch_span
+
+    async def whole(*arguments: Any) -> tuple[list[Row], bool]:
+        return (await shown(*arguments))[0], True
+
+    async def main() -> None:
+        monkeypatch.setattr(repair, "fetch_span", whole)
+        await bench.play("now 5, rest is down")
+        limits = replace(Limits(), first_wait=0.001, now=lambda: T + 5000)
+        await catch_up([channel], bench.capture, bench.session, limits)
+        await bench.play(f"stands, {steps}")
+        async with asyncio.timeout(20.0):
+            await bench.until(lambda: bench.sink.applied == list(range(last + 1)))
+        await bench.session.tasks.end()
+
+    asyncio.run(main())
+    bench.session.finish([])
+    bench.courier.close(1.0)
+    assert covers(tmp_path, channel) == [(0, last)]
 
 
 def test_it_is_told_before_the_first_trade_after_it_is_applied(monkeypatch):
