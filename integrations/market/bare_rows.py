@@ -49,7 +49,13 @@ def names_of_rows(rows: Sequence[Sequence[Any]]) -> list[str]:
     ['time', 'low', 'high', 'open', 'close', 'volume']
     """
     width = len(rows[0])
-    cells = np.array([[_number(cell) for cell in row] for row in rows[:ROWS_LOOKED_AT] if len(row) == width])
+    alike = [row for row in rows[:ROWS_LOOKED_AT] if len(row) == width]
+    cells = np.array([[_number(cell) for cell in row] for row in alike])
+    if width == 6 and _is_flag([row[5] for row in alike]):
+        raise ValueError(
+            "found rows of 6 values whose sixth is 0 or 1 throughout, as in OKX's candles of a mark price or an index "
+            "(confirm), which have no volume: candles need a volume"
+        )
     orders = [order for order in ORDERS if len(order) == width]
     columns = [dict(zip(order, cells.T, strict=True)) for order in orders]
     shares = [_share_right(one) for one in columns]
@@ -117,6 +123,11 @@ def _in_step(one: np.ndarray, other: np.ndarray) -> bool:
     known = (one > 0.0) & (other > 0.0)
     steps = np.abs(np.diff(np.log(one[known] / other[known])))
     return bool(len(steps) and np.median(steps) < 1e-3)
+
+
+def _is_flag(cells: Sequence[Any]) -> bool:
+    """Whether texts are 0 or 1; 0 alone is the volume of exports that know none."""
+    return "1" in cells and all(isinstance(cell, str) and cell in ("0", "1") for cell in cells)
 
 
 def _number(cell: Any) -> float:

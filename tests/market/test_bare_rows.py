@@ -180,3 +180,22 @@ def test_a_volume_is_not_read_as_a_count(what, suffix, tmp_path):
     path.write_text(json.dumps(rows) if suffix == "json" else frame.to_csv(index=False, header=False))
     with pytest.raises(ValueError, match=says):
         read_bars(path)
+
+
+@pytest.mark.parametrize("kept", ["rows", "answer"])
+def test_confirm_is_no_volume(kept, tmp_path):
+    """OKX's candles of a mark price or an index."""
+    frame = FRAME[["time", "open", "high", "low", "close"]].assign(confirm=["0"] + ["1"] * (ROWS - 1))
+    rows = frame.astype(str).to_numpy().tolist()
+    data = rows if kept == "rows" else {"code": "0", "msg": "", "data": rows}
+    (tmp_path / "a.json").write_text(json.dumps(data))
+    for read, given in ((bars_from_frame, data), (read_bars, tmp_path / "a.json")):
+        with pytest.raises(
+            ValueError, match=r"whose sixth is 0 or 1 throughout, .*\(confirm\).*: candles need a volume"
+        ):
+            read(given)
+
+
+def test_whole_volumes_of_one_are_read():
+    assert bars_from_frame([[START, 1, 2, 1, 2, 1]])["volume"].tolist() == [1.0]
+    assert bars_from_frame([[str(START), "1", "2", "1", "2", "1.0"]])["volume"].tolist() == [1.0]
