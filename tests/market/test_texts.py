@@ -230,3 +230,40 @@ def test_an_index_that_pandas_named(form, tmp_path):
     assert bars_from_frame(frame).tobytes() == bars_from_frame(FRAME).tobytes()
     FRAME.assign(**{"Unnamed: 0": range(50)}).to_csv(tmp_path / "b.csv", index=False)
     assert_read(tmp_path / "b.csv")
+
+
+ROW = FRAME.iloc[0].to_dict()
+OTHER = FRAME.iloc[1].to_dict()
+
+
+def refused(content: Any, path: Any, says: str) -> None:
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=says):
+        read_bars(path)
+
+
+def test_json_of_several_objects_is_refused(tmp_path):
+    rows = FRAME.to_dict("records")
+    says = r"a\.json: holds several objects \(BTC, ETH\), allowed one: write one file for each"
+    refused({"BTC": {"1h": rows}, "ETH": {"1h": rows}}, tmp_path / "a.json", says)
+    (tmp_path / "b.json").write_text(json.dumps({"BTC": {"1h": rows}}))
+    assert_read(tmp_path / "b.json")
+
+
+@pytest.mark.parametrize("names", [("BTC", "ETH"), ("BTC", "1577836800000")])
+def test_json_of_rows_under_labels_is_refused(names, tmp_path):
+    says = r"a\.json: holds rows under 'BTC', allowed numbers of rows or times: write a list"
+    refused(dict(zip(names, (ROW, OTHER), strict=True)), tmp_path / "a.json", says)
+
+
+def test_json_of_columns_in_several_orders_is_refused(tmp_path):
+    columns = {name: {"a": ROW[name], "b": OTHER[name]} for name in FRAME}
+    columns["volume"] = dict(reversed(columns["volume"].items()))
+    says = r"a\.json: holds 'time' under a, b and 'volume' under b, a: allowed the same keys in one order"
+    refused(columns, tmp_path / "a.json", says)
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl"])
+def test_json_of_one_row(suffix, tmp_path):
+    (tmp_path / f"a.{suffix}").write_text(json.dumps(ROW) + "\n")
+    assert read_bars(tmp_path / f"a.{suffix}").tobytes() == bars_from_frame(FRAME[:1]).tobytes()
