@@ -267,3 +267,18 @@ def test_json_of_columns_in_several_orders_is_refused(tmp_path):
 def test_json_of_one_row(suffix, tmp_path):
     (tmp_path / f"a.{suffix}").write_text(json.dumps(ROW) + "\n")
     assert read_bars(tmp_path / f"a.{suffix}").tobytes() == bars_from_frame(FRAME[:1]).tobytes()
+
+
+@pytest.mark.parametrize("unit", [1_000, 10_000_000])
+def test_ticks_that_are_no_milliseconds_are_refused(unit, tmp_path):
+    """Those of .NET count from the year 1."""
+    ticks = FRAME["time"] // 1000 * unit
+    ticks += 0 if unit == 1000 else 621_355_968_000_000_000
+    frame = FRAME.drop(columns="time").assign(ticks=ticks)
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    for read, given in ((bars_from_frame, frame), (read_bars, tmp_path / "a.csv")):
+        if unit == 1000:
+            np.testing.assert_array_equal(read(given)["time"], FRAME["time"])
+        else:
+            with pytest.raises(ValueError, match=r"time: found 6\.37.*, allowed ms since the epoch"):
+                read(given)
