@@ -40,13 +40,22 @@ def names_of_rows(rows: Sequence[Sequence[Any]]) -> list[str]:
 
     An order fits where, in more than half of the rows, open and close lie between low and high, a quote volume is the
     volume times a price between them, a mean price lies there too, counts are whole and a candle closes after it opens.
+    What only its place tells to be counts is none where the column before it is a price, goes in step with it, or is
+    whole in every row.
+
     Raises ValueError where none fits, and where those that fit best read different candles.
 
     >>> names_of_rows([[1672531200, 99.0, 102.0, 100.0, 101.0, 2.0]])
     ['time', 'low', 'high', 'open', 'close', 'volume']
     """
     width = len(rows[0])
-    cells = np.array([[_number(cell) for cell in row] for row in rows[:ROWS_LOOKED_AT] if len(row) == width])
+    alike = [row for row in rows[:ROWS_LOOKED_AT] if len(row) == width]
+    cells = np.array([[_number(cell) for cell in row] for row in alike])
+    if width == 6 and _is_flag([row[5] for row in alike]):
+        raise ValueError(
+            "found rows of 6 values whose sixth is 0 or 1 throughout, as in OKX's candles of a mark price or an index "
+            "(confirm), which have no volume: candles need a volume"
+        )
     orders = [order for order in ORDERS if len(order) == width]
     columns = [dict(zip(order, cells.T, strict=True)) for order in orders]
     shares = [_share_right(one) for one in columns]
@@ -94,9 +103,31 @@ def _share_right(columns: dict[str, np.ndarray]) -> float:
         right &= ((vwap >= low * 0.99) & (vwap <= high * 1.01)) | (volume == 0.0)
     if "count" in columns:
         right &= columns["count"] == np.floor(columns["count"])
+        if columns.keys().isdisjoint(("vwap", "quote_volume")) and _is_no_volume(columns):
+            return 0.0
     if "close_time" in columns:
         right &= columns["close_time"] > next(iter(columns.values()))
     return float(right[known].mean())
+
+
+def _is_no_volume(columns: dict[str, np.ndarray]) -> bool:
+    """Whether what stands before counts is a price, contracts of the volume that they are, or whole as a spread is."""
+    before = columns["volume"]
+    is_price = (before >= columns["low"]) & (before <= columns["high"])
+    steady = _in_step(before, columns["close"]) or _in_step(before, columns["count"])
+    return bool(is_price.mean() > 0.9 or steady or (before == np.floor(before)).all())
+
+
+def _in_step(one: np.ndarray, other: np.ndarray) -> bool:
+    """Whether a column is mostly another one times what hardly changes from row to row."""
+    known = (one > 0.0) & (other > 0.0)
+    steps = np.abs(np.diff(np.log(one[known] / other[known])))
+    return bool(len(steps) and np.median(steps) < 1e-3)
+
+
+def _is_flag(cells: Sequence[Any]) -> bool:
+    """Whether texts are 0 or 1; 0 alone is the volume of exports that know none."""
+    return "1" in cells and all(isinstance(cell, str) and cell in ("0", "1") for cell in cells)
 
 
 def _number(cell: Any) -> float:

@@ -324,6 +324,8 @@ def _time_of(frame: pd.DataFrame, normal: list[str], times: list[int]) -> np.nda
     if _has_time_index(frame):
         sources["the index"] = frame.index.to_series()
     (first, column), *others = sources.items()
+    if [normal[index] for index in times] == ["ticks"]:
+        check_ms(number_values(column, "ticks"))  # Deribit's: .NET's, since the year 1, look like ns
     time = column_ms(column)
     for name, other in others:
         again = column_ms(other)

@@ -13,6 +13,7 @@ from .delimited import NamesOf
 from .envelopes import wrapped_in
 from .messages import first_line
 from .streams import candles_in, told_by
+from .times import ms_of
 
 Columns: TypeAlias = dict[str, list[Any]]
 _SEVERAL = "holds rows of several kinds, allowed lists of one length, or objects"
@@ -33,7 +34,8 @@ def columns_of_json(content: bytes, is_wanted: Callable[[Sequence[str]], bool], 
         columns = _columns_in(data, is_wanted)
         if columns is not None:
             return columns
-        data = _inner(data)
+        is_row = not any(isinstance(value, (dict, list)) for value in data.values())
+        data = [data] if is_row and is_wanted(list(data)) else _inner(data)
     if not data or not isinstance(data, list):
         raise ValueError(f"holds no rows, found {whole!r:.80}")
     rows = candles_in(data)
@@ -83,8 +85,7 @@ def _columns_in(data: dict[str, Any], is_wanted: Callable[[Sequence[str]], bool]
         if isinstance(values, list) and values and not isinstance(values[0], (list, dict))
     }
     if len(columns) > 1 and is_wanted(list(columns)):
-        keyed = [data[name] for name in columns if isinstance(data[name], dict)]
-        return _with_time(columns, keyed[0] if keyed else ())
+        return _with_time(columns, _keys_of({name: data[name] for name in columns if isinstance(data[name], dict)}))
     rows = list(data.values())
     if all(isinstance(row, dict) for row in rows):
         columns = _columns_of_objects(rows)
@@ -93,12 +94,38 @@ def _columns_in(data: dict[str, Any], is_wanted: Callable[[Sequence[str]], bool]
     return None
 
 
+def _keys_of(columns: dict[str, dict[str, Any]]) -> list[str]:
+    """The keys that all of these columns have; ValueError where they do not have the same ones in one order."""
+    keys = {name: list(column) for name, column in columns.items()}
+    first = next(iter(keys), "")
+    for name in keys:
+        if keys[name] != keys[first]:
+            found = " and ".join(f"{one!r} under {', '.join(keys[one])}"[:80] for one in (first, name))
+            raise ValueError(f"holds {found}: allowed the same keys in one order for all columns")
+    return keys.get(first, [])
+
+
 def _with_time(columns: Columns, labels: Iterable[Any]) -> Columns:
     """Columns, and the labels of their rows as their time unless these are mere numbers of rows or there is a time."""
     labels = list(map(str, labels))
-    if time_places(candle_names(list(columns)), False) or labels == list(map(str, range(len(labels)))):
+    if labels == list(map(str, range(len(labels)))):
+        return columns
+    if time_places(candle_names(list(columns)), False):
+        _check_labels(labels)
         return columns
     return {"time": labels, **columns}
+
+
+def _check_labels(labels: Sequence[str]) -> None:
+    """Raise ValueError for labels of rows that are neither numbers nor times: they may be those of markets."""
+    for label in labels:
+        if not label.isdecimal():
+            try:
+                ms_of(label)
+            except ValueError:
+                raise ValueError(
+                    f"holds rows under {label!r}, allowed numbers of rows or times: write a list for each market"
+                ) from None
 
 
 def _columns_of_objects(rows: Sequence[dict[str, Any]]) -> Columns:
@@ -121,6 +148,9 @@ def _inner(data: dict[str, Any]) -> Any:
     ]
     if len(lists) > 1:
         raise ValueError(f"holds several lists ({', '.join(lists)}), allowed one: write one file for each")
-    return (
-        data[lists[0]] if lists else next((value for value in data.values() if isinstance(value, dict) and value), None)
-    )
+    if lists:
+        return data[lists[0]]
+    objects = [name for name, value in data.items() if isinstance(value, dict) and value]
+    if len(objects) > 1:
+        raise ValueError(f"holds several objects ({', '.join(objects)}), allowed one: write one file for each")
+    return data[objects[0]] if objects else None

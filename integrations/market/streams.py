@@ -18,6 +18,7 @@ _LIQUIDATION_TOPICS = ("forceorder", "liquidation")
 _CANDLE_TOPICS = ("kline", "candle", "ohlc")
 #: Names that only liquidations have: Binance's order, OKX's detail, ccxt's unified structure.
 _LIQUIDATION_ROWS = ({"ap", "X"}, {"bkPx"}, {"baseValue", "quoteValue"})
+_WITHOUT_VOLUME = re.compile(r"(mark|index)[-_]?(price)?[-_]?(candle|kline)", re.IGNORECASE)
 _PRICES = {"open", "high", "low", "close"}
 _INTERVAL = re.compile(
     r"(?:kline|candle)[._]?(?P<length>\d+[A-Za-z]*?|[DWM])(?:utc)?(?=\.|$)|candles:[^_]*_(?P<of_market>\w+)$"
@@ -86,7 +87,12 @@ def interval_in(message: Mapping[str, Any]) -> str:
 
 def _topics(message: Mapping[str, Any]) -> list[str]:
     around = [one for one in (message, message.get("arg")) if isinstance(one, Mapping)]
-    return [value for one in around for name in _TOPICS if isinstance(value := one.get(name), str)]
+    topics = [value for one in around for name in _TOPICS if isinstance(value := one.get(name), str)]
+    if without := next(filter(_WITHOUT_VOLUME.search, topics), None):
+        raise ValueError(
+            f"found {without!r}, allowed candles of trades: those of a mark price or an index lack a volume"
+        )
+    return topics
 
 
 def _rows_in(message: Mapping[str, Any], depth: int) -> list[Any] | None:

@@ -154,3 +154,48 @@ def test_an_open_candle_of_gate_is_no_bar():
     rows = rows_of("Gate")
     rows[-1][-1] = "false"
     assert len(bars_from_frame(rows)) == ROWS - 1
+
+
+CLOSE, COINS = FRAME["close"], 5 + np.arange(ROWS) % 7
+NO_COUNTS = {
+    "Yahoo": (CLOSE, 1000 + np.arange(ROWS) % 13),
+    "Yahoo, before dividends": ((CLOSE * np.repeat((0.5, 0.8), ROWS // 2)).round(4), COINS),
+    "OKX, contracts": (1000 * COINS, COINS),
+    "OKX, parts of contracts": (0.1 * COINS, COINS),
+    "a spread": (1 + np.arange(ROWS) % 3, COINS),
+}
+
+
+@pytest.mark.parametrize("what", NO_COUNTS)
+@pytest.mark.parametrize("suffix", ["csv", "json"])
+def test_a_volume_is_not_read_as_a_count(what, suffix, tmp_path):
+    """What stands before it is then no volume."""
+    before, volume = NO_COUNTS[what]
+    frame = FRAME[["time", "open", "high", "low", "close"]].assign(before=before, volume=volume)
+    rows = frame.astype(object).to_numpy().tolist()
+    says = r"found rows of 7 values \(.*\) in no order that is known: give the columns names"
+    with pytest.raises(ValueError, match=says):
+        bars_from_frame(rows)
+    path = tmp_path / f"a.{suffix}"
+    path.write_text(json.dumps(rows) if suffix == "json" else frame.to_csv(index=False, header=False))
+    with pytest.raises(ValueError, match=says):
+        read_bars(path)
+
+
+@pytest.mark.parametrize("kept", ["rows", "answer"])
+def test_confirm_is_no_volume(kept, tmp_path):
+    """OKX's candles of a mark price or an index."""
+    frame = FRAME[["time", "open", "high", "low", "close"]].assign(confirm=["0"] + ["1"] * (ROWS - 1))
+    rows = frame.astype(str).to_numpy().tolist()
+    data = rows if kept == "rows" else {"code": "0", "msg": "", "data": rows}
+    (tmp_path / "a.json").write_text(json.dumps(data))
+    for read, given in ((bars_from_frame, data), (read_bars, tmp_path / "a.json")):
+        with pytest.raises(
+            ValueError, match=r"whose sixth is 0 or 1 throughout, .*\(confirm\).*: candles need a volume"
+        ):
+            read(given)
+
+
+def test_whole_volumes_of_one_are_read():
+    assert bars_from_frame([[START, 1, 2, 1, 2, 1]])["volume"].tolist() == [1.0]
+    assert bars_from_frame([[str(START), "1", "2", "1", "2", "1.0"]])["volume"].tolist() == [1.0]

@@ -395,3 +395,19 @@ def test_sides_of_shorts():
 def test_five_venues_do_not_say_which_candles_are_closed():
     assert len(SILENT) == 5
     assert [message["channel"] for message in SILENT if sent_at(message) is None] == ["candle"]  # Hyperliquid's
+
+
+@pytest.mark.parametrize("channel", ["mark-price-candle1m", "index-candle1m"])
+@pytest.mark.parametrize("confirm", ["0", "1"])
+def test_candles_without_a_volume_are_refused(channel, confirm):
+    """OKX's, of a mark price or an index, whose sixth value says whether they are closed."""
+    message = {"arg": {"channel": channel, "instId": "BTC-USDT"}, "data": [[str(T), "1", "2", "1", "2", confirm]]}
+    made = Liquidator("BTC")
+    with pytest.raises(ValueError, match=f"found '{channel}', allowed candles of trades"):
+        made.push(message)
+
+
+@pytest.mark.parametrize("topic", ["btcusd@markPriceKline_1m", "btcusd@indexPriceKline_1m"])
+def test_candles_of_a_mark_price_of_binance_are_refused(topic):
+    with pytest.raises(ValueError, match=f"found '{topic}', allowed candles of trades"):
+        told_by({"stream": topic, "data": {"e": "kline", "k": {}}})

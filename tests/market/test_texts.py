@@ -230,3 +230,55 @@ def test_an_index_that_pandas_named(form, tmp_path):
     assert bars_from_frame(frame).tobytes() == bars_from_frame(FRAME).tobytes()
     FRAME.assign(**{"Unnamed: 0": range(50)}).to_csv(tmp_path / "b.csv", index=False)
     assert_read(tmp_path / "b.csv")
+
+
+ROW = FRAME.iloc[0].to_dict()
+OTHER = FRAME.iloc[1].to_dict()
+
+
+def refused(content: Any, path: Any, says: str) -> None:
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=says):
+        read_bars(path)
+
+
+def test_json_of_several_objects_is_refused(tmp_path):
+    rows = FRAME.to_dict("records")
+    says = r"a\.json: holds several objects \(BTC, ETH\), allowed one: write one file for each"
+    refused({"BTC": {"1h": rows}, "ETH": {"1h": rows}}, tmp_path / "a.json", says)
+    (tmp_path / "b.json").write_text(json.dumps({"BTC": {"1h": rows}}))
+    assert_read(tmp_path / "b.json")
+
+
+@pytest.mark.parametrize("names", [("BTC", "ETH"), ("BTC", "1577836800000")])
+def test_json_of_rows_under_labels_is_refused(names, tmp_path):
+    says = r"a\.json: holds rows under 'BTC', allowed numbers of rows or times: write a list"
+    refused(dict(zip(names, (ROW, OTHER), strict=True)), tmp_path / "a.json", says)
+
+
+def test_json_of_columns_in_several_orders_is_refused(tmp_path):
+    columns = {name: {"a": ROW[name], "b": OTHER[name]} for name in FRAME}
+    columns["volume"] = dict(reversed(columns["volume"].items()))
+    says = r"a\.json: holds 'time' under a, b and 'volume' under b, a: allowed the same keys in one order"
+    refused(columns, tmp_path / "a.json", says)
+
+
+@pytest.mark.parametrize("suffix", ["json", "jsonl"])
+def test_json_of_one_row(suffix, tmp_path):
+    (tmp_path / f"a.{suffix}").write_text(json.dumps(ROW) + "\n")
+    assert read_bars(tmp_path / f"a.{suffix}").tobytes() == bars_from_frame(FRAME[:1]).tobytes()
+
+
+@pytest.mark.parametrize("unit", [1_000, 10_000_000])
+def test_ticks_that_are_no_milliseconds_are_refused(unit, tmp_path):
+    """Those of .NET count from the year 1."""
+    ticks = FRAME["time"] // 1000 * unit
+    ticks += 0 if unit == 1000 else 621_355_968_000_000_000
+    frame = FRAME.drop(columns="time").assign(ticks=ticks)
+    frame.to_csv(tmp_path / "a.csv", index=False)
+    for read, given in ((bars_from_frame, frame), (read_bars, tmp_path / "a.csv")):
+        if unit == 1000:
+            np.testing.assert_array_equal(read(given)["time"], FRAME["time"])
+        else:
+            with pytest.raises(ValueError, match=r"time: found 6\.37.*, allowed ms since the epoch"):
+                read(given)
