@@ -11,14 +11,15 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from .names import normal_name
+from .names import RATE_NAMES, normal_name
 
 UNIT_HOURS = 8
 _INTERVALS = (1, 2, 4, 8)
 _HOURLY = ("hyperliquid",)
 _HOUR_MS = 3_600_000
 _JITTER_MS = 600_000
-_NAMES = (*("fundingintervalhours", "fundingintervalhour", "intervalhours", "interval"), "fundinginterval")
+_HOURS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*h?\s*|2000-01-01T(\d\d):00:00(?:\.000)?Z", re.IGNORECASE)
+_MINUTES = ("fundinginterval", "funding_interval")
 
 Rate = TypeVar("Rate", float, np.ndarray)
 
@@ -43,29 +44,26 @@ def hours_between(one: float, other: float) -> float | None:
     return float(hours) if hours in _INTERVALS and abs(other - one - hours * _HOUR_MS) <= _JITTER_MS else None
 
 
-def hours_of(value: Any, parts: float = 1.0) -> float:
-    """Hours as a venue or ccxt says them, a number or text such as ``8h``; NaN for what is none, or beyond a day.
+def hours_of(value: Any, name: str = "") -> float:
+    """Hours as a venue or ccxt says them, a number or text such as ``8h``, or BitMEX' time of day; NaN for what is
+    none, or beyond a day.
 
-    parts   of an hour that are counted
+    name   under which it stands: a ``fundingInterval`` of more than a day are Bybit's minutes
 
-    >>> hours_of("4h"), hours_of(8)
-    (4.0, 8.0)
+    >>> hours_of("4h"), hours_of(8), hours_of(240, "fundingInterval"), hours_of("2000-01-01T08:00:00.000Z")
+    (4.0, 8.0, 4.0, 8.0)
     """
-    said = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*h?\s*", str(value))
-    hours = float(said[1]) / parts if said else np.nan
+    said = _HOURS.fullmatch(str(value))
+    hours = float(said[1] or said[2]) if said else np.nan
+    if hours > 24.0 and normal_name(name) in _MINUTES:
+        hours /= 60.0
     return hours if 0.0 < hours <= 24.0 else np.nan
 
 
 def told_hours(info: Mapping[str, Any]) -> float | None:
     """The interval that a message or a market's description tells; None: it does not."""
     for name, value in info.items():
-        field = normal_name(name).replace("_", "")
-        if field not in _NAMES:
-            continue
-        hours = hours_of(value)
-        if np.isnan(hours) and field == "fundinginterval":  # Bybit's minutes
-            hours = hours_of(value, 60.0)
-        if not np.isnan(hours):
+        if normal_name(name) in RATE_NAMES["interval_hours"] and not np.isnan(hours := hours_of(value, name)):
             return hours
     return None
 
