@@ -47,6 +47,7 @@ LIQUIDATION = np.dtype(
 )
 
 
+_BYBIT = {"T", "s", "S", "v", "p"}  # rows of its allLiquidation, without their topic
 _CONTRACT_SIZES = ("contractsize", "contract_size", "ctval")  # coins, or dollars of an inverse contract
 
 
@@ -83,6 +84,8 @@ def read_liquidations(
     names, column = columns_of(unwrapped(data, named.venue, venue))
     if not names:
         return Observed(np.zeros(0, LIQUIDATION), identity)
+    if not venue and set(names) == _BYBIT:
+        named = venue_of("bybit")
     names = filled(names, column, (*LIQUIDATION_NAMES["usd"], *BASE_SIZES, *_CONTRACT_SIZES))
     if {"p", "ap"} <= set(names):  # Binance: that of the order, and that at which it was filled
         names = [name for name in names if name != "p"]

@@ -153,6 +153,31 @@ def test_liquidations_of_bybit_are_told_by_their_topic(venue, message):
         assert seen(made) == [(T, 100.0, 200.0, LONG)]
 
 
+def test_liquidations_of_bybit_are_told_by_their_names(tmp_path):
+    for data in ([BYBIT, BYBIT], {"data": [BYBIT, BYBIT]}, {name: [value] * 2 for name, value in BYBIT.items()}):
+        made = Liquidator("BTC")
+        made.ingest_liquidations(data)
+        assert seen(made) == [(T, 100.0, 200.0, LONG)] * 2
+
+
+@pytest.mark.parametrize("road", ["push", "one", "ingest", "file"])
+def test_trades_of_an_answer_of_bybit_are_its_own(road, tmp_path):
+    rows = [
+        {"execId": name, "symbol": "BTCUSD", "price": "50000", "size": "50000", "side": "Buy", "time": str(at)}
+        | {"isBlockTrade": False}
+        for name, at in (("b", T + 60_000), ("a", T))
+    ]
+    answer = {"retCode": 0, "retMsg": "OK", "result": {"category": "inverse", "list": rows}, "time": T + 60_001}
+    if road == "file":
+        (tmp_path / "a.json").write_text(json.dumps(answer))
+        bars = read_bars(tmp_path / "a.json")
+    else:
+        made = Liquidator("BTC")
+        made.push(answer) if road == "push" else made.ingest_trades([answer] if road == "one" else answer)
+        bars = made.bars()
+    assert bars[["time", "volume", "taker_buy"]].tolist()[0] == (T, 1.0, 1.0)
+
+
 K = {"t": T, "T": T + 59_999, "s": "BTCUSDT", "i": "1m", "f": 1, "L": 2, "o": "100", "c": "101", "h": "102", "l": "99"}
 K |= {"v": "10", "n": 2, "x": True, "q": "1005", "V": "4", "Q": "400", "B": "0"}
 KLINE = {"e": "kline", "E": T + 60_000, "s": "BTCUSDT", "k": K}
