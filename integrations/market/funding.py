@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
+from statistics import multimode
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,6 +20,7 @@ _INTERVALS = (1, 2, 4, 8)
 _HOURLY = ("hyperliquid",)
 _HOUR_MS = 3_600_000
 _JITTER_MS = 600_000
+_NEAR = 2  # distances of rates on each side
 _HOURS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*h?\s*|2000-01-01T(\d\d):00:00(?:\.000)?Z", re.IGNORECASE)
 _MINUTES = ("fundinginterval", "funding_interval")
 
@@ -69,7 +72,10 @@ def told_hours(info: Mapping[str, Any]) -> float | None:
 
 
 def intervals(time: np.ndarray, told: np.ndarray, usual: float) -> np.ndarray:
-    """The hours that each of (n,) rates is for: as told, else as far as it lies from the one before or behind it.
+    """The hours that each of (n,) rates is for: as told, else as far as rates lie apart near by.
+
+    That is the most frequent of five distances, from the one before the rate and two on each side, of several the
+    shortest: a rate that is missing is no change of interval.
 
     time   ms, rising: when it was paid, or read
     told   (n,) hours, NaN where nothing tells them; only rates without are held against each other
@@ -79,7 +85,9 @@ def intervals(time: np.ndarray, told: np.ndarray, usual: float) -> np.ndarray:
     untold = np.flatnonzero(np.isnan(told))
     if len(untold) == 0:
         return out
-    apart = [hours_between(one, other) for one, other in zip(time[untold][:-1], time[untold][1:], strict=True)]
-    before, behind = [None, *apart], [*apart, None]
-    out[untold] = [one or other or usual for one, other in zip(before, behind, strict=True)]
+    apart = [hours_between(one, other) for one, other in pairwise(time[untold])]
+    for place, row in enumerate(untold):
+        before = max(place - 1, 0)
+        near = [hours for hours in apart[max(before - _NEAR, 0) : before + _NEAR + 1] if hours]
+        out[row] = min(multimode(near), default=usual)
     return out

@@ -57,13 +57,17 @@ def test_times_that_are_an_interval_apart():
     [
         ([0, 8, 16], None, [8, 8, 8]),
         ([0, 1, 2], None, [1, 1, 1]),
-        ([0, 8, 12, 16], None, [8, 8, 4, 4]),  # from 8 to 4
+        ([0, 8, 16, 24, 28, 32, 36], None, [8, 8, 8, 8, 4, 4, 4]),  # from 8 to 4
+        ([0, 4, 8, 12, 20, 28, 36], None, [4, 4, 4, 4, 8, 8, 8]),
         ([0, 4, 20, 24], None, [4, 4, 4, 4]),  # rates are missing
+        ([0, 1, 2, 4, 5], None, [1, 1, 1, 1, 1]),
+        ([0, 1, 2, 4, 6, 7, 8], None, [1, 1, 1, 1, 1, 1, 1]),
+        ([0, 2, 3], None, [1, 1, 1]),
         ([0], None, [8]),
         ([0, 8, 9, 16], [np.nan, np.nan, 1, np.nan], [8, 8, 1, 8]),
     ],
 )
-def test_what_no_venue_tells_is_the_time_since_the_one_before(hours, told, want):
+def test_what_no_venue_tells_is_the_time_between_rates_near_by(hours, told, want):
     said = np.full(len(hours), np.nan) if told is None else np.array(told, float)
     assert intervals(T + HOUR * np.array(hours), said, 8.0).tolist() == want
 
