@@ -71,6 +71,7 @@ def _print_metrics(out: Console, told: dict[str, Any]) -> None:
         soft_wrap=True,
     )
     touches = told["next_touches"]
-    out.print(f"Of the next touch of a zone that stands {next_skill}, {touches:,} touches.", soft_wrap=True)
+    worth = f"{next_skill}, {touches:,} touches" if touches else "nothing is known, too few of them were seen"
+    out.print(f"Of the next touch of a zone that stands {worth}.", soft_wrap=True)
     verdict = f"it abstains: {told['reason']}" if told["abstains"] else "it is used"
     out.print(f"Verdict: {verdict}.", soft_wrap=True)

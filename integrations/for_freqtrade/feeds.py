@@ -69,7 +69,7 @@ def add_open_interest(dataframe: Frame, interest: Frame, metadata: Metadata = No
 def add_funding_rate(dataframe: Frame, funding: Frame, metadata: Metadata = None, timeframe: str = "1h") -> Frame:
     """The frame with ``funding_rate`` of eight hours, the last known one, up to a day old.
 
-    funding    freqtrade's candle type "funding_rate": a rate is of the time since the one before it, 1, 2, 4 or 8 hours
+    funding    freqtrade's candle type "funding_rate": a rate is of 1, 2, 4 or 8 hours, as those near by lie apart
     timeframe  of that candle type at the exchange, ``self.dp.get_funding_rate_timeframe()``
 
     >>> funding = pd.DataFrame({"date": candles["date"][::8], "funding_rate": 0.0001})

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from pandas.api.types import is_datetime64_any_dtype, is_numeric_dtype
 
 from .bare_rows import ROWS_LOOKED_AT, names_of_rows
 from .columns import check_lengths, plain
-from .messages import first_line
+from .messages import TableError, first_line
 from .names import normal_name
 from .streams import candles_in
 
@@ -39,11 +40,23 @@ def as_frame(candles: Any) -> pd.DataFrame:
             f"got {type(candles).__name__}{hint}"
         )
     if isinstance(candles.index, pd.MultiIndex):  # of market and time
+        _check_levels(candles.index)
         levels = [name for name in candles.index.names if name is not None and name not in candles.columns]
         candles = candles.reset_index(levels)
     if len(candles) and list(candles.columns) == list(range(len(candles.columns))):
         return candles.set_axis(names_of_rows(candles[:ROWS_LOOKED_AT].to_numpy(object).tolist()), axis=1)
     return candles if candles.columns.nlevels == 1 else _one_symbol(candles)
+
+
+def _check_levels(index: pd.MultiIndex) -> None:
+    """Raise TableError for a level without a name that may say whose candles they are."""
+    for level, name in enumerate(index.names):
+        kind = index.levels[level].dtype
+        if name is None and len(index) and not (is_datetime64_any_dtype(kind) or is_numeric_dtype(kind)):
+            raise TableError(
+                f"level {level} of the index: found no name and values such as {index[0][level]!r:.80}, allowed "
+                "without a name are times: name the levels, such as symbol and date"
+            )
 
 
 def _plain_table(table: pa.Table) -> pa.Table:

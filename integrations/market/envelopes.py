@@ -121,7 +121,11 @@ def _venue_of(message: Mapping[str, Any]) -> str:
 
 
 #: Names that the trades of one venue alone have.
-_ALONE = {"bybit": {"T", "s", "S", "v", "p", "i", "BT"}, "coinbase": {"maker_order_id", "taker_order_id", "product_id"}}
+_ALONE = (
+    ("bybit", {"T", "s", "S", "v", "p", "i", "BT"}),
+    ("bybit", {"execId", "symbol", "price", "size", "side", "time"}),
+    ("coinbase", {"maker_order_id", "taker_order_id", "product_id"}),
+)
 
 
 def venue_by(names: Iterable[str]) -> str:
@@ -131,7 +135,7 @@ def venue_by(names: Iterable[str]) -> str:
     ('coinbase', '')
     """
     there = set(names)
-    return next((venue for venue, alone in _ALONE.items() if alone <= there), "")
+    return next((venue for venue, alone in _ALONE if alone <= there), "")
 
 
 def is_envelope(data: Any) -> bool:

@@ -7,18 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
+from statistics import multimode
 from typing import Any, TypeVar
 
 import numpy as np
 
-from .names import normal_name
+from .names import RATE_NAMES, normal_name
 
 UNIT_HOURS = 8
 _INTERVALS = (1, 2, 4, 8)
 _HOURLY = ("hyperliquid",)
 _HOUR_MS = 3_600_000
 _JITTER_MS = 600_000
-_NAMES = (*("fundingintervalhours", "fundingintervalhour", "intervalhours", "interval"), "fundinginterval")
+_NEAR = 2  # distances of rates on each side
+_HOURS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*h?\s*|2000-01-01T(\d\d):00:00(?:\.000)?Z", re.IGNORECASE)
+_MINUTES = ("fundinginterval", "funding_interval")
 
 Rate = TypeVar("Rate", float, np.ndarray)
 
@@ -43,35 +47,35 @@ def hours_between(one: float, other: float) -> float | None:
     return float(hours) if hours in _INTERVALS and abs(other - one - hours * _HOUR_MS) <= _JITTER_MS else None
 
 
-def hours_of(value: Any, parts: float = 1.0) -> float:
-    """Hours as a venue or ccxt says them, a number or text such as ``8h``; NaN for what is none, or beyond a day.
+def hours_of(value: Any, name: str = "") -> float:
+    """Hours as a venue or ccxt says them, a number or text such as ``8h``, or BitMEX' time of day; NaN for what is
+    none, or beyond a day.
 
-    parts   of an hour that are counted
+    name   under which it stands: a ``fundingInterval`` of more than a day are Bybit's minutes
 
-    >>> hours_of("4h"), hours_of(8)
-    (4.0, 8.0)
+    >>> hours_of("4h"), hours_of(8), hours_of(240, "fundingInterval"), hours_of("2000-01-01T08:00:00.000Z")
+    (4.0, 8.0, 4.0, 8.0)
     """
-    said = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*h?\s*", str(value))
-    hours = float(said[1]) / parts if said else np.nan
+    said = _HOURS.fullmatch(str(value))
+    hours = float(said[1] or said[2]) if said else np.nan
+    if hours > 24.0 and normal_name(name) in _MINUTES:
+        hours /= 60.0
     return hours if 0.0 < hours <= 24.0 else np.nan
 
 
 def told_hours(info: Mapping[str, Any]) -> float | None:
     """The interval that a message or a market's description tells; None: it does not."""
     for name, value in info.items():
-        field = normal_name(name).replace("_", "")
-        if field not in _NAMES:
-            continue
-        hours = hours_of(value)
-        if np.isnan(hours) and field == "fundinginterval":  # Bybit's minutes
-            hours = hours_of(value, 60.0)
-        if not np.isnan(hours):
+        if normal_name(name) in RATE_NAMES["interval_hours"] and not np.isnan(hours := hours_of(value, name)):
             return hours
     return None
 
 
 def intervals(time: np.ndarray, told: np.ndarray, usual: float) -> np.ndarray:
-    """The hours that each of (n,) rates is for: as told, else as far as it lies from the one before or behind it.
+    """The hours that each of (n,) rates is for: as told, else as far as rates lie apart near by.
+
+    That is the most frequent of five distances, from the one before the rate and two on each side, of several the
+    shortest: a rate that is missing is no change of interval.
 
     time   ms, rising: when it was paid, or read
     told   (n,) hours, NaN where nothing tells them; only rates without are held against each other
@@ -81,7 +85,9 @@ def intervals(time: np.ndarray, told: np.ndarray, usual: float) -> np.ndarray:
     untold = np.flatnonzero(np.isnan(told))
     if len(untold) == 0:
         return out
-    apart = [hours_between(one, other) for one, other in zip(time[untold][:-1], time[untold][1:], strict=True)]
-    before, behind = [None, *apart], [*apart, None]
-    out[untold] = [one or other or usual for one, other in zip(before, behind, strict=True)]
+    apart = [hours_between(one, other) for one, other in pairwise(time[untold])]
+    for place, row in enumerate(untold):
+        before = max(place - 1, 0)
+        near = [hours for hours in apart[max(before - _NEAR, 0) : before + _NEAR + 1] if hours]
+        out[row] = min(multimode(near), default=usual)
     return out

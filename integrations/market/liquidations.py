@@ -36,6 +36,7 @@ from .sources import (
     markets_in,
     renumbered,
     shape_of,
+    text_of,
     venues_in,
 )
 from .times import check_order
@@ -46,6 +47,7 @@ LIQUIDATION = np.dtype(
 )
 
 
+_BYBIT = {"T", "s", "S", "v", "p"}  # rows of its allLiquidation, without their topic
 _CONTRACT_SIZES = ("contractsize", "contract_size", "ctval")  # coins, or dollars of an inverse contract
 
 
@@ -82,6 +84,8 @@ def read_liquidations(
     names, column = columns_of(unwrapped(data, named.venue, venue))
     if not names:
         return Observed(np.zeros(0, LIQUIDATION), identity)
+    if not venue and set(names) == _BYBIT:
+        named = venue_of("bybit")
     names = filled(names, column, (*LIQUIDATION_NAMES["usd"], *BASE_SIZES, *_CONTRACT_SIZES))
     if {"p", "ap"} <= set(names):  # Binance: that of the order, and that at which it was filled
         names = [name for name in names if name != "p"]
@@ -262,8 +266,14 @@ def read_rates(data: Events, identity: Identity | None = None) -> Rates:
 def _hours(names: Sequence[str], found: Mapping[str, str], column: Callable[[str], pa.Array]) -> np.ndarray | None:
     """(n,) hours that each funding rate is for, NaN where nothing says it; None: no column does."""
     if "interval_hours" in found:
-        said = plain(column(found["interval_hours"])).to_pylist()
-        return np.array([hours_of(value) for value in said], np.float64)
+        name = found["interval_hours"]
+        said = plain(column(name)).to_pylist()
+        hours = np.array([hours_of(value, name) for value in said], np.float64)
+        bad = [row for row in np.flatnonzero(np.isnan(hours)).tolist() if text_of(said[row]).strip()]
+        if bad:
+            allowed = "hours, a day at most, as a number or text such as 8h, or nothing (unknown)"
+            fail_row(bad[0], None, name, said[bad[0]], allowed, len(bad) - 1)
+        return hours
     ends = {normal_name(name): name for name in names if normal_name(name) in ("fundingtime", "nextfundingtime")}
     if len(ends) < 2:
         return None

@@ -144,7 +144,8 @@ RATE_NAMES: dict[str, tuple[str, ...]] = {
     "time": (*_TIMES, "fundingtime", "funding_time", "calc_time"),
     "funding_rate": (*CANDLE_NAMES["funding_rate"], "rate"),
     "interval_hours": (
-        *("interval_hours", "funding_interval_hours", "fundingintervalhours", "fundingintervalhour", "interval"),
+        *("interval_hours", "intervalhours", "funding_interval_hours", "fundingintervalhours"),
+        *("funding_interval_hour", "fundingintervalhour", "interval", "funding_interval", "fundinginterval"),
     ),
     "open_interest": (
         *("oiccy", "oi_ccy", "open_interest_base", "open_interest", "openinterest", "openinterestamount"),

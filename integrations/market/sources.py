@@ -104,7 +104,8 @@ def joined(identity: Identity, name: str, markets: tuple[list[str], np.ndarray])
 
 
 def joined_by_columns(identity: Identity, data: Any) -> Identity:
-    """An identity and what the columns of candles that name a market add to it; candles need name none.
+    """An identity and what the columns of candles that name a market, or levels of an index, add to it; candles need
+    name none.
 
     Raises ValueError as ``joined``.
     """
@@ -116,12 +117,19 @@ def joined_by_columns(identity: Identity, data: Any) -> Identity:
         names = dict.fromkeys(name for row in rows for name in row)
     names = list(names if names is not None else ())
     is_kline = {"o", "h", "l", "c"} <= {*names} and not isinstance(data, Mapping)
-    for name in names:
-        if normal_name(name) in MARKET_NAMES or (name == "s" and is_kline):
-            texts = [text_of(value) for value in ([row.get(name) for row in rows] if rows else data[name])]
-            words = list(dict.fromkeys(texts))
-            place = {word: at for at, word in enumerate(words)}
-            identity = joined(identity, str(name), (words, np.array([place[text] for text in texts])))
+    found: list[tuple[Any, Iterable[Any]]] = [
+        (name, [row.get(name) for row in rows] if rows else data[name])
+        for name in names
+        if normal_name(name) in MARKET_NAMES or (name == "s" and is_kline)
+    ]
+    for level, name in enumerate(getattr(getattr(data, "index", None), "names", ())):
+        if normal_name(name) in MARKET_NAMES:
+            found.append((name, data.index.get_level_values(level)))
+    for name, values in found:
+        texts = [text_of(value) for value in values]
+        words = list(dict.fromkeys(texts))
+        place = {word: at for at, word in enumerate(words)}
+        identity = joined(identity, str(name), (words, np.array([place[text] for text in texts])))
     return identity
 
 

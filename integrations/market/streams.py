@@ -23,6 +23,7 @@ _PRICES = {"open", "high", "low", "close"}
 _INTERVAL = re.compile(
     r"(?:kline|candle)[._]?(?P<length>\d+[A-Za-z]*?|[DWM])(?:utc)?(?=\.|$)|candles:[^_]*_(?P<of_market>\w+)$"
 )
+_COINBASE = "5m"  # of its channel "candles", which does not say it
 _LETTERS = {"o", "h", "l", "c"}
 
 
@@ -44,11 +45,8 @@ def told_by(message: Any, depth: int = 0) -> Told:
         return "liquidations"
     if isinstance(message.get("k"), Mapping) or any(word in topics for word in _CANDLE_TOPICS):
         return "candles"
-    wrapped = wrapped_in(message)[1]
-    if wrapped is None:
-        return ""
-    first = wrapped[0] if isinstance(wrapped, (list, tuple)) and wrapped else wrapped
-    return told_by(first, depth + 1) or "trades"
+    first = _first_in(message)
+    return "" if first is None else told_by(first, depth + 1) or "trades"
 
 
 def candles_in(data: Any, depth: int = 0) -> Any:
@@ -75,14 +73,26 @@ def candles_in(data: Any, depth: int = 0) -> Any:
     return [row for one, rows in zip(data, found, strict=True) for row in ([one] if rows is None else rows)]
 
 
-def interval_in(message: Mapping[str, Any]) -> str:
-    """The length of candles that a message's topic says; "" if it says none.
+def interval_in(message: Any, depth: int = 0) -> str:
+    """The length of candles that a message says, by its topic or beside its rows; "" if it says none.
 
-    >>> interval_in({"arg": {"channel": "candle1H"}}), interval_in({"topic": "kline.60.BTCUSDT"})
-    ('1H', '60')
+    >>> interval_in({"arg": {"channel": "candle1H"}}), interval_in({"result": {"interval": "1h", "data": []}})
+    ('1H', '1h')
     """
-    said = (_INTERVAL.search(topic) for topic in _topics(message))
-    return next((found["of_market"] or found["length"] for found in said if found), "")
+    check_depth(depth)
+    if not isinstance(message, Mapping):
+        return ""
+    topics = (_INTERVAL.search(topic) for topic in _topics(message))
+    said = next((found["of_market"] or found["length"] for found in topics if found), "")
+    if not said and message.get("channel") == "candles" and "events" in message:
+        said = _COINBASE
+    return said or str(message.get("interval", "")) or interval_in(_first_in(message), depth + 1)
+
+
+def _first_in(message: Mapping[str, Any]) -> Any:
+    """What a message wraps, or the first of a list of it; None for one that wraps nothing."""
+    wrapped = wrapped_in(message)[1]
+    return wrapped[0] if isinstance(wrapped, (list, tuple)) and wrapped else wrapped
 
 
 def _topics(message: Mapping[str, Any]) -> list[str]:

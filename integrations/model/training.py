@@ -37,7 +37,7 @@ SETTINGS: dict[str, Any] = {
 }
 RATES = {"touch": "geometric", "before": "before"}  # what is calibrated, and of which rate of Touches
 DISTANCES = {"to 1 ATR": (-np.inf, 1.0), "1 to 3 ATR": (1.0, 3.0), "from 3 ATR": (3.0, np.inf)}  # of a standing zone
-NEXT_UNKNOWN = {"next_touches": 0, "next_skill": np.nan, "next_skill_low": np.nan, "next_skill_high": np.nan}
+_SCORES = [f"{name}{end}" for name in ("skill", "slope", "intercept") for end in ("", "_low", "_high")]
 Tell = Callable[[str, int, int], object]
 _STEPS = ("touches", "trees", "mirrored bands", "the last slice")
 
@@ -170,9 +170,7 @@ def train_on(
     rivals = _Rivals(mirrored, elsewhere)
     told(_STEPS[3], 3, len(_STEPS))
     metrics = _metrics(fit, rivals, ours.last, attempts)
-    metrics |= NEXT_UNKNOWN
-    if looked_at is not None:
-        metrics |= _next_metrics(fit, rivals, looked_at, metrics["level"])
+    metrics |= _next_unknown() if looked_at is None else _next_metrics(fit, rivals, looked_at, metrics["level"])
     real = bands.real
     counts = {"train_touches": len(ours.train), "calibration_touches": len(ours.calibrate)}
     counts |= {"purged": len(real) - sum(map(len, ours)), "mirrored_touches": len(bands.mirrored)}
@@ -268,9 +266,21 @@ def _calibrated(slices: _Slices, touches: Touches, of: str) -> np.ndarray:
 
 def untrained_metrics(reason: str) -> dict[str, Any]:
     """The names that training returns, unknown, of a model that is not there."""
-    names = "skill", "skill_low", "skill_high", "slope", "intercept", "win_rate", "expectancy", "sqn_score"
-    unknown = {**dict.fromkeys(names, np.nan), **NEXT_UNKNOWN}
+    unknown = {**_unmeasured(), **dict.fromkeys(("win_rate", "expectancy", "sqn_score", "level"), np.nan)}
+    counts = dict.fromkeys(("train_touches", "calibration_touches", "purged", "mirrored_touches"), 0)
+    unknown |= {**counts, **_next_unknown(), "left_out": {}}
     return {"touches": 0, **unknown, "abstains": True, "reason": reason, "attempts": 0}
+
+
+def _unmeasured() -> dict[str, Any]:
+    """The names of what ``_measured`` finds, unknown."""
+    return {**dict.fromkeys((*_SCORES, "brier"), np.nan), "rival": "", "rivals": {}}
+
+
+def _next_unknown() -> dict[str, Any]:
+    """The names of ``_next_metrics``, unknown."""
+    unknown = {f"next_{name}": value for name, value in _unmeasured().items()}
+    return {"next_touches": 0, **unknown, "next_by_distance": {}, "next_left_out": {}}
 
 
 def _at_touch(touches: Touches) -> _Sample:

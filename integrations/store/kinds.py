@@ -80,7 +80,7 @@ def finished(table: pa.Table) -> pa.Table:
 
 
 def _with_intervals(table: pa.Table) -> pa.Table:
-    """A table of funding rates, each of an interval that was told, else of as long as since the one before it."""
+    """A table of funding rates, each of an interval that was told, else of as long as rates lie apart near by."""
     name = "interval_hours"
     told = table[name].to_numpy() if name in table.column_names else np.full(len(table), np.nan)
     usual = usual_hours(str(table["venue"][0].as_py())) if len(table) else np.nan

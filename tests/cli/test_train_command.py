@@ -7,7 +7,7 @@ import pytest
 from command import said_here
 from planted_model import MARKET
 
-from liquidator_integrations.model import HoldModel
+from liquidator_integrations.model import HoldModel, training
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +30,12 @@ def test_it_says_what_the_model_is_worth_and_counts_attempts(folder):
         assert "Verdict: it" in said.stdout
         assert f"after {attempt} attempts" in said.stdout
         assert HoldModel.load(folder / "model.json").attempts == attempt
+
+
+def test_it_says_where_nothing_is_known_of_standing_zones(folder, monkeypatch):
+    monkeypatch.setattr(training, "_standing_slices", lambda *_: (None, None))
+    said = said_here("train", "candles.parquet", cwd=folder)
+    assert "Of the next touch of a zone that stands nothing is known, too few of them were seen." in said.stdout
 
 
 @pytest.mark.parametrize(

@@ -203,6 +203,26 @@ def test_a_table_of_another_coin_is_refused(form):
         Liquidator("ETH", bar="1m").update_candles(form(columns))
 
 
+@pytest.mark.parametrize("levels", [["symbol", "date"], ["date", "symbol"], ["symbol"]])
+def test_a_market_in_the_index_is_checked_as_one_in_a_column(levels):
+    dates = pd.to_datetime(FRAME["time"], unit="ms", utc=True)
+    frame = FRAME.drop(columns="time").assign(symbol="ETH/USDT", date=dates).set_index(levels)
+    made = Liquidator(bar="1m")
+    made.update_candles(frame)
+    assert (made.coin, len(made.bars())) == ("ETH", ROWS)
+    refused = re.escape("row 0, symbol: found 'ETH/USDT', allowed 'BTC'")
+    with pytest.raises(ValueError, match=refused):
+        Liquidator("BTC", bar="1m").update_candles(frame)
+    if len(levels) == 1:
+        return
+    both = frame.rename({"ETH/USDT": "BTC/USDT"}).iloc[:3], frame.iloc[3:6]
+    with pytest.raises(ValueError, match=re.escape("row 3, symbol: found 'ETH/USDT', allowed 'BTC'")):
+        Liquidator(bar="1m").update_candles(pd.concat(both))
+    with pytest.raises(ValueError, match=r"level . of the index: found no name and values such as 'ETH/USDT'"):
+        Liquidator(bar="1m").update_candles(frame.rename_axis([None if one == "symbol" else one for one in levels]))
+    assert len(bars_from_frame(frame.rename_axis([None if one == "date" else one for one in levels]))) == ROWS
+
+
 def test_candles_that_are_all_open():
     with pytest.raises(ValueError, match="no candles: all 2 say that they are open yet"):
         bars_from_frame(cryptofeed([False, False]))

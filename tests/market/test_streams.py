@@ -153,13 +153,36 @@ def test_liquidations_of_bybit_are_told_by_their_topic(venue, message):
         assert seen(made) == [(T, 100.0, 200.0, LONG)]
 
 
+def test_liquidations_of_bybit_are_told_by_their_names(tmp_path):
+    for data in ([BYBIT, BYBIT], {"data": [BYBIT, BYBIT]}, {name: [value] * 2 for name, value in BYBIT.items()}):
+        made = Liquidator("BTC")
+        made.ingest_liquidations(data)
+        assert seen(made) == [(T, 100.0, 200.0, LONG)] * 2
+
+
+@pytest.mark.parametrize("road", ["push", "one", "ingest", "file"])
+def test_trades_of_an_answer_of_bybit_are_its_own(road, tmp_path):
+    rows = [
+        {"execId": name, "symbol": "BTCUSD", "price": "50000", "size": "50000", "side": "Buy", "time": str(at)}
+        | {"isBlockTrade": False}
+        for name, at in (("b", T + 60_000), ("a", T))
+    ]
+    answer = {"retCode": 0, "retMsg": "OK", "result": {"category": "inverse", "list": rows}, "time": T + 60_001}
+    if road == "file":
+        (tmp_path / "a.json").write_text(json.dumps(answer))
+        bars = read_bars(tmp_path / "a.json")
+    else:
+        made = Liquidator("BTC")
+        made.push(answer) if road == "push" else made.ingest_trades([answer] if road == "one" else answer)
+        bars = made.bars()
+    assert bars[["time", "volume", "taker_buy"]].tolist()[0] == (T, 1.0, 1.0)
+
+
 K = {"t": T, "T": T + 59_999, "s": "BTCUSDT", "i": "1m", "f": 1, "L": 2, "o": "100", "c": "101", "h": "102", "l": "99"}
 K |= {"v": "10", "n": 2, "x": True, "q": "1005", "V": "4", "Q": "400", "B": "0"}
 KLINE = {"e": "kline", "E": T + 60_000, "s": "BTCUSDT", "k": K}
 NAMED = {"start": T, "end": T + 59_999, "interval": "1", "open": "100", "close": "101", "high": "102", "low": "99"}
 NAMED |= {"volume": "10", "turnover": "1005", "confirm": True, "timestamp": T + 60_000}
-COINBASE = {name: NAMED[name] for name in ("open", "high", "low", "close", "volume")}
-COINBASE |= {"start": str(T // 1000), "product_id": "BTC-USD"}
 SENT = T + 60_000
 ROW = [str(T), "100", "102", "99", "101", "1000", "10", "1005", "1"]
 CANDLES = [
@@ -181,11 +204,6 @@ CANDLES = [
         "tick": {"id": T // 1000, "open": 100, "close": 101, "low": 99, "high": 102, "amount": 10, "vol": 1005},
     },
     {"channel": "candle", "data": {name: value for name, value in K.items() if name not in "xqV"} | {"s": "BTC"}},
-    {
-        "channel": "candles",
-        "timestamp": "2023-11-14T22:15:00.000000123Z",
-        "events": [{"type": "update", "candles": [COINBASE]}],
-    },
     {
         "channel": "ohlc",
         "timestamp": "2023-11-14T22:15:00.000000123Z",
@@ -284,6 +302,35 @@ def test_an_open_kline_is_passed_over_and_another_length_refused():
         Liquidator("BTC", bar="1h").push({**KLINE, "k": K | {"t": T - T % 3_600_000}})
     with pytest.raises(ValueError, match="found candles, allowed trades: update_candles takes them"):
         made.ingest_trades(KLINE)
+
+
+def coinbase(begin: int, sent: str) -> dict[str, Any]:
+    candle = {name: NAMED[name] for name in ("open", "high", "low", "close", "volume")}
+    candle |= {"start": str(begin // 1000), "product_id": "BTC-USD"}
+    return {"channel": "candles", "timestamp": sent, "events": [{"type": "update", "candles": [candle]}]}
+
+
+def test_candles_of_coinbase_are_of_five_minutes():
+    """They do not say so, nor whether they are closed."""
+    begin = T + 60_000
+    made = Liquidator("BTC", bar="5m")
+    made.push(coinbase(begin, "2023-11-14T22:16:00.000000123Z"))
+    assert len(made.bars()) == 0
+    closed = coinbase(begin, "2023-11-14T22:20:00.000000123Z")
+    made.push(closed)
+    assert made.bars()[["time", "close", "volume"]].tolist() == [(begin, 101.0, 10.0)]
+    assert bars_from_frame(closed)["time"].tolist() == [begin]
+    with pytest.raises(ValueError, match=r"candles must be of 1m, got one of 5m$"):
+        Liquidator("BTC").push(closed)
+
+
+def test_a_length_that_stands_inside_a_message_is_seen():
+    candle = {name: K[name] for name in "ohlcv"} | {"t": T - T % 3_600_000}
+    result = {"channel": "candlestick", "subscription": "candlestick.1h.BTC_USDT", "instrument_name": "BTC_USDT"}
+    message = {"id": -1, "method": "subscribe", "result": result | {"interval": "1h", "data": [candle]}}
+    Liquidator("BTC", bar="1h").push(message)
+    with pytest.raises(ValueError, match=r"candles must be of 1m, got one of 1h$"):
+        Liquidator("BTC").push(message)
 
 
 GATE = {"t": str(T // 1000), "v": "1005", "c": "101", "h": "102", "l": "99", "o": "100", "n": "1m_BTC_USDT", "a": "10"}
@@ -392,8 +439,8 @@ def test_sides_of_shorts():
     assert seen(made)[0][3] == SHORT
 
 
-def test_five_venues_do_not_say_which_candles_are_closed():
-    assert len(SILENT) == 5
+def test_four_venues_do_not_say_which_candles_are_closed():
+    assert len(SILENT) == 4
     assert [message["channel"] for message in SILENT if sent_at(message) is None] == ["candle"]  # Hyperliquid's
 
 

@@ -195,3 +195,14 @@ def test_without_lightgbm_it_says_what_to_install(monkeypatch, real_bars):
 
 def test_log_odds_are_bounded():
     assert np.isfinite(log_odds(np.array([0.0, 1.0]))).all()
+
+
+def test_every_figure_is_named_where_it_is_not_known():
+    real = made_touches(1000, 3)
+    without, measured = (
+        training.train_on(bands(real), Params(), "1h", standing=standing).metrics for standing in (None, real)
+    )
+    assert measured["next_touches"] > 0
+    assert without.keys() == measured.keys() == training.untrained_metrics("no").keys()
+    assert (without["next_touches"], without["next_rival"], without["next_by_distance"]) == (0, "", {})
+    assert np.isnan(without["next_slope"])
