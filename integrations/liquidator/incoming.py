@@ -152,7 +152,7 @@ class Incoming:
             self.skipped += 1
 
     def _take_candles(self, message: Mapping[str, Any]) -> None:
-        """Take the candles of a message; one that is open, as they, or its time, say or as may be, is none yet."""
+        """Take the candles of a message: one that says that it is open is left out, one that may be is held."""
         rows = candles_in([message])
         left = [row for row in rows if is_closed(row) is not False]
         self.not_trades += len(rows) - len(left)

@@ -175,11 +175,6 @@ def digest_of(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "big") >> 1
 
 
-def whole_column(table: pa.Table, name: str) -> pa.Array:
-    """A column of a table, as ``plain`` gives it."""
-    return plain(table[name])
-
-
 def plain(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     """A column in one piece, of values themselves: no dictionary, no runs, no views, no extension of a tool's own."""
     column = _in_one_piece(column)
