@@ -49,7 +49,7 @@ class Capture:
         self._lock = threading.RLock()
         self._thawed = threading.Condition(self._lock)
         self._folding = threading.Lock()  # taken before the other
-        self._frozen = 0  # how many want the days' files to stay as they are
+        self._frozen = False  # somebody wants the days' files to stay as they are
 
     def open(self, channel: Channel) -> None:
         """Take a market's journals, and fold what an earlier process left. Raises TimeoutError if they are taken."""
@@ -186,29 +186,38 @@ class Capture:
         if failed is not None:
             raise failed
 
-    def freeze(self) -> None:
-        """Flush and end all journals: until ``thaw`` no others fall due, and ``close`` waits.
+    def freeze(self) -> bool:
+        """Flush and end all journals: until ``thaw`` no others are folded. False: another has it frozen.
 
         Raises OSError for a disk that has no room for what waits, and for a journal that cannot be ended; then nothing
         is to be thawed.
         """
         with self._lock:
+            if self._frozen:
+                return False
             self.flush()
             if None in self._errors:
                 raise OSError(f"{self.root}: what was captured could not be written: {self._errors[None]}")
             for key, one in self._journals.items():
                 self._end_journal(key, one)
-            self._frozen += 1
+            self._frozen = True
+            return True
+
+    def wait_until_thawed(self) -> None:
+        """Until nobody has it frozen: not for the thread that has, nor for one that this waits for."""
+        with self._thawed:
+            self._thawed.wait_for(lambda: not self._frozen)
 
     def thaw(self) -> None:
         """The opposite of ``freeze``."""
         with self._lock:
-            self._frozen -= 1
+            self._frozen = False
             self._thawed.notify_all()
 
     def fold(self) -> None:
-        """Flush, and put all that was captured into the files of its days. As ``fold_due``."""
-        self.freeze()
+        """Once nothing is frozen flush, and put all that was captured into the files of its days. As ``fold_due``."""
+        while not self.freeze():
+            self.wait_until_thawed()
         try:
             self.fold_ended()
         finally:
@@ -259,15 +268,21 @@ class Capture:
     def close(self) -> None:
         """Once nothing is frozen flush, fold and let go. Raises OSError for a disk that is still full."""
         with self._thawed:
-            self._thawed.wait_for(lambda: not self._frozen)
-        with self._folding, self._lock, contextlib.ExitStack() as closing:  # all of them, whatever fails
-            self.flush()
-            for one in self._journals.values():
-                closing.callback(one.close)
-            self._journals = {}
-            waiting = sum(map(len, self._rows.values()))
-            if waiting:
-                raise OSError(f"{self.root}: {waiting:,} rows that were captured could not be written")
+            self.wait_until_thawed()
+            self._frozen = True
+        try:
+            with self._folding, self._lock:
+                with contextlib.ExitStack() as closing:  # all of them, whatever fails
+                    self.flush()
+                    for one in self._journals.values():
+                        closing.callback(one.close)
+                    self._journals = {}
+                waiting = sum(map(len, self._rows.values()))
+                if waiting:
+                    raise OSError(f"{self.root}: {waiting:,} rows that were captured could not be written")
+                self._ended, self._stuck, self._errors = {}, set(), {}
+        finally:
+            self.thaw()
 
 
 def _proof(key: Key, channel: Channel) -> str:

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import pandas as pd
 
@@ -31,6 +31,7 @@ _LAST_CALLBACKS_S = 10.0
 _LOOK_S = 0.1  # between two looks at whether its loop still runs
 
 Told: TypeAlias = Callable[[dict[str, Any]], object]
+T = TypeVar("T")
 
 
 class Stream:
@@ -195,7 +196,10 @@ class Stream:
         return None if self._capture is None else self._capture.root
 
     def flush(self) -> None:
-        """Have all that was captured in the files of the store. Raises OSError or ValueError where that fails."""
+        """Have all that was captured in the files of the store; while a ``rebuild`` reads them it waits for that.
+
+        Raises OSError or ValueError where that fails.
+        """
         if self._capture is not None:
             self._capture.fold()
 
@@ -203,38 +207,40 @@ class Stream:
     def frozen(self, began: Callable[[], None]) -> Iterator[set[Key]]:
         """Within the block the store is as of the moment at which ``began`` is called; what it has and no engine yet.
 
-        Errors as for ``flush``.
+        One thread at a time is within it. Errors as for ``flush``.
         """
         held: set[Key] = set()
         capture = self._capture
 
         with contextlib.ExitStack() as thawing:
 
-            def freeze() -> None:
+            def freeze() -> bool:
                 if capture is not None:
-                    capture.freeze()
+                    if not capture.freeze():
+                        return False
                     thawing.callback(capture.thaw)
                 held.update(self._session.gaps.held())
                 began()
+                return True
 
-            self._call_on_loop(freeze)
+            while not self._call_on_loop(freeze):
+                assert capture is not None
+                capture.wait_until_thawed()
             if capture is not None:
                 capture.fold_ended()
             yield held
 
-    def _call_on_loop(self, call: Callable[[], None]) -> None:
-        """Call something between two steps of its loop; raises what that raises."""
+    def _call_on_loop(self, call: Callable[[], T]) -> T:
+        """What something gives that is called between two steps of its loop; raises what that raises."""
         loop = self._loop
         if loop is None or not self.running or self._is_on_loop():
-            call()
-            return
-        called: Future[None] = Future()
+            return call()
+        called: Future[T] = Future()
 
         def run() -> None:
             if called.set_running_or_notify_cancel():
                 try:
-                    call()
-                    called.set_result(None)
+                    called.set_result(call())
                 except BaseException as error:
                     called.set_exception(error)
 
@@ -243,12 +249,11 @@ class Stream:
         try:
             while not wait([called], _LOOK_S).done:
                 if not self.running and called.cancel():
-                    call()
-                    return
+                    return call()
         finally:
             if not called.cancel():  # who was interrupted leaves nothing that is called later
                 wait([called])
-        called.result()
+        return called.result()
 
     def start(self) -> Stream:
         """Run on a thread of its own, which keeps the process alive."""

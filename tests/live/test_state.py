@@ -11,6 +11,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from live_runs import PATIENCE, SHORT, VENUES, batch, rows, same, until
@@ -20,7 +21,7 @@ from liquidator_core import layout
 from liquidator_integrations import Liquidator
 from liquidator_integrations.live import playback, replay
 from liquidator_integrations.live import running as live_running
-from liquidator_integrations.store import journal, parquet
+from liquidator_integrations.store import Store, journal, parquet
 
 TRADES = "business"
 
@@ -185,6 +186,40 @@ def test_a_stream_that_is_stopped_while_it_is_rebuilt_ends_after_that(server, tm
     stopping.join(PATIENCE)
     assert not running.running
     same(made, rows(SHORT, "binance", range(1000)))
+
+
+@pytest.mark.parametrize("who", ["flush", "rebuild of another coin"])
+def test_what_comes_while_it_is_rebuilt_is_not_folded_twice(server, tmp_path, monkeypatch, who):
+    made, real = Liquidator("BTC", mode="streaming"), playback.play
+    running = made.start_stream(exchange=server.live("binance"), store=tmp_path / "store")
+    server.connected("binance")
+    sent(server, running, range(1000))
+
+    def other() -> None:
+        if who == "flush":
+            running.flush()
+        else:
+            with running.frozen(lambda: None):
+                pass
+
+    folding, now = threading.Thread(target=other), int(SHORT.time[999])
+    order = f'"s":"BTCUSDT","S":"SELL","q":"2.0","ap":"100.0","X":"FILLED","T":{now}'
+
+    def slow(*arguments: Any, **more: Any) -> None:
+        server.text("binance", f'{{"e":"forceOrder","E":{now},"o":{{{order}}}}}')
+        until(lambda: running.health()["liquidations"].sum() == 1)
+        folding.start()
+        folding.join(0.3)
+        real(*arguments, **more)
+
+    monkeypatch.setattr(playback, "play", slow)
+    made.rebuild()
+    folding.join(PATIENCE)
+    sent(server, running, range(1000, 1500))
+    running.stop()
+    assert np.nansum(made.bars()["liq_long_usd"]) == 200.0
+    stored = Store(tmp_path / "store").read("liquidations", "BTC")
+    assert (len(stored), len(running.gaps())) == (1, 0)
 
 
 def test_what_waits_for_a_gap_is_not_folded_before_it(server, tmp_path, quick):
