@@ -32,7 +32,7 @@ from ..market.trades import One, Trades
 from .ahead import DAY_MS, Waiting
 from .bars import Bars
 from .feeds import READING, add_liquidations, add_rates, bars_of, unrolled_for_feeds
-from .queue import ORDER, Queue, joined_queues
+from .queue import ORDER, Queue, copy_queue, joined_queues
 from .row_buffer import RowBuffer, Seen
 from .tape import TradeTape
 
@@ -378,23 +378,23 @@ class History:
     # Save and load ---------------------------------------------------------------------------------------------------
 
     def arrays(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Everything but the settings, as named arrays."""
+        """Everything but the settings, as named arrays, which last whatever comes later."""
         tape = self.tape
-        yield from (("rows", self.rows.rows), ("runs", self.bars.runs.rows))
-        yield from (("traded", tape.bars.rows.rows), ("traded_runs", tape.bars.runs.rows))
-        yield from (("candles", self.candles.rows), ("liquidations", self.liquidations.rows))
-        yield from (("tape", tape.tape), ("base", tape.base), ("waiting", self._waiting.rows()))
+        yield from (("rows", self.rows.lasting()), ("runs", self.bars.runs.lasting()))
+        yield from (("traded", tape.bars.rows.lasting()), ("traded_runs", tape.bars.runs.lasting()))
+        yield from (("candles", self.candles.lasting()), ("liquidations", self.liquidations.lasting()))
+        yield from (("tape", tape.tape.copy()), ("base", tape.base.copy()), ("waiting", self._waiting.rows()))
         queues = {"queue": tape.waiting, "kept": [kept.queue for kept in tape.kept], "ahead": tape.ahead}
         for name, parts in queues.items():
-            part = joined_queues(parts)
+            part = copy_queue(joined_queues(parts))
             yield f"{name}_trades", part.trades
             if part.order is not None:
                 yield f"{name}_order", part.order
         for name, readings in self.rates.items():
-            yield name, readings.rows
+            yield name, readings.lasting()
         for place, seen in enumerate(self._seen.values()):
             seen.settle()
-            yield f"seen_{place}", seen.events.rows
+            yield f"seen_{place}", seen.events.lasting()
 
     def numbers(self) -> dict[str, Any]:
         """What ``arrays`` leaves out, as JSON values."""
@@ -409,9 +409,9 @@ class History:
             "first": self.rows.first,
             "let_go": self.bars.let_go,
             "left_out": self._left_out,
-            "late": self.late,
+            "late": dict(self.late),
             "repeated": self.repeated,
-            "venues": self.venues,
+            "venues": list(self.venues),
             "seen": list(self._seen),
         }
 

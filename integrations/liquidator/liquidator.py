@@ -421,7 +421,6 @@ class Liquidator(Streamed, Predicting, Incoming):
         """Write everything but callbacks to one file, whole or not at all; ``load`` goes on to the same results."""
         with self._guard.lock:
             about, arrays = self._saved()
-            arrays = {name: array.copy() for name, array in arrays.items()}
         write_sealed(path, about, arrays)
 
     def _saved(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

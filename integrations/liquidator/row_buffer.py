@@ -21,6 +21,7 @@ class RowBuffer:
     def __init__(self, rows: np.ndarray, first: int = 0) -> None:
         self._room = rows
         self._length = len(rows)
+        self._lasting = 0  # rows in front that are not to be written over
         self.first = first
         self.epoch = 0
 
@@ -28,6 +29,11 @@ class RowBuffer:
     def rows(self) -> np.ndarray:
         """(n,) rows, the very memory: not to be changed."""
         return self._room[: self._length]
+
+    def lasting(self) -> np.ndarray:
+        """(n,) rows as they are now, whatever becomes of them here; not to be changed. Cost: none as yet."""
+        self._lasting = self._length
+        return self.rows
 
     @property
     def time(self) -> np.ndarray:
@@ -42,10 +48,10 @@ class RowBuffer:
     def append(self, rows: np.ndarray) -> None:
         """Add rows that are not earlier than any other. Cost: theirs, on average."""
         length = self._length + len(rows)
-        if length > len(self._room):
-            room = np.zeros(max(length, 2 * len(self._room), 64), self._room.dtype)
+        if length > len(self._room) or self._length < self._lasting:
+            room = np.zeros(max(length, 2 * self._length, 64), self._room.dtype)
             room[: self._length] = self.rows
-            self._room = room
+            self._room, self._lasting = room, 0
         self._room[self._length : length] = rows
         self._length = length
 
@@ -77,7 +83,7 @@ class RowBuffer:
         """Forget the first ``count`` rows."""
         if count:
             self.first += count
-            self._room = self.rows[count:].copy()
+            self._room, self._lasting = self.rows[count:].copy(), 0
             self._length -= count
 
     def keep_until(self, time: int, most: int) -> None:

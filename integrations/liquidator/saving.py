@@ -55,13 +55,13 @@ def refusing(path: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def file_of(about: Mapping[str, Any], frames: Timeframes) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-    """What is known of one coin, for ``write_sealed``; ``about`` are JSON values to find beside it."""
+    """What is known of one coin by now, for ``write_sealed``; ``about`` are JSON values to find beside it."""
     history = frames.history
     arrays = dict(history.arrays())
     higher = {}
     for name, made in frames.higher.items():
         bars = made.update(history.bars)
-        arrays |= {f"higher {name}": bars.rows.rows, f"higher runs {name}": bars.runs.rows}
+        arrays |= {f"higher {name}": bars.rows.lasting(), f"higher runs {name}": bars.runs.lasting()}
         higher[name] = [bars.rows.first, bars.let_go]
     return {**about, "history": history.numbers(), "higher": higher}, arrays
 

@@ -30,11 +30,11 @@ class OtherSchemaError(ValueError):
 
 
 def write_sealed(path: str | os.PathLike[str], about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> None:
-    """Write JSON values and arrays, whole or not at all."""
+    """Write JSON values and (n,) arrays, whole or not at all. No array is copied."""
     lengths = [[name, array.nbytes] for name, array in arrays.items()]
     header = json.dumps({"about": about, "arrays": lengths, "byteorder": sys.byteorder}).encode()
-    parts = [len(header).to_bytes(_LENGTH, "little"), header]
-    parts += [array.tobytes() for array in arrays.values()]
+    parts: list[Any] = [len(header).to_bytes(_LENGTH, "little"), header]
+    parts += [np.ascontiguousarray(array).view(np.uint8) for array in arrays.values()]
     digest = hashlib.sha256(_TITLE)
     for part in parts:
         digest.update(part)

@@ -725,6 +725,7 @@ class TestEvents:
 def test_rows_are_put_in_order_of_time_and_arrival(batches, unique):
     rows = RowBuffer(np.zeros(0, [("time", "i8"), ("value", "i8")]))
     told: list[tuple[int, int]] = []
+    lasting = []
     for number, times in enumerate(batches):
         some = [(time, 100 * number + place) for place, time in enumerate(sorted(times))]
         rows.put(np.array(some, rows.rows.dtype), unique)
@@ -732,6 +733,11 @@ def test_rows_are_put_in_order_of_time_and_arrival(batches, unique):
         if unique:
             told = list(dict(told).items())
         assert rows.rows.tolist() == told
+        lasting.append((rows.lasting(), list(told)))
+        rows.keep_until(20, 2)
+        told = rows.rows.tolist()
+    for kept, then in lasting:
+        assert kept.tolist() == then
 
 
 class TestStreaming:

@@ -14,6 +14,7 @@ import pytest
 from liquidator_core import TRADE
 from liquidator_core.layout import SCHEMA
 from liquidator_integrations import Liquidator
+from liquidator_integrations.liquidator import liquidator as whole
 from liquidator_integrations.liquidator import sealed
 from liquidator_integrations.liquidator.ahead import DAY_MS
 
@@ -65,6 +66,28 @@ def refused(path) -> bool:
     except ValueError as error:
         return str(error).startswith(f"{path}: ")
     return False
+
+
+@pytest.mark.parametrize("mode", ["batch", "streaming"])
+def test_what_comes_while_a_file_is_written_is_not_in_it(mode, tmp_path, monkeypatch):
+    made = filled(mode)
+    made.save(tmp_path / "before")
+    write_sealed = sealed.write_sealed
+
+    def late(*arguments):
+        last = int(made.bars()["time"][-1])
+        late_ones = made_bars.random_trades(100, 4)
+        late_ones["side"] = 1
+        late_ones["time"] += last - int(late_ones["time"][-1])
+        made.ingest_trades({name: late_ones[name] for name in TRADE.names} | {"id": np.arange(100) + 900}, "kraken")
+        made.ingest_liquidations([{"time": last, "side": "short", "price": 80.0, "usd": 3.0, "id": 6}], "okx")
+        made.ingest_funding_rates([{"time": last, "funding_rate": 0.2, "open_interest": 4.0}])
+        made.compute_multi_timeframe_zones()
+        write_sealed(*arguments)
+
+    monkeypatch.setattr(whole, "write_sealed", late)
+    made.save(tmp_path / "meanwhile")
+    assert (tmp_path / "meanwhile").read_bytes() == (tmp_path / "before").read_bytes()
 
 
 def test_a_file_holds_everything(saved):
