@@ -287,15 +287,14 @@ class Job:
             tables, spans = await self._filled(take, market, kind, (since, until), spans, place)
             parts += tables
             if chained:
-                table = parquet.in_order(pa.concat_tables(parts, promote_options="default"), key_of(kind))
+                table = parquet.joined(parts, key_of(kind))
                 spans = coverage.without_holes(table, since, until, spans)
         if venues.has(self.client.instance, market, kind):
             module = venues.module_of(self.client.venue)
             holes = self._joined(module, kind, without([(since, until)], spans), spans, parts)
             tables, spans = await self._filled(getattr(module, kind), market, kind, (since, until), spans, place, holes)
             parts += tables
-        table = pa.concat_tables(parts, promote_options="default")
-        return parquet.in_order(table, key_of(kind)), merged(spans)
+        return parquet.joined(parts, key_of(kind)), merged(spans)
 
     async def _filled(
         self,

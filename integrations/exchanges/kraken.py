@@ -6,12 +6,11 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from ..store.coverage import examine
 from ..store.kinds import candles_of, key_of
 from ..store.layout import Span, without
-from ..store.parquet import in_order
+from ..store.parquet import joined
 from . import tables
 from .feed import Feed
 from .tables import column, rows_of, whole
@@ -117,7 +116,7 @@ async def _from_trades(feed: Feed, until: int) -> None:
     await trades(source)
     if not source.tables:
         return
-    rows = in_order(pa.concat_tables(source.tables), key_of("trades"))
+    rows = joined(source.tables, key_of("trades"))
     known = examine(rows, feed.since, until, source.spans, chained=True)
     step = feed.step
     holes = [Span(gap.since // step * step, gap.until // step * step + step, "none") for gap in known.gaps]

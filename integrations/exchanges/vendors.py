@@ -76,7 +76,7 @@ def observed(
                 spans = spans + covered
                 if progress is not None:
                     progress("liquidations", min(reached, until) - since, until - since)
-    table = parquet.in_order(pa.concat_tables(parts, promote_options="default"), key_of(SUMS))
+    table = parquet.joined(parts, key_of(SUMS))
     return title, table, examine(table, since, until, merged(spans))
 
 

@@ -35,6 +35,8 @@ COLUMNS: dict[str, dict[str, pa.DataType]] = {
     "liquidations": {"time": pa.int64(), "price": _NUMBERS, "size": _NUMBERS, "side": _NAME, "usd": _NUMBERS},
 }
 KINDS = tuple(COLUMNS)
+#: The last of a key where rows may be alike and each count: the how manieth of those like it a row is in its table.
+NTH = "nth"
 #: Of vendors, who tell liquidations as sums an interval.
 SUMS = "liquidated"
 COLUMNS[SUMS] = {"time": pa.int64(), "long_usd": _NUMBERS, "short_usd": _NUMBERS}
@@ -45,9 +47,9 @@ Columns = Mapping[str, Any]  # name -> array, list or Arrow array, of one length
 
 
 def key_of(kind: str) -> tuple[str, ...]:
-    """The columns that tell rows of a kind apart; ``candles-1m`` is of the kind ``candles``."""
+    """What tells rows of a kind apart: columns, and ``NTH``; ``candles-1m`` is of the kind ``candles``."""
     kind = kind.partition("-")[0]
-    return {"trades": ("time", "id"), "liquidations": ("time", "price", "size", "side")}.get(kind, ("time",))
+    return {"trades": ("time", "id"), "liquidations": ("time", "price", "size", "side", NTH)}.get(kind, ("time",))
 
 
 def table_of(kind: str, columns: Columns, venue: str, symbol: str) -> pa.Table:

@@ -75,9 +75,10 @@ def _read(
     if not tables:
         return covered, None
     filled = sorted((table for table in tables if len(table)), key=_first)
-    rows = pa.concat_tables(filled or tables[:1], promote_options="default")
     overlap = any(_last(one) >= _first(two) for one, two in itertools.pairwise(filled))
-    return covered, in_order(rows, key) if key and overlap else rows  # each file is in order itself
+    if key and overlap:
+        return covered, joined(filled, key)
+    return covered, pa.concat_tables(filled or tables[:1], promote_options="default")  # each file is in order itself
 
 
 def _first(table: pa.Table) -> int:
@@ -162,8 +163,7 @@ def _write_month(target: Path, parts: Sequence[Path], key: Sequence[str]) -> Non
             mine = [path for path in parts if path.stem in (target.stem, layout.day_name(begin))]
             tables = [_between(_load(path, None, begin, begin + layout.DAY_MS), begin) for path in mine]
             rows -= sum(map(len, tables))
-            day = pa.concat_tables([plain.empty_table(), *tables], promote_options="default")
-            waiting = pa.concat_tables([waiting, in_order(day, key)])
+            waiting = pa.concat_tables([waiting, joined([plain.empty_table(), *tables], key)])
             while len(waiting) >= _GROUP:
                 writer.write_table(_as(schema, waiting.slice(0, _GROUP)))
                 waiting = waiting.slice(_GROUP)
@@ -199,15 +199,13 @@ def _add_day(place: Path, begin: int, table: pa.Table, spans: list[Span], key: S
     rows = _inside(table, spans)
     rows = rows.append_column(WRITTEN, pa.array(np.full(len(rows), written, np.int64)))
     path = layout.day_file(place, begin)
-    known = 0
+    tables, known = [rows.replace_schema_metadata(None)], 0
     if path.exists():
         there = _load(path)
         known = len(there)
         spans = _spans(path, there.schema) + spans
-        rows = pa.concat_tables(
-            [there.replace_schema_metadata(None), rows.replace_schema_metadata(None)], promote_options="default"
-        )
-    rows = in_order(rows, key)
+        tables.insert(0, there.replace_schema_metadata(None))
+    rows = joined(tables, key)
     _write_rows(path, rows, spans)
     return len(rows) - known
 
@@ -279,21 +277,47 @@ def _text(ids: pa.FixedSizeBinaryArray) -> pa.StringArray:
     )
 
 
+def joined(tables: Sequence[pa.Table], key: Sequence[str]) -> pa.Table:
+    """Tables as one, in order of time, each key once: of equals the first."""
+    if kinds.NTH not in key:
+        return in_order(pa.concat_tables(tables, promote_options="default"), key)
+    numbered = [table.append_column(kinds.NTH, pa.array(_numbers(table, key))) for table in tables]
+    return in_order(pa.concat_tables(numbered, promote_options="default"), key).drop_columns([kinds.NTH])
+
+
 def in_order(table: pa.Table, key: Sequence[str]) -> pa.Table:
     """Rows in order of time, each key once: of equals the first. Ids that are numbers order trades of one time."""
     if len(table) == 0:
         return table
-    columns = [_codes(table[name]) for name in key]
-    if _rise([column for column, _ in columns]):
+    columns = {name: _codes(table[name]) for name in key if name in table.column_names}
+    if _rise([column for column, _ in columns.values()]):
         return table
-    order = np.lexsort([column for column, _ in columns][::-1])
-    again = np.zeros(len(order), bool)
-    again[order[1:]] = np.logical_and.reduce([column[order[1:]] == column[order[:-1]] for column, _ in columns])
-    order = np.lexsort([column for column, is_number in columns[::-1] if is_number])
-    order = order[~again[order]]
+    order = np.lexsort([columns[name][0] for name in ("id", "time") if name in columns and columns[name][1]])
+    if key[-1] != kinds.NTH or kinds.NTH in table.column_names:
+        sorted_, again = _sorted([column for column, _ in columns.values()])
+        repeated = np.zeros(len(order), bool)
+        repeated[sorted_] = again
+        order = order[~repeated[order]]
     if len(order) == len(table) and bool((np.diff(order) == 1).all()):
         return table
     return table.take(pa.array(order))
+
+
+def _sorted(columns: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """(an order in which rows that are alike lie together, which of these are like the one before)."""
+    order = np.lexsort(columns[::-1])
+    again = np.zeros(len(order), bool)
+    again[1:] = np.logical_and.reduce([column[order[1:]] == column[order[:-1]] for column in columns])
+    return order, again
+
+
+def _numbers(table: pa.Table, key: Sequence[str]) -> np.ndarray:
+    """The ``kinds.NTH`` of each row of a table, from 0 on."""
+    order, again = _sorted([_codes(table[name])[0] for name in key if name != kinds.NTH])
+    places = np.arange(len(order))
+    numbers = np.empty(len(order), np.int64)
+    numbers[order] = places - np.maximum.accumulate(np.where(again, 0, places))
+    return numbers
 
 
 def _codes(column: pa.ChunkedArray) -> tuple[np.ndarray, bool]:

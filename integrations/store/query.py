@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from . import layout, parquet
-from .kinds import key_of
+from .kinds import NTH, key_of
 
 
 def ask(sql: str, places: Iterable[tuple[str, Path]]) -> pa.Table:
@@ -42,12 +42,17 @@ def _selects(kind: str, place: Path) -> list[str]:
             days[path] = next((month for month in months if month.stem == path.stem[:7]), None)
     plain = [*months, *(path for path, month in days.items() if month is None)]
     selects = [f"SELECT * FROM {_table(plain)}"] if plain else []
-    key = ", ".join(key_of(kind))
+    key = key_of(kind)
+    numbered, columns = "*", "*"
+    if NTH in key:
+        alike = ", ".join(name for name in key if name != NTH)
+        numbered, columns = f"*, row_number() OVER (PARTITION BY {alike}) AS {NTH}", f"* EXCLUDE ({NTH})"
     for path, month in days.items():
         if month is not None:
             begin, end = layout.begin_of(path.stem), layout.end_of(path.stem)
-            held = f"(SELECT {key} FROM {_table([month])} WHERE time >= {begin} AND time < {end})"
-            selects.append(f"SELECT * FROM {_table([path])} ANTI JOIN {held} USING ({key})")
+            held = f"(SELECT {numbered} FROM {_table([month])} WHERE time >= {begin} AND time < {end})"
+            mine = f"(SELECT {numbered} FROM {_table([path])})"
+            selects.append(f"SELECT {columns} FROM {mine} ANTI JOIN {held} USING ({', '.join(key)})")
     return selects
 
 

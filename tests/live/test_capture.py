@@ -189,6 +189,7 @@ def test_a_journal_that_cannot_be_ended_is_not_written_over_and_ended_later(tmp_
     trade(made, channel, *range(10, 20))
     made.flush()
     made.close()
+    assert made.error_of(channel) is None
     assert kept(made) == list(range(20))
 
 

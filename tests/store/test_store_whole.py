@@ -414,6 +414,45 @@ def test_sql_sees_every_row_once(traded):
         store.query("SELECT nothing FROM nowhere")
 
 
+def liquidation_table(*rows: tuple[int, float]) -> pa.Table:
+    """Liquidations of a (time, price) each, of one size."""
+    columns: dict[str, Any] = {"time": [time for time, _ in rows], "price": [price for _, price in rows]}
+    columns |= {"size": [2.0] * len(rows), "side": ["long"] * len(rows), "usd": [2.0 * price for _, price in rows]}
+    return table_of("liquidations", columns, "bybit", SYMBOL)
+
+
+def test_liquidations_that_are_alike_all_count_and_what_is_told_twice_once(store):
+    a, b, c = (DAY + 5, 100.5), (DAY + 5, 99.0), (DAY + 7, 100.5)
+
+    def rows() -> list[tuple[int, float]]:
+        table = store.read("liquidations", "BTC")
+        assert len(store.check()) == 0
+        return list(zip(table["time"].to_pylist(), table["price"].to_pylist(), strict=True))
+
+    def add(*some: tuple[int, float]) -> None:
+        kept(store, "liquidations", liquidation_table(*some), "none", DAY, DAY + DAY_MS)
+
+    add(a, b, a)
+    assert rows() == [a, b, a]
+    add(a, b, a)
+    assert rows() == [a, b, a]
+    add(a, c, c)
+    assert rows() == [a, b, a, c, c]
+    day = next(store.places()).path / "2025-06-01.parquet"
+    before = day.read_bytes()
+    store.compact()
+    assert rows() == [a, b, a, c, c]
+    add(c, c, c, b)  # beside the month
+    assert rows() == [a, b, a, c, c, c]
+    pytest.importorskip("duckdb")
+    sql = "SELECT count(*) AS n, max(price) AS high FROM liquidations"
+    assert store.query(sql).to_pydict() == {"n": [6], "high": [100.5]}
+    day.write_bytes(before)  # as a compaction leaves it that was cut short
+    assert store.query(sql).to_pydict() == {"n": [5], "high": [100.5]}
+    store.compact()
+    assert rows() == [a, b, a, c, c]
+
+
 def test_a_store_is_taken_where_a_folder_is(traded):
     store, _ = traded
     assert Path(store) == store.path
