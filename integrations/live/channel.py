@@ -18,7 +18,7 @@ _REMEMBERED = 20_000  # ids of a market whose ids do not chain
 _FIRST_MS, _DAY_MS = 10**11, 86_400_000  # a trade is not older than 1973, and at most a day ahead
 _IDS = 2**63
 MINUTES = 1440  # of trades are remembered, by what they were worth
-_MINUTE_MS = 60_000
+MINUTE_MS = 60_000
 _ANEW_MS = 60_000  # an id below the last this long after it: the venue numbers anew
 
 
@@ -154,7 +154,7 @@ class Channel:
         self.counts["trades"] += len(rows)
         traded = self.traded
         for row in rows:
-            minute = row.time // _MINUTE_MS
+            minute = row.time // MINUTE_MS
             traded[minute] = traded.get(minute, 0.0) + row.price * row.amount
         while len(traded) > MINUTES:
             del traded[min(traded)]

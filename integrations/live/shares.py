@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from .channel import MINUTES, Channel
+from .channel import MINUTE_MS, MINUTES, Channel
 
 _COLUMNS = {"venue": "object", "symbol": "object", "usd": "float64", "share": "float64"}
 
@@ -19,7 +19,7 @@ def shares_of(channels: Sequence[Channel], minutes: int) -> pd.DataFrame:
     rows = []
     for channel in channels:
         coin = [one for one in channels if one.sink is channel.sink]
-        last = max((max(traded[one]) for one in coin if traded[one]), default=0)
+        last = max((one.last.time // MINUTE_MS for one in coin if one.last is not None), default=0)
         usd = {one: sum(usd for minute, usd in traded[one].items() if last - minutes < minute <= last) for one in coin}
         whole = sum(usd.values())
         rows.append((channel.venue, channel.symbol, usd[channel], usd[channel] / whole if whole else float("nan")))

@@ -26,12 +26,17 @@ def row(minute: float, price: float, amount: float) -> Row:
     return Row(T + int(minute * MINUTE), price, amount, 1, str(minute))
 
 
+def trade(channel: Channel, *some: Row) -> None:
+    channel.sift(list(some), T)
+    channel.count(some)
+
+
 def test_a_share_is_one_of_the_usd_traded_at_the_markets_of_a_coin():
     btc, eth = SimpleNamespace(), SimpleNamespace()
     one, two, quiet, other = (market(v, s) for v, s in (("a", btc), ("b", btc), ("c", btc), ("a", eth)))
-    one.count([row(0, 100.0, 9.0), row(9.99, 100.0, 2.0)])
-    two.count([row(5, 50.0, 12.0), row(0.5, 50.0, 2.0)])
-    other.count([row(700, 3.0, 1.0)])
+    trade(one, row(0, 100.0, 9.0), row(9.99, 100.0, 2.0))
+    trade(two, row(5, 50.0, 12.0), row(0.5, 50.0, 2.0))
+    trade(other, row(700, 3.0, 1.0))
     ten = shares_of([one, two, quiet, other], 10)
     assert ten.columns.tolist() == ["venue", "symbol", "usd", "share"]
     assert ten["usd"].tolist() == [1100.0, 700.0, 0.0, 3.0]
@@ -41,9 +46,15 @@ def test_a_share_is_one_of_the_usd_traded_at_the_markets_of_a_coin():
     assert shares_of([], 5).empty
 
 
+def test_a_trade_of_a_time_to_come_hides_no_other():
+    one = market("a", None)
+    trade(one, row(1, 100.0, 9.0), row(1200, 100.0, 5.0), row(2, 100.0, 2.0))
+    assert shares_of([one], 10)["usd"].tolist() == [1100.0]
+
+
 def test_a_day_is_remembered():
     one = market("a", None)
-    one.count([row(minute, 1.0, 1.0) for minute in range(2 * MINUTES)])
+    trade(one, *(row(minute, 1.0, 1.0) for minute in range(2 * MINUTES)))
     assert len(one.traded) == MINUTES
     assert shares_of([one], MINUTES)["usd"].tolist() == [MINUTES]
     for minutes in (0, MINUTES + 1):
