@@ -157,7 +157,8 @@ class Gaps:
 
     async def _pause(self, gap: Gap, attempt: int) -> None:
         """Until the next attempt, or until the trade after the gap is there."""
-        seconds = min(self._limits.longest_wait, self._limits.first_wait * 2 ** min(attempt - 1, 30))
+        longest = self._limits.longest_wait if gap.is_open else self._limits.longest_late
+        seconds = min(longest, self._limits.first_wait * 2 ** min(attempt - 1, 30))
         had = gap.right
         until = asyncio.get_running_loop().time() + min(seconds, self._limits.quiet_s if had is None else seconds)
         while gap.right is had and gap.filled is not True and (left := until - asyncio.get_running_loop().time()) > 0:

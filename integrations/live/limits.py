@@ -26,6 +26,7 @@ class Limits:
     life_s       after which a connection is replaced by one that overlaps with it
     steady_s     for which a connection must have lived for the next one to be made without a wait
     first_wait   before the second attempt to connect, doubled up to ``longest_wait``
+    longest_late  between two of the ``late_attempts`` at a gap that was given up, which take a day
     quiet_s      after a reconnect in which a market without a trade is believed to have had none
     funding_s    for which a venue may take to tell its intervals of funding
     catch_up_ms  how far back a restart asks for trades
@@ -46,7 +47,8 @@ class Limits:
     first_wait: float = 0.5
     longest_wait: float = 30.0
     quiet_s: float = 3.0
-    late_attempts: int = 10
+    longest_late: float = 3600.0
+    late_attempts: int = 36
     funding_s: float = 5.0
     catch_up_ms: int = 24 * HOUR_MS
     poll_s: float = 60.0

@@ -72,7 +72,14 @@ class Bench:
         self.now, self.markets = 0, {}
         self.asked: list[tuple[int, int]] = []
         monkeypatch.setattr(repair, "fetch_span", self._shown)
-        limits = replace(Limits(), hold_s=hold_s, first_wait=0.001, longest_wait=0.001, now=lambda: T + 1000 * self.now)
+        limits = replace(
+            Limits(),
+            hold_s=hold_s,
+            first_wait=0.001,
+            longest_wait=0.001,
+            longest_late=0.001,
+            now=lambda: T + 1000 * self.now,
+        )
         self.courier = Courier()
         self.capture = None if root is None else Capture(root)
         names = ("binance", "bitget") if chained else ("bybit", "okx")

@@ -63,7 +63,13 @@ class Bench:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, on_gap: Any = None, **limits: Any) -> None:
         self.rest, self.sink, self.now = Rest(), Heard(), T
         monkeypatch.setattr(Fetches, "rows", lambda _, gap, now: self.rest(None, gap.channel, gap, now))
-        usual: dict[str, Any] = {"first_wait": 0.001, "longest_wait": 0.001, "quiet_s": 3.0, "now": lambda: self.now}
+        usual: dict[str, Any] = {
+            "first_wait": 0.001,
+            "longest_wait": 0.001,
+            "longest_late": 0.001,
+            "quiet_s": 3.0,
+            "now": lambda: self.now,
+        }
         self.limits = replace(Limits(), **{**usual, **limits})
         self.courier = Courier()
         self.session = Session({"bybit": object()}, None, self.courier, self.limits, on_gap, None)
@@ -226,6 +232,29 @@ def test_what_rest_gives_while_on_gap_is_waited_for_is_not_applied(bench):
         assert one.sink.applied == [0, 500]
 
     one.run(play)
+
+
+def test_a_gap_that_was_given_up_is_asked_for_over_a_day(bench):
+    one = bench(hold_s=0.0)
+
+    async def play() -> None:
+        broken(one)
+        one.trade(500)
+        await until(lambda: one.session.gaps.rows())
+        given_up = len(one.rest.asked)
+
+        async def answer(gap: Gap) -> tuple[list[Row], bool]:
+            if len(one.rest.asked) < given_up + 30:
+                raise ConnectionError("down for hours")
+            return [row(0), row(500)], True
+
+        one.rest.answer = answer
+        await until(lambda: one.session.gaps.rows()[0]["filled"] is True)
+
+    one.run(play)
+    usual = Limits()
+    waits = [min(usual.longest_late, usual.first_wait * 2**attempt) for attempt in range(usual.late_attempts)]
+    assert sum(waits) == pytest.approx(86_400.0, rel=0.02)
 
 
 @pytest.mark.parametrize(("market", "coins"), [({"inverse": True}, 15.0), ({"inverse": False}, 900.0)])
