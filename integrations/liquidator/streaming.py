@@ -6,6 +6,7 @@ import functools
 import inspect
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from liquidator_core import TRADE
+from liquidator_core.layout import LONG
 
 from ..market.columns import NO_ID, id_of
 from ..market.trades import One, Trades
@@ -129,15 +131,17 @@ class Sink:
             row = {"time": time, "price": price, "usd": usd, "side": side}
             self._of.ingest_liquidations([row], venue)
 
-    def last_liquidation(self, venue: str) -> int:
-        """The time of the last liquidation that was applied, ms; 0 without any."""
+    def liquidations(self, venue: str, since: int) -> Counter[tuple[int, float, float, str]]:
+        """Those of a venue that were applied, from a time on: (time, price, usd, side), and how often each."""
         with self._guard.lock:
             history, venue = self._of._history, venue_of(venue).name
             if venue not in history.venues:
-                return 0
+                return Counter()
             some = history.liquidations.rows
-            mine = some["time"][some["venue"] == history.venues.index(venue)]
-            return int(mine.max()) if len(mine) else 0
+            some = some[(some["venue"] == history.venues.index(venue)) & (some["time"] >= since)]
+            sides = np.where(some["side"] == LONG, "long", "short")
+            columns = [some[name].tolist() for name in ("time", "price", "usd")]
+            return Counter(zip(*columns, sides.tolist(), strict=True))
 
     def rate(self, kind: str, time: int, value: float) -> None:
         """Apply a reading of funding_rate or open_interest."""

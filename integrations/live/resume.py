@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -43,6 +44,7 @@ async def catch_up(channels: Sequence[Channel], capture: Capture | None, session
     """
     behind = [channel for channel in channels if channel.sink.closed > 0]
     found = await asyncio.gather(*(_missed(one, session.instances[one.venue], capture, limits) for one in behind))
+    had = {(one.sink, one.venue): one.sink.liquidations(one.venue, one.sink.closed) for one in behind}
     told: list[Told] = []
     for channel, missed in zip(behind, found, strict=True):
         gap = missed.gap
@@ -52,7 +54,7 @@ async def catch_up(channels: Sequence[Channel], capture: Capture | None, session
                 capture.late(channel, gap.rows, gap.left.time, None)
             elif gap.rows:
                 capture.trades(channel, gap.rows)
-            told += _feeds(channel, capture, limits.now())
+            told += _feeds(channel, capture, limits.now(), had[channel.sink, channel.venue])
         told += [(row.time, channel, "trades", row) for row in (*missed.kept, *new)]
     gaps = [gap for missed in found for gap in (*missed.lost, missed.gap)]
     await session.gaps.told([gap for gap in gaps if gap.filled is False])
@@ -102,12 +104,14 @@ async def _missed(channel: Channel, instance: Any, capture: Capture | None, limi
     return missed
 
 
-def _feeds(channel: Channel, capture: Capture, now: int) -> list[Told]:
-    """The liquidations and readings of the store that the engine does not have."""
-    since = channel.sink.closed
-    begins = {"liquidations": max(channel.sink.last_liquidation(channel.venue) + 1, since)}
-    return [
-        (row["time"], channel, kind, row)
-        for kind in ("liquidations", "funding", "open_interest")
-        for row in capture.stored(channel, kind, begins.get(kind, since), now + 1).to_pylist()
-    ]
+def _feeds(channel: Channel, capture: Capture, now: int, had: Counter[Any]) -> list[Told]:
+    """The liquidations of the store that the engine does not have, which ``had`` are counted off, and its readings."""
+    feeds: list[Told] = []
+    for kind in ("liquidations", "funding", "open_interest"):
+        for row in capture.stored(channel, kind, channel.sink.closed, now + 1).to_pylist():
+            key = row["time"], row.get("price"), row.get("usd"), row.get("side")
+            if had[key]:
+                had[key] -= 1
+            else:
+                feeds.append((row["time"], channel, kind, row))
+    return feeds

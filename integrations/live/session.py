@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -41,8 +42,8 @@ class Sink(Protocol):
     def join(self, symbol: str) -> None:
         """Take a market as one of its coin. Raises ValueError for one of another."""
 
-    def last_liquidation(self, venue: str) -> int:
-        """The time of the last liquidation that was applied, ms; 0 without any."""
+    def liquidations(self, venue: str, since: int) -> Counter[tuple[int, float, float, str]]:
+        """Those of a venue that were applied, from a time on: (time, price, usd, side), and how often each."""
 
     def trades(self, venue: str, rows: Sequence[Row]) -> None:
         """Apply trades of base coins, in order."""

@@ -165,6 +165,26 @@ def test_a_restart_takes_trades_liquidations_and_readings_in_one_order(tmp_path,
     assert not any(count for name, count in made.counts.items() if name.startswith("late"))
 
 
+def test_a_restart_takes_the_liquidations_that_the_state_lacks_whatever_their_times(tmp_path, monkeypatch):
+    """Those of a moment that the state has some of, and those that came late."""
+    since, end = DAY + 6 * HOUR, DAY + DAY_MS
+    keep(tmp_path, "trades", trades(DAY, end), DAY, end)
+    made = Liquidator("BTC", mode="streaming", bar="1h")
+    replay(made, tmp_path, until=since + 1)
+    told = [(since + at, price, usd, "long") for at, price, usd in ((9, 101.0, 1.0), (5, 102.0, 4.0), (9, 101.0, 1.0))]
+    sink = made._stream_sink(None)
+    sink.liquidation("binance", *told[0])
+    rows = dict(zip(("time", "price", "usd", "side"), zip(*told, strict=True), strict=True))
+    keep(tmp_path, "liquidations", {**rows, "size": [1.0] * 3}, DAY, end)
+
+    async def nothing(*_: Any) -> Any:
+        return [], True
+
+    monkeypatch.setattr(resume, "fetch_rows", nothing)
+    restart(made, tmp_path, end)
+    assert np.nansum(made.bars()["liq_long_usd"]) == 6.0
+
+
 @pytest.mark.parametrize("answers", [True, False])
 def test_a_restart_asks_for_what_a_gap_before_it_left_out(tmp_path, monkeypatch, answers):
     end = DAY + DAY_MS
