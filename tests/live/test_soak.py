@@ -111,6 +111,8 @@ def test_memory_tasks_threads_and_files_are_flat(quick, tmp_path, caplog, monkey
             told.append(seen(began, sum(run.tasks() for run in runs)))
             for run in runs:
                 server.outage(run.venue, run.row)
+            server.log.clear()
+            server.subscribed.clear()
         for run in runs:
             run.play(500)
             run.stream.stop()
