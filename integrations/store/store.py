@@ -120,7 +120,8 @@ class Store:
         """What a SQL query of DuckDB gives; each kind is a view by its name, ``trades``, ``candles_1m``.
 
         Rows have ``venue`` and ``symbol`` beside their columns, and come in no order unless the query says one. Cost:
-        a look at every file's end, then the columns and rows that the query needs. Needs ``pip install "liquidator-core[store]"``.
+        a look at every file's end, then the columns and rows that the query needs. Needs
+        ``pip install "liquidator-core[store]"``.
         """
         return query.ask(sql, [(place.kind, place.path) for place in self.places()])
 
