@@ -298,6 +298,28 @@ def test_on_the_callers_loop(server):
     same(made, rows(SHORT, "binance", range(500)))
 
 
+def test_in_asyncio_it_is_rebuilt_in_a_thread_or_on_the_loop(server, tmp_path):
+    made = Liquidator("BTC", mode="streaming")
+
+    async def main() -> None:
+        instance = server.live("binance")
+        running = await made.astart_stream(exchange=instance, store=tmp_path)
+        await asyncio.to_thread(server.connected, "binance")
+        for count in (500, 1000, 1500):
+            await asyncio.to_thread(server.send, "binance", range(count - 500, count))
+            await asyncio.to_thread(took, running, count)
+            if count == 1000:
+                made.rebuild()
+            else:
+                await asyncio.to_thread(made.rebuild)
+        made.stop_stream()
+        await running
+        await instance.close()
+
+    asyncio.run(main())
+    same(made, rows(SHORT, "binance", range(1500)))
+
+
 def test_while_a_stream_runs_nobody_else_feeds(server):
     made, running = started(server, "binance")
     trade = {"time": 1_700_000_000_000, "price": 1.0, "size": 1.0, "side": "buy"}
