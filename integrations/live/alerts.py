@@ -19,17 +19,30 @@ from string import Template
 from typing import Any
 
 from liquidator_core._atomic import replacing
+from liquidator_core.layout import VERSION
 
 _LOG = logging.getLogger("liquidator")
 _ATTEMPTS = 6
 _FIRST_WAIT = 1.0  # seconds, doubled with every attempt
+_LONGEST_WAIT = 60.0  # that a server may ask for
 _TIMEOUT = 10.0
 _MOST = 10_000  # that wait
 _REMEMBERED = 100_000  # that were delivered
 
 
 class _Again(Exception):  # noqa: N818
-    """An answer that another attempt may cure."""
+    """An answer that another attempt may cure, no earlier than so many seconds later."""
+
+    def __init__(self, why: str, seconds: float = 0.0):
+        super().__init__(why)
+        self.seconds = seconds
+
+
+class _Straight(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: what was posted would become a request without a body."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
 
 
 class Alerts:
@@ -120,29 +133,39 @@ class Alerts:
 
         again = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(_ATTEMPTS),
-            wait=tenacity.wait_exponential(_FIRST_WAIT),
+            wait=_wait,
             retry=tenacity.retry_if_exception_type(_Again),
             reraise=True,
         )
         again(self._post, key, body)
 
     def _post(self, key: str, body: bytes) -> None:
-        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key, "User-Agent": f"liquidator/{VERSION}"}
         if self._secret is not None:
             headers["X-Signature-256"] = f"sha256={hmac.new(self._secret, body, hashlib.sha256).hexdigest()}"
         try:
             request = urllib.request.Request(self._url, body, headers)
-            with urllib.request.urlopen(request, timeout=_TIMEOUT):
+            with urllib.request.build_opener(_Straight).open(request, timeout=_TIMEOUT):
                 pass
         except urllib.error.HTTPError as error:
             with error:
                 if error.code == 429 or error.code >= 500:
-                    raise _Again(f"HTTP {error.code}") from None
+                    raise _Again(f"HTTP {error.code}", _seconds(error.headers.get("Retry-After"))) from None
                 raise ValueError(f"HTTP {error.code}") from None
         except OSError as error:
             raise _Again(str(error)) from None
         except (http.client.HTTPException, ValueError) as error:  # whose words may hold the URL
             raise ValueError(type(error).__name__) from None
+
+
+def _wait(attempt: Any) -> float:
+    """Seconds until the next attempt."""
+    return float(max(_FIRST_WAIT * 2 ** (attempt.attempt_number - 1), attempt.outcome.exception().seconds))
+
+
+def _seconds(said: str | None) -> float:
+    """Those that a server asks to wait for; 0 where it names none."""
+    return min(float(said), _LONGEST_WAIT) if said is not None and said.strip().isdecimal() else 0.0
 
 
 def _newest(path: Path) -> dict[str, None]:

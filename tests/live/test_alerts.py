@@ -23,13 +23,22 @@ class Receiver:
     def __init__(self) -> None:
         self.posted: list[tuple[dict[str, str], bytes]] = []
         self.answers: list[int] = []
+        self.headers: dict[str, str] = {}  # of every answer
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.posted.append((dict(self.headers), body))
-                self.send_response(receiver.answers.pop(0) if receiver.answers else 200)
+                self.answer(receiver.answers.pop(0) if receiver.answers else 200)
+
+            def do_GET(self) -> None:
+                self.answer(200)
+
+            def answer(self, status: int) -> None:
+                self.send_response(status)
+                for name, value in receiver.headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
 
             def log_message(self, *args: object) -> None:
@@ -69,6 +78,48 @@ def test_it_is_tried_again(receiver):
     made.close(10.0)
     assert len(receiver.posted) == 3
     assert made.failed == 0
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_it_is_tried_again_no_earlier_than_the_server_allows(receiver, monkeypatch, status):
+    waits: list[float] = []
+    monkeypatch.setattr(alerts.time, "sleep", waits.append)
+    receiver.answers, receiver.headers = [status, status, status], {"Retry-After": "7"}
+    made = alerts.Alerts(receiver.url)
+    made(FORMED)
+    made.close(10.0)
+    assert (len(receiver.posted), made.failed) == (4, 0)
+    assert waits == [7.0, 7.0, 7.0]
+
+
+@pytest.mark.parametrize("said", ["soon", "nan", "-1", "Wed, 21 Oct 2026 07:28:00 GMT", "86400"])
+def test_a_wait_that_is_none_or_too_long_is_not_kept(receiver, monkeypatch, said):
+    waits: list[float] = []
+    monkeypatch.setattr(alerts.time, "sleep", waits.append)
+    receiver.answers, receiver.headers = [429], {"Retry-After": said}
+    made = alerts.Alerts(receiver.url)
+    made(FORMED)
+    made.close(10.0)
+    assert (len(receiver.posted), made.failed) == (2, 0)
+    assert waits == [60.0 if said == "86400" else 0.001]
+
+
+def test_a_redirect_would_lose_the_body_and_is_told(receiver, caplog):
+    receiver.answers, receiver.headers = [301], {"Location": receiver.url}
+    made = alerts.Alerts(receiver.url)
+    made(FORMED)
+    made.close(10.0)
+    assert made.failed == 1
+    assert "an alert could not be delivered: HTTP 301" in caplog.text
+
+
+def test_it_says_who_posts(receiver):
+    """Discord answers 403 to the name that Python's own client goes by."""
+    made = alerts.Alerts(receiver.url)
+    made(FORMED)
+    made.close(10.0)
+    ((headers, _),) = receiver.posted
+    assert headers["User-Agent"].startswith("liquidator/")
 
 
 def test_what_cannot_be_delivered_is_counted_and_the_next_goes_on(receiver, caplog):
