@@ -13,6 +13,7 @@ from typing import Any
 
 from ..exchanges.client import guard_frames, one_line, tap_liquidations, tap_trades
 from ..exchanges.tables import takers
+from ..exchanges.unified import made_id, told_id
 from ..market.funding import told_hours
 from .channel import Channel
 from .limits import Limits
@@ -144,8 +145,8 @@ class _Heard:
             self._stands = True
             self._session.stands([self._channel])
         side = {"buy": 1, "sell": -1}[takers([trade["side"]])[0]]
-        ident = trade["id"] or self._name(trade)
-        number = int(ident) if self._channel.numbered else str(ident)
+        ident = told_id(trade) or self._name(trade)
+        number = int(ident) if self._channel.numbered else ident
         row = Row(
             int(trade["timestamp"]),
             float(trade["price"]),
@@ -156,10 +157,10 @@ class _Heard:
         self._said(self._channel, Trades(self._channel.symbol, [row]), receipt)
 
     def _name(self, trade: Any) -> str:
-        """What tells a trade without an id from others of its moment; the words of ``exchanges.unified``."""
+        """The id of a trade without one; a moment that the venue repeats is numbered anew."""
         if trade["timestamp"] != self._moment:
             self._moment = trade["timestamp"]
             self._alike.clear()
         what = (trade["price"], trade["amount"], trade["side"])
         self._alike[what] += 1
-        return f"{trade['side']} {trade['amount']} at {trade['price']}, {self._alike[what]}"
+        return made_id(trade, self._alike[what])
