@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -48,13 +49,15 @@ def stream(
     alert_template: Annotated[str | None, typer.Option(help="JSON to post, with $text or names of fields.")] = None,
     params: ParamsOption = None,
 ) -> None:
-    """Zones, levels and liquidations of a coin as they happen, until Ctrl-C.
+    """Zones, levels and liquidations of a coin as they happen, until Ctrl-C or SIGTERM.
 
     Alerts are signed with the secret in LIQUIDATOR_ALERT_SECRET, if it is set.
     """
     from ..liquidator import Liquidator
     from ..market.coins import coin_of
 
+    if alert_template is not None and alert_url is None:
+        raise ValueError("--alert-template: found without --alert-url, where it would be posted")
     made = Liquidator(coin_of(coin), mode="streaming", bar=bar, params=read_params(params))
     tellers: list[Any] = [_print_line] if jsonl else []
     alerts = None
@@ -67,6 +70,7 @@ def stream(
         _tell(made, tellers)
         told = {f"on_{name}": _teller(name, tellers) for name in ("gap", "health")}
     running = made.start_stream(exchange or ["hyperliquid"], [coin], store, state, **told)
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         if jsonl or not sys.stdout.isatty():
             running.wait()
@@ -78,6 +82,7 @@ def stream(
         try:
             running.stop()
         finally:
+            signal.signal(signal.SIGTERM, before)
             if alerts is not None:
                 alerts.close(_LAST_ALERTS_S)
                 if alerts.failed:
@@ -127,10 +132,22 @@ def _teller(event: str, tellers: list[Any]) -> Any:
 
 
 def _print_line(event: dict[str, Any]) -> None:
-    print(json.dumps(event), flush=True)
+    """Print an event; where nobody reads on, the command ends, as it does at Ctrl-C."""
+    try:
+        print(json.dumps(event), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if threading.current_thread() is threading.main_thread():
+            raise SystemExit from None
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def _plain(value: Any) -> Any:
+    """A value of an event as JSON has it."""
+    if hasattr(value, "_asdict"):
+        return {name: _plain(one) for name, one in value._asdict().items()}
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
     if isinstance(value, np.datetime64):
         return str(value)
     if isinstance(value, np.generic):
