@@ -68,9 +68,9 @@ def stream(
     told: dict[str, Any] = {}
     if tellers:
         _tell(made, tellers)
-        told = {f"on_{name}": _teller(name, tellers) for name in ("gap", "health")}
+        told = {f"on_{name}": _teller(name, made.coin, tellers) for name in ("gap", "health")}
     running = made.start_stream(exchange or ["hyperliquid"], [coin], store, state, **told)
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    before = signal.signal(signal.SIGTERM, _terminated)
     try:
         if jsonl or not sys.stdout.isatty():
             running.wait()
@@ -116,15 +116,19 @@ def replay(
                 print_table(out, shown)
 
 
+def _terminated(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
 def _tell(made: Liquidator, tellers: list[Any]) -> None:
     """Have events told of to each of these, as mappings of JSON values."""
     for event in _EVENTS:
-        getattr(made, f"on_{event}")(_teller(event, tellers))
+        getattr(made, f"on_{event}")(_teller(event, made.coin, tellers))
 
 
-def _teller(event: str, tellers: list[Any]) -> Any:
+def _teller(event: str, coin: str | None, tellers: list[Any]) -> Any:
     def tell(row: Any) -> None:
-        said = {"event": event, **{name: _plain(value) for name, value in dict(row).items()}}
+        said = {"event": event, "coin": coin, **{name: _plain(value) for name, value in dict(row).items()}}
         for one in tellers:
             one(said)
 
@@ -132,14 +136,14 @@ def _teller(event: str, tellers: list[Any]) -> Any:
 
 
 def _print_line(event: dict[str, Any]) -> None:
-    """Print an event; where nobody reads on, the command ends, as it does at Ctrl-C."""
+    """Print an event; where nobody reads on, the command ends."""
     try:
         print(json.dumps(event), flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if threading.current_thread() is threading.main_thread():
             raise SystemExit from None
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _plain(value: Any) -> Any:

@@ -14,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -28,6 +29,7 @@ _LONGEST_WAIT = 60.0  # that a server may ask for
 _TIMEOUT = 10.0
 _MOST = 10_000  # that wait
 _REMEMBERED = 100_000  # that were delivered
+_NAMED = ("coin", "venue", "symbol", "kind", "side", "state")  # what of an event its text names
 
 
 class _Again(Exception):  # noqa: N818
@@ -181,13 +183,16 @@ def _newest(path: Path) -> dict[str, None]:
 def text_of(event: Mapping[str, Any]) -> str:
     """An event in one line.
 
-    >>> text_of({"event": "zone_formed", "kind": "support", "entry_low": 60000.0, "entry_high": 60100.5})
-    'zone_formed support 60000.0 to 60100.5'
+    >>> text_of({"event": "zone_formed", "coin": "BTC", "kind": "support", "entry_low": 60000.0, "entry_high": 60100.5})
+    'zone_formed BTC support 60000 to 60100.5'
     """
     words = [str(event["event"])]
-    words += [str(event[name]) for name in ("venue", "symbol", "kind", "side", "state") if event.get(name) is not None]
+    words += [str(event[name]) for name in _NAMED if event.get(name) is not None]
     if event.get("entry_low") is not None:
-        words.append(f"{event['entry_low']} to {event['entry_high']}")
+        words.append(f"{event['entry_low']:.8g} to {event['entry_high']:.8g}")
     elif event.get("price") is not None:
-        words.append(f"{event['usd']:.0f} USD at {event['price']}")
+        words.append(f"{event['usd']:.0f} USD at {event['price']:.8g}")
+    elif event.get("since") is not None:
+        since, until = (datetime.fromtimestamp(event[name] / 1000, UTC) for name in ("since", "until"))
+        words.append(f"missing {since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S} UTC, filled: {event['filled']}")
     return " ".join(words)

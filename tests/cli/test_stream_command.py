@@ -82,6 +82,7 @@ def test_every_event_of_a_zone_is_json():
     made.ingest_trades(rows(SHORT, "binance"))
     events = [json.loads(line) for line in lines]
     assert {"zone_formed", "zone_touched", "zone_held", "zone_broken"} == {one["event"] for one in events}
+    assert {one["coin"] for one in events} == {"BTC"}
     assert set(events[0]["explanation"][0]) == {"time", "side", "price", "usd", "source"}
 
 
@@ -96,7 +97,7 @@ def test_it_ends_once_nobody_reads(where):
         process.stdout.close()
         process.stdout = None
         _, errors = process.communicate("\n", timeout=60)
-    assert (process.returncode, "BrokenPipe" in errors) == (0 if where == "main" else -signal.SIGINT, False)
+    assert (process.returncode, "BrokenPipe" in errors) == (0 if where == "main" else -signal.SIGTERM, False)
 
 
 def test_a_signal_to_terminate_saves_and_closes(server, monkeypatch, tmp_path):

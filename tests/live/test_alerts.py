@@ -136,7 +136,7 @@ def test_what_cannot_be_delivered_is_counted_and_the_next_goes_on(receiver, capl
 @pytest.mark.parametrize(
     ("template", "want"),
     [
-        ('{"chat_id": "1", "text": "$text"}', {"chat_id": "1", "text": "zone_formed support 60000.0 to 60100.0"}),
+        ('{"chat_id": "1", "text": "$text"}', {"chat_id": "1", "text": "zone_formed support 60000 to 60100"}),
         ('{"content": "$kind $entry_low"}', {"content": "support 60000.0"}),
     ],
 )
@@ -145,6 +145,24 @@ def test_a_template(receiver, template, want):
     made(FORMED)
     made.close(10.0)
     assert json.loads(receiver.posted[0][1]) == want
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        ({"event": "zone_broken", "coin": "BTC", "kind": "support", "state": "touched", "entry_low": 60013.13335855569,
+            "entry_high": 60019.626215698554}, "zone_broken BTC support touched 60013.133 to 60019.626"),
+        ({"event": "liquidation", "coin": "BTC", "venue": "okx", "side": "long", "price": 0.0078310, "usd": 1234.5},
+            "liquidation BTC okx long 1234 USD at 0.007831"),
+        ({"event": "health", "coin": "BTC", "venue": "okx", "symbol": "BTC/USDT:USDT", "state": "STALE"},
+            "health BTC okx BTC/USDT:USDT STALE"),
+        ({"event": "gap", "coin": "BTC", "venue": "okx", "symbol": "BTC/USDT:USDT", "kind": "trades",
+            "since": 1_700_000_000_000, "until": 1_700_000_060_999, "missing": None, "filled": False},
+            "gap BTC okx BTC/USDT:USDT trades missing 2023-11-14 22:13:20 to 2023-11-14 22:14:20 UTC, filled: False"),
+    ],
+)  # fmt: skip
+def test_an_event_in_one_line(event, text):
+    assert alerts.text_of(event) == text
 
 
 def test_what_is_none_is_refused():
