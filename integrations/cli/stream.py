@@ -14,6 +14,7 @@ import numpy as np
 import typer
 from rich.console import Console, Group
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
 from ..evidence.digits import price_text, usd_text
@@ -21,7 +22,7 @@ from ..live.alerts import Alerts
 from ..tables.risk import risk_memory
 from ..tables.signals import signal_columns
 from .options import ParamsOption, read_params
-from .printing import console_for, make_table, print_table
+from .printing import console_for, fit_table, make_table, print_table
 
 if TYPE_CHECKING:
     from ..liquidator import Liquidator
@@ -165,8 +166,15 @@ def _watch(made: Liquidator, running: Stream) -> None:
     pause = threading.Event()
     with Live(console=out, auto_refresh=False, screen=False) as view:
         while not running.wait(0.0):
-            view.update(Group(_title(made), *_tables(out, made), _health(out, running)), refresh=True)
+            shown = [_title(made), _health(out, running), *_tables(out, made)]  # a low terminal shows the first of it
+            view.update(Group(*(part for one in shown for part in _fitted(out, one))), refresh=True)
             pause.wait(1.0)
+
+
+def _fitted(out: Console, shown: Any) -> list[Any]:
+    """What is shown, as wide as the terminal."""
+    left_out = fit_table(out, shown) if isinstance(shown, Table) else ""
+    return [shown, Text(left_out)] if left_out else [shown]
 
 
 def _title(made: Liquidator) -> Text:
@@ -208,7 +216,7 @@ def _risk(out: Console, made: Liquidator) -> list[Any]:
 
 
 def _health(out: Console, running: Stream) -> Any:
-    names = ("venue", "state", "trades", "of USD traded in an hour", "liquidations", "feed", "gaps", "waiting")
+    names = ("venue", "state", "trades", "gaps", "waiting", "liquidations", "feed", "of USD traded in an hour")
     table = make_table(out, "Health", *names)
     brought = running.shares().set_index(["venue", "symbol"])["share"]
     health = running.health()
@@ -216,6 +224,6 @@ def _health(out: Console, running: Stream) -> Any:
         table.caption = f"The store cannot be written to: {error}"
     for row in health.itertuples():
         share = brought.get((row.venue, row.symbol), np.nan)
-        counts = f"{row.liquidations:,}", row.liquidation_feed, f"{row.gaps:,}", f"{row.queue:,}"
-        table.add_row(row.venue, row.state, f"{row.trades:,}", "" if np.isnan(share) else f"{share:.0%}", *counts)
+        counts = f"{row.trades:,}", f"{row.gaps:,}", f"{row.queue:,}", f"{row.liquidations:,}"
+        table.add_row(row.venue, row.state, *counts, row.liquidation_feed, "" if np.isnan(share) else f"{share:.0%}")
     return table

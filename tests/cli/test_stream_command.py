@@ -120,12 +120,16 @@ def test_a_signal_to_terminate_saves_and_closes(server, monkeypatch, tmp_path):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_the_view_of_a_terminal(server, monkeypatch, tmp_path):
+@pytest.mark.parametrize("columns", [120, 45])
+def test_the_view_of_a_terminal(server, monkeypatch, tmp_path, columns):
     stopped_after(monkeypatch, tell(server, 500))
-    said = said_here("stream", "BTC-USDT", "--exchange", "binance", cwd=tmp_path, columns=120)
+    said = said_here("stream", "BTC-USDT", "--exchange", "binance", cwd=tmp_path, columns=columns)
     assert said.code == 0, said.stderr
     assert "Health" in said.stdout
-    assert "binance" in said.stdout
+    (row,) = [line.split() for line in said.stdout.splitlines() if line.startswith("binance ")][-1:]
+    assert row[1] in ("LIVE", "STALE", "DRIFT")
+    assert row[2].isdecimal()
+    assert ("Too narrow for: liquidations, feed" in said.stdout) == (columns == 45)
 
 
 def test_the_view_tells_what_each_venue_brings():
