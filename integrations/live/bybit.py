@@ -7,7 +7,7 @@ from typing import Any
 
 from ..exchanges.symbols import kind_of
 from ..market.funding import told_hours
-from .said import Link, Liquidation, Reading, Refused, Row, Said, Trades
+from .said import Link, Liquidation, Reading, Refused, Row, Said, Trades, in_parts
 
 LIQUIDATIONS = "full"
 BANKRUPTCY = True
@@ -27,10 +27,7 @@ def links(instance: Any, markets: Sequence[Any], write: Any) -> list[Link]:
             for market in mine
             for topic in (["publicTrade"] if kind == "spot" else ["publicTrade", "allLiquidation", "tickers"])
         ]
-        texts = [
-            write({"op": "subscribe", "args": topics[start : start + _A_MESSAGE]})
-            for start in range(0, len(topics), _A_MESSAGE)
-        ]
+        texts = [write({"op": "subscribe", "args": part}) for part in in_parts(topics, _A_MESSAGE)]
         if texts:
             url = instance.implode_hostname(instance.urls["api"]["ws"]["public"][kind])
             made.append(Link(url, texts, write({"op": "ping"}), True, {name_of(one): one["symbol"] for one in mine}))

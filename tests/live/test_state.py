@@ -101,7 +101,7 @@ def test_a_state_that_does_not_fit_is_refused(server, tmp_path):
 
 
 def test_a_state_that_can_be_kept_nowhere_is_refused_at_once(tmp_path):
-    with pytest.raises(FileNotFoundError, match="there is no folder .*missing, make it first"):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*missing, make it first"):
         Liquidator("BTC", mode="streaming").start_stream(exchange="binance", state=tmp_path / "missing" / "btc.state")
 
 
