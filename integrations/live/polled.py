@@ -81,7 +81,8 @@ async def poll(instance: Any, wanted: Sequence[Wanted], session: Session, limits
                 time = answer["timestamp"]
                 if time is not None and time <= channel.sink.closed:  # of a bar that is over: it counts as it comes
                     time = None
-                hours = told_hours(answer) if kind == "funding" else None
-                reading = Reading(channel.symbol, kind, time, float(answer[field]), hours)
+                reading = Reading(channel.symbol, kind, time, float(answer[field]))
+                if kind == "funding":
+                    reading = reading._replace(hours=told_hours(answer), due=answer["fundingTimestamp"])
                 session.said(channel, reading, limits.now(), False)
         await asyncio.sleep(limits.poll_s)

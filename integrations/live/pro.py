@@ -77,8 +77,8 @@ class Watched:
 
     async def _funding(self, channel: Channel) -> None:
         rate = await self._instance.watch_funding_rate(channel.symbol)
-        value = float(rate["fundingRate"])
-        reading = Reading(channel.symbol, "funding", rate["timestamp"], value, told_hours(rate))
+        value, due = float(rate["fundingRate"]), rate["fundingTimestamp"]
+        reading = Reading(channel.symbol, "funding", rate["timestamp"], value, told_hours(rate), due)
         self.said(channel, reading, self._limits.now())
 
     def _forced(self, liquidation: Any) -> None:

@@ -157,7 +157,7 @@ class Session:
     def _read(self, channel: Channel, said: Reading, receipt: int) -> None:
         """Take a reading, one every ten seconds."""
         time = receipt if said.time is None else said.time
-        hours = self._readings.hours_of(channel, said) if said.kind == "funding" else UNIT_HOURS
+        hours = self._readings.hours_of(channel, said, time) if said.kind == "funding" else UNIT_HOURS
         if hours is None or not self._readings.is_due(channel, said.kind, time):
             return
         if self._capture is not None:

@@ -115,6 +115,24 @@ def test_funding_comes_by_the_stream_that_ccxt_has(server):
     assert rates["funding_rate"].rows["value"].tolist() == [0.0003]
 
 
+def test_an_interval_of_funding_is_seen_as_its_times_lie_apart(server, quick):
+    """OKX's rates have no time of their own in ccxt: they are of their receipt."""
+    begin = int(SHORT.time[-1]) + 5
+    clock = [begin]
+    quick(now=lambda: clock[0])
+    made, stream, parent = started(server, "okxus")
+    server.subscriptions(parent, 3)
+    rates = made._history.rates["funding_rate"]
+    for count in (1, 2):
+        said = {"instId": "BTC-USDT-SWAP", "instType": "SWAP", "fundingRate": "0.0003", "ts": str(T)}
+        said |= {"fundingTime": str(begin + (count - 1) * 4 * 3_600_000)}
+        server.text(parent, json.dumps({"arg": {"channel": "funding-rate"}, "data": [said]}))
+        until(lambda count=count: len(rates.rows) == count, "no rate")
+        clock[0] += 12_000
+    stream.stop()
+    assert rates.rows["value"].tolist() == [0.0003, 0.0006]
+
+
 @pytest.mark.parametrize("method", ["trades", "liquidation"])
 def test_what_an_engine_raises_ends_the_stream_and_counts_as_no_frame(server, by_ccxt, monkeypatch, method):
     made, stream, parent = started(server, "bybit")
