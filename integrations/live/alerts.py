@@ -9,6 +9,7 @@ import http.client
 import json
 import logging
 import queue
+import re
 import threading
 import time
 import urllib.error
@@ -27,6 +28,7 @@ _ATTEMPTS = 6
 _FIRST_WAIT = 1.0  # seconds, doubled with every attempt
 _LONGEST_WAIT = 60.0  # that a server may ask for
 _TIMEOUT = 10.0
+_SAID = 200  # bytes of an answer that are told
 _MOST = 10_000  # that wait
 _REMEMBERED = 100_000  # that were delivered
 _NAMED = ("coin", "venue", "symbol", "kind", "side", "state")  # what of an event its text names
@@ -153,11 +155,20 @@ class Alerts:
             with error:
                 if error.code == 429 or error.code >= 500:
                     raise _Again(f"HTTP {error.code}", _seconds(error.headers.get("Retry-After"))) from None
-                raise ValueError(f"HTTP {error.code}") from None
+                raise ValueError(f"HTTP {error.code}{self._said(error)}") from None
         except OSError as error:
             raise _Again(str(error)) from None
         except (http.client.HTTPException, ValueError) as error:  # whose words may hold the URL
             raise ValueError(type(error).__name__) from None
+
+    def _said(self, error: urllib.error.HTTPError) -> str:
+        """What a server answers to what it refuses; nothing where that repeats a part of the URL."""
+        try:
+            said = " ".join(error.read(_SAID).decode("utf-8", "replace").split())
+        except (OSError, http.client.HTTPException):
+            return ""
+        secrets = [part for part in re.split(r"[/?&=]", self._url.partition("://")[2]) if len(part) > 3]
+        return f": {said}" if said and not any(part in said for part in secrets) else ""
 
 
 def _wait(attempt: Any) -> float:

@@ -24,6 +24,7 @@ class Receiver:
         self.posted: list[tuple[dict[str, str], bytes]] = []
         self.answers: list[int] = []
         self.headers: dict[str, str] = {}  # of every answer
+        self.body = b""  # of every answer
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -40,6 +41,7 @@ class Receiver:
                 for name, value in receiver.headers.items():
                     self.send_header(name, value)
                 self.end_headers()
+                self.wfile.write(receiver.body)
 
             def log_message(self, *args: object) -> None:
                 pass
@@ -102,6 +104,16 @@ def test_a_wait_that_is_none_or_too_long_is_not_kept(receiver, monkeypatch, said
     made.close(10.0)
     assert (len(receiver.posted), made.failed) == (2, 0)
     assert waits == [60.0 if said == "86400" else 0.001]
+
+
+@pytest.mark.parametrize("said", ["chat not found", "nothing at /bot77:to-ken/send"])
+def test_what_a_server_says_is_told_but_for_the_url(receiver, caplog, said):
+    receiver.answers, receiver.body = [400], said.encode()
+    made = alerts.Alerts(receiver.url.replace("/hook", "/bot77:to-ken/send"))
+    made(FORMED)
+    made.close(10.0)
+    assert ("could not be delivered: HTTP 400: chat not found" in caplog.text) == (said == "chat not found")
+    assert "to-ken" not in caplog.text
 
 
 def test_a_redirect_would_lose_the_body_and_is_told(receiver, caplog):
