@@ -52,6 +52,7 @@ class Watched:
     async def run(self) -> None:
         """Until it is cancelled. Raises what an engine raises, which ccxt would take for a frame it cannot read."""
         self._fault = asyncio.get_running_loop().create_future()
+        self._instance.open()  # some of ccxt's methods need its loop before they open it themselves
         with contextlib.ExitStack() as taps:
             taps.enter_context(
                 guard_frames(self._instance, lambda error: self._session.nonsense(self._channels, error))

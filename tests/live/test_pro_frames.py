@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,8 +12,9 @@ from liquidator_integrations.exchanges import unified
 from liquidator_integrations.exchanges.client import tap_trades
 from liquidator_integrations.live.channel import Channel
 from liquidator_integrations.live.limits import LIMITS
-from liquidator_integrations.live.pro import _Heard
+from liquidator_integrations.live.pro import Watched, _Heard
 from liquidator_integrations.live.said import Row
+from liquidator_integrations.live.tasks import Tasks
 
 T = 1_655_397_355_998
 
@@ -164,3 +166,22 @@ def test_amounts_of_which_ccxt_makes_something_else_are_refused():
     market = market_of("BTC/USD:BTC", "BTCUSD", 1.0)
     with pytest.raises(ValueError, match="phemex: what ccxt makes of the amounts of BTC/USD:BTC cannot be used"):
         Channel("phemex", market, None, False, False, "none", 0)
+
+
+def test_an_instance_is_opened_on_the_loop_that_watches():
+    """KuCoin's asks for an address on it first, and failed for ever where markets had been loaded before."""
+    import ccxt.pro
+
+    instance = ccxt.pro.kucoin()
+
+    async def watched() -> bool:
+        session: Any = SimpleNamespace(tasks=Tasks())
+        task = asyncio.create_task(Watched(instance, [], session, LIMITS).run())
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        is_here = instance.asyncio_loop is asyncio.get_running_loop()
+        await instance.close()
+        return is_here
+
+    assert asyncio.run(watched())
