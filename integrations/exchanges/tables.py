@@ -16,7 +16,7 @@ from ..market.venues import VENUES
 _TAKER = {1: "buy", -1: "sell"}
 _WHO = {LONG: "long", SHORT: "short"}
 #: Where ccxt's amounts are not contracts of the size that it tells, but coins, and dollars of inverse markets.
-_UNITS = ("apex", "coinbaseinternational", "deribit", "weex", "xt")
+_UNITS = ("apex", "bitrue", "coinbaseinternational", "deribit", "lighter", "weex", "xt")
 _ALL_COINS = ("bitget",)  # of inverse markets, too
 
 

@@ -85,6 +85,37 @@ FRAMES: list[tuple[str, str, str, float | None, Any, float, int, str]] = [
     ("apex", "BTC/USDT:USDT", "BTCUSDT", 0.001,
         {"topic": "recentlyTrade.H.BTCUSDT", "type": "snapshot", "ts": T, "data": [
             {"T": T, "s": "BTCUSDT", "S": "Buy", "v": "0.5", "p": "50000", "i": "7"}]}, 0.5, 1, "7"),
+    ("bitrue", "BTC/USDT:USDT", "E-BTC-USDT", 0.001,
+        {"channel": "market_e_btcusdt_trade_ticker", "ts": T, "status": "ok", "tick": {"data": [
+            {"amount": "1250", "price": "50000", "side": "SELL", "ts": T, "vol": "25"}]}},
+        0.025, -1, f"{T} sell 0.025 at 50000.0, 1"),
+    ("lighter", "BTC/USDC:USDC", "1", 10000.0,
+        {"channel": "trade:1", "liquidation_trades": [], "type": "update/trade", "trades": [
+            {"trade_id": 7, "type": "trade", "market_id": 1, "size": "0.5", "price": "50000", "usd_amount": "25000",
+            "is_maker_ask": False, "timestamp": T}]}, 0.5, -1, "7"),
+    ("blofin", "BTC/USDT:USDT", "BTC-USDT", 0.001,
+        {"arg": {"channel": "trades", "instId": "BTC-USDT"}, "data": [
+            {"tradeId": "7", "instId": "BTC-USDT", "price": "50000", "size": "25", "side": "sell", "ts": str(T)}]},
+        0.025, -1, "7"),
+    ("bingx", "BTC/USDT:USDT", "BTC-USDT", 1.0,
+        {"code": 0, "dataType": "BTC-USDT@trade", "data": [
+            {"q": "0.5", "p": "50000", "T": T, "m": False, "s": "BTC-USDT"}]}, 0.5, 1,
+        f"{T} buy 0.5 at 50000.0, 1"),
+    ("woo", "BTC/USDT:USDT", "PERP_BTC_USDT", 1.0,
+        {"topic": "PERP_BTC_USDT@trade", "ts": T, "data": {
+            "symbol": "PERP_BTC_USDT", "price": 50000, "size": 0.5, "side": "BUY", "source": 0}}, 0.5, 1,
+        f"{T} buy 0.5 at 50000.0, 1"),
+    ("paradex", "BTC/USD:USDC", "BTC-USD-PERP", 1.0,
+        {"jsonrpc": "2.0", "method": "subscription", "params": {"channel": "trades.BTC-USD-PERP", "data": {
+            "id": "7", "market": "BTC-USD-PERP", "side": "BUY", "size": "0.5", "price": "50000", "created_at": T,
+            "trade_type": "FILL"}}}, 0.5, 1, "7"),
+    ("backpack", "BTC/USDC:USDC", "BTC_USDC_PERP", 1.0,
+        {"stream": "trade.BTC_USDC_PERP", "data": {"E": str(T * 1000 + 429), "T": str(T * 1000), "a": "1", "b": "2",
+            "e": "trade", "m": False, "p": "50000", "q": "0.5", "s": "BTC_USDC_PERP", "t": 7}}, 0.5, 1, "7"),
+    ("bitstamp", "BTC/USD", "btcusd", None,
+        {"channel": "live_trades_btcusd", "event": "trade", "data": {"buy_order_id": 1, "sell_order_id": 2, "id": 7,
+            "amount": 0.5, "amount_str": "0.5", "price": 50000, "price_str": "50000", "type": 1,
+            "timestamp": str(T // 1000), "microtimestamp": str(T * 1000)}}, 0.5, -1, "7"),
 ]  # fmt: skip
 
 
@@ -93,7 +124,8 @@ def market_of(symbol: str, name: str, size: float | None) -> dict[str, Any]:
     quote, _, settle = rest.partition(":")
     kind = {"spot": not settle, "swap": bool(settle), "contract": bool(settle), "type": "swap" if settle else "spot"}
     kind |= {"linear": settle == quote, "inverse": settle == base, "contractSize": size}
-    return {"id": name, "symbol": symbol, "base": base, "quote": quote, "settle": settle, "precision": {}, **kind}
+    names = {"base": base, "quote": quote, "settle": settle, "baseId": base, "quoteId": quote}
+    return {"id": name, "symbol": symbol, "precision": {}, **names, **kind}
 
 
 def heard(venue: str, market: dict[str, Any], *frames: Any) -> list[Row]:
