@@ -110,7 +110,7 @@ def replay(
     play(made, store, since=begin, until=until, speed=speed)
     if not jsonl:
         out = console_for()
-        for shown in _tables(out, made):
+        for shown in [_title(made), *_tables(out, made)]:
             if isinstance(shown, Text):
                 out.print(shown, soft_wrap=True)
             else:

@@ -70,7 +70,12 @@ def test_jsonl_has_a_line_an_event(server, monkeypatch, tmp_path):
     )
     played = said_here("replay", "store", "BTC", cwd=tmp_path)
     assert played.code == 0, played.stderr
+    assert played.stdout.startswith("BTC 5")
     assert "Levels" in played.stdout
+    none = said_here("replay", "store", "BTC", "--from", "2030-01-01", cwd=tmp_path)
+    assert none.stdout.startswith("BTC: no bar has closed yet")
+    turned = said_here("replay", "store", "BTC", "--from", "2030-01-02", "--until", "2030-01-01", cwd=tmp_path)
+    assert turned.stderr.startswith("liquidator: until: found 2030-01-01T00:00:00")
     assert "Liquidation at risk is known after 648 full hours: there" in played.stdout
     assert " nan" not in played.stdout
 
