@@ -66,9 +66,9 @@ def read(said: Any) -> Iterator[Said]:
             yield Reading(market, "funding", time, float(said["r"]), due=int(said["T"]) if said.get("T") else None)
     elif kind == "forceOrder":
         yield from forced(said["o"])
-    elif "error" in said:
-        raise Refused(str(said["error"]))
-    elif "result" not in said:
+    elif "error" in said or "code" in said:
+        raise Refused(str(said.get("error") or said))
+    elif "result" not in said and kind != "serverShutdown":
         raise ValueError("no event that is known")
 
 

@@ -189,13 +189,13 @@ class Session:
         if gap is not None:
             self.gaps.begin(gap)
 
-    def nonsense(self, channels: Sequence[Channel], error: Exception) -> None:
-        """A frame that cannot be read; where ids do not tell what was in it, it is a gap."""
+    def nonsense(self, channels: Sequence[Channel], error: Exception, trades: bool = True) -> None:
+        """A frame that cannot be read; where trades may have been in it that no ids tell of, it is a gap."""
         for channel in channels:
             if channel.counts["dropped"] == 0:
                 _LOG.warning("%s: a frame that cannot be read is left out: %s", channel.venue, error)
             channel.counts["dropped"] += 1
-            if not channel.chained:
+            if trades and not channel.chained:
                 self.lost(channel)
 
     # Running ---------------------------------------------------------------------------------------------------------
