@@ -37,6 +37,12 @@ def reader_of(instance: Any) -> ModuleType | None:
     return next((MODULES[one.__name__] for one in type(instance).__mro__ if one.__name__ in MODULES), None)
 
 
+def cached_as(instance: Any, market: Any) -> str:
+    """The symbol under which ccxt caches a market's trades: Coinbase sends those of BTC-USDC as its alias', BTC-USD."""
+    alias = (market.get("info") or {}).get("alias")
+    return str(instance.safe_symbol(alias) if alias in instance.markets_by_id else market["symbol"])
+
+
 class Watched:
     """The markets of one instance, watched again whenever that ends."""
 
@@ -60,7 +66,7 @@ class Watched:
             watching = []
             for channel in self._channels:
                 heard = _Heard(channel, self.said, self._session, self._limits)
-                taps.enter_context(tap_trades(self._instance, channel.symbol, heard))
+                taps.enter_context(tap_trades(self._instance, cached_as(self._instance, channel.market), heard))
                 watching.append(self._keep(channel, partial(self._instance.watch_trades, channel.symbol), heard.ended))
                 if channel.market.get("swap") and self._instance.has.get("watchFundingRate"):
                     watching.append(self._keep(channel, partial(self._funding, channel)))

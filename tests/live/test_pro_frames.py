@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,7 @@ from liquidator_integrations.exchanges import unified
 from liquidator_integrations.exchanges.client import tap_trades
 from liquidator_integrations.live.channel import Channel
 from liquidator_integrations.live.limits import LIMITS
-from liquidator_integrations.live.pro import Watched, _Heard
+from liquidator_integrations.live.pro import Watched, _Heard, cached_as
 from liquidator_integrations.live.said import Row
 from liquidator_integrations.live.tasks import Tasks
 
@@ -128,12 +129,12 @@ def market_of(symbol: str, name: str, size: float | None) -> dict[str, Any]:
     return {"id": name, "symbol": symbol, "precision": {}, **names, **kind}
 
 
-def heard(venue: str, market: dict[str, Any], *frames: Any) -> list[Row]:
+def heard(venue: str, market: dict[str, Any], *frames: Any, others: Sequence[dict[str, Any]] = ()) -> list[Row]:
     """The trades that are new in frames that ccxt.pro is given."""
     import ccxt.pro
 
     instance = getattr(ccxt.pro, venue)()
-    instance.set_markets([instance.safe_market_structure(market)])
+    instance.set_markets([instance.safe_market_structure(one) for one in (market, *others)])
     channel = Channel(venue, market, None, False, False, "none", 0)
     rows: list[Row] = []
     session: Any = SimpleNamespace(stands=lambda _: None)
@@ -141,7 +142,7 @@ def heard(venue: str, market: dict[str, Any], *frames: Any) -> list[Row]:
         session, LIMITS)  # fmt: skip
     topics = {"36": {"channel": "trades", "symbol": market["id"]}}
     client = SimpleNamespace(resolve=lambda *_: None, subscriptions=topics, futures={}, url="")
-    with tap_trades(instance, market["symbol"], hears):
+    with tap_trades(instance, cached_as(instance, instance.market(market["symbol"])), hears):
         for frame in frames:
             instance.handle_message(client, frame)
     assert channel.counts["dropped"] == 0
@@ -154,6 +155,15 @@ def test_a_trade_is_of_coins_a_taker_and_a_millisecond(one):
     (row,) = heard(venue, market_of(symbol, name, size), frame)
     assert (row.time, row.price, row.side, row.id) == (T, 50000.0, side, ident)
     assert row.amount == pytest.approx(coins, rel=1e-12)
+
+
+def test_trades_of_coinbase_come_under_the_name_that_a_market_is_an_alias_of():
+    market = market_of("BTC/USDC", "BTC-USDC", None) | {"info": {"alias": "BTC-USD"}}
+    trade = {"trade_id": "7", "product_id": "BTC-USD", "price": "50000", "size": "0.5", "side": "BUY"}
+    events = [{"type": "update", "trades": [{**trade, "time": "2022-06-16T16:35:55.998Z"}]}]
+    others = [market_of("BTC/USD", "BTC-USD", None)]
+    rows = heard("coinbase", market, {"channel": "market_trades", "events": events}, others=others)
+    assert rows == [Row(T, 50000.0, 0.5, -1, "7")]
 
 
 def test_every_frame_of_deribit_is_heard():
