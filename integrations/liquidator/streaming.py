@@ -332,6 +332,8 @@ class Streamed:
             if made.coin is None:
                 raise ValueError("symbols: found none, allowed one or more: this Liquidator does not know its coin")
             wanted = (made.coin,)
+        if len(wanted) == 0:
+            raise ValueError("symbols: found none, allowed one or more, or None")
         stream = Stream({self._stream_sink(state): tuple(wanted)}, exchange, store, *told)
         self._attach_stream(stream)
         return stream
