@@ -18,6 +18,7 @@ _WHO = {LONG: "long", SHORT: "short"}
 #: Where ccxt's amounts are not contracts of the size that it tells, but coins, and dollars of inverse markets.
 _UNITS = ("apex", "bitrue", "coinbaseinternational", "deribit", "lighter", "weex", "xt")
 _ALL_COINS = ("bitget",)  # of inverse markets, too
+_BOTH_SIDES = ("htx",)  # whose contracts are counted twice, for who bought and who sold
 
 
 def numbers(values: Sequence[Any]) -> np.ndarray:
@@ -79,6 +80,8 @@ def worth_of(market: Mapping[str, Any], venue: str = "") -> Callable[[Any], Any]
     if venue == "phemex" and market.get("inverse"):
         raise ValueError(f"{venue}: what ccxt makes of the amounts of {market['symbol']} cannot be used")
     unit = float(market["contractSize"]) if market.get("contract") and venue not in _UNITS else 1.0
+    if market.get("contract") and venue in _BOTH_SIDES:
+        unit /= 2.0
     parts = round(1.0 / unit)
     if unit == 1.0:
         return None

@@ -53,7 +53,7 @@ LIQUIDATIONS = {
 MARKS = {
     "binance": [{"e": "markPriceUpdate", "E": T, "s": "BTCUSDT", "p": "60.0", "i": "60", "r": "0.0001", "T": T}],
     "bybit": [{"topic": "tickers.BTCUSDT", "type": "delta", "ts": T, "data": {"symbol": "BTCUSDT", "markPrice": "60.0",
-        "fundingRate": "0.0001", "openInterest": "900"}}],
+        "fundingRate": "0.0001", "openInterest": "1800", "singleOpenInterest": "900"}}],
     "okx": [
         {"arg": {"channel": "mark-price"}, "data": [{"instId": "BTC-USDT-SWAP", "markPx": "60.0", "ts": str(T)}]},
         {"arg": {"channel": "funding-rate"}, "data": [{"instId": "BTC-USDT-SWAP", "fundingRate": "0.0001",
@@ -102,6 +102,12 @@ def test_readings(venue):
 def test_a_refusal(venue, frame):
     with pytest.raises(Refused):
         list(MODULES[venue].read(frame))
+
+
+@pytest.mark.parametrize("told", [{"openInterest": "1800"}, {"singleOpenInterest": "900"}])
+def test_open_interest_of_bybit_is_that_of_one_side(told):
+    (said,) = MODULES["bybit"].read({"topic": "tickers.BTCUSDT", "type": "delta", "ts": T, "data": told})
+    assert (said.kind, said.value) == ("contracts", 900.0)
 
 
 def test_a_server_of_binance_says_that_it_will_end():

@@ -65,8 +65,8 @@ FRAMES: list[tuple[str, str, str, float | None, Any, float, int, str]] = [
     ("mexc", "BTC/USDT:USDT", "BTC_USDT", 0.0001,
         {"symbol": "BTC_USDT", "channel": "push.deal", "ts": T, "data": [
             {"p": 50000, "v": 4, "T": 2, "O": 3, "M": 2, "t": T}]}, 0.0004, -1, f"{T} sell 4.0 at 50000.0, 1"),
-    ("htx", "BTC/USDT:USDT", "BTC-USDT", 0.001, htx("BTC-USDT", amount=2, quantity=0.002), 0.002, -1, "7"),
-    ("htx", "BTC/USD:BTC", "BTC-USD", 100.0, htx("BTC-USD", amount=5, quantity=0.01), 0.01, -1, "7"),
+    ("htx", "BTC/USDT:USDT", "BTC-USDT", 0.001, htx("BTC-USDT", amount=2, quantity=0.002), 0.001, -1, "7"),
+    ("htx", "BTC/USD:BTC", "BTC-USD", 100.0, htx("BTC-USD", amount=10, quantity=0.02), 0.01, -1, "7"),
     ("krakenfutures", "BTC/USD:BTC", "PI_XBTUSD", 1.0, kraken("PI_XBTUSD", 500), 0.01, -1, "7"),
     ("krakenfutures", "BTC/USD:USD", "PF_XBTUSD", 1.0, kraken("PF_XBTUSD", 0.01), 0.01, -1, "7"),
     ("bitfinex", "BTC/USDT:USDT", "tBTCF0:USTF0", 1.0, [36, "te", [7, T, -0.01, 50000]], 0.01, -1, "7"),
