@@ -19,6 +19,7 @@ _WHO = {LONG: "long", SHORT: "short"}
 _UNITS = ("apex", "bitrue", "coinbaseinternational", "deribit", "lighter", "weex", "xt")
 _ALL_COINS = ("bitget",)  # of inverse markets, too
 _BOTH_SIDES = ("htx",)  # whose contracts are counted twice, for who bought and who sold
+_BOTH_SIDES_OPEN = ("bybiteu", "bybitid", "htx")  # and whose open interest is
 
 
 def numbers(values: Sequence[Any]) -> np.ndarray:
@@ -65,6 +66,11 @@ def sized(market: Mapping[str, Any], amount: np.ndarray, price: np.ndarray, venu
     worth = worth_of(market, venue)
     value = amount if worth is None else worth(amount)
     return {"size": value / price, "usd": value} if is_in_dollars(market, venue) else {"size": value}
+
+
+def open_amount(answer: Mapping[str, Any], venue: str) -> float:
+    """Open interest of one side, from ccxt's ``openInterestAmount``."""
+    return float(answer["openInterestAmount"]) / (2.0 if venue in _BOTH_SIDES_OPEN else 1.0)
 
 
 def is_in_dollars(market: Mapping[str, Any], venue: str = "") -> bool:

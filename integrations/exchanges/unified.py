@@ -126,7 +126,7 @@ async def funding(feed: Feed) -> None:
 async def open_interest(feed: Feed) -> None:
     def read(rows: Any) -> dict[str, Any]:
         rows = [row for row in rows if row["openInterestAmount"] is not None]
-        amount = column(rows, "openInterestAmount")
+        amount = np.array([tables.open_amount(row, feed.client.venue) for row in rows])
         return {"time": column(rows, "timestamp", tables.whole), "open_interest": amount}
 
     async def ask(since: int, until: int) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from venue_streams import FRAMES, Streams
 from venue_wire import OKX_CONTRACT
 
 from liquidator_integrations import Liquidator
+from liquidator_integrations.exchanges.tables import open_amount
 from liquidator_integrations.live import raw, running, venue
 from liquidator_integrations.live.polled import unstreamed
 from liquidator_integrations.store import Store
@@ -195,6 +196,12 @@ def test_what_does_not_answer_is_told_once(server, quick, caplog):
     assert stream.running
     stream.stop()
     assert caplog.text.count("fetchOpenInterest is not known yet") == 1
+
+
+def test_open_interest_is_that_of_one_side():
+    """Bybit's branches and HTX tell the sum of both."""
+    answer = {"openInterestAmount": 900.0}
+    assert [open_amount(answer, venue) for venue in ("bybiteu", "bybitid", "htx", "bitget")] == [450.0] * 3 + [900.0]
 
 
 class Instance:
