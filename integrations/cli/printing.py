@@ -50,16 +50,22 @@ def progress_bar(after_s: float = 0.0) -> Iterator[Any]:
 
 def print_table(out: Console, table: Table) -> None:
     """A table with every digit: on a narrow terminal without its last columns, which are named below it."""
-    left_out: list[str] = []
-    if out.is_terminal:
-        while len(table.columns) > COLUMNS_KEPT and _width_of(out, table) > out.width:
-            left_out.insert(0, str(table.columns.pop().header))
+    left_out = fit_table(out, table)
     width = out.width
     out.width = max(_width_of(out, table), width)
     out.print(table)
     out.width = width
     if left_out:
-        out.print(f"Too narrow for: {', '.join(left_out)}.")
+        out.print(left_out)
+
+
+def fit_table(out: Console, table: Table) -> str:
+    """Take the last columns off that a terminal is too narrow for; what is to be said of that."""
+    left_out: list[str] = []
+    if out.is_terminal:
+        while len(table.columns) > COLUMNS_KEPT and _width_of(out, table) > out.width:
+            left_out.insert(0, str(table.columns.pop().header))
+    return f"Too narrow for: {', '.join(left_out)}." if left_out else ""
 
 
 def _width_of(out: Console, table: Table) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 import threading
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 import typer
 from rich.console import Console, Group
 from rich.live import Live
+from rich.table import Table
 from rich.text import Text
 
 from ..evidence.digits import price_text, usd_text
@@ -20,7 +22,7 @@ from ..live.alerts import Alerts
 from ..tables.risk import risk_memory
 from ..tables.signals import signal_columns
 from .options import ParamsOption, read_params
-from .printing import console_for, make_table, print_table
+from .printing import console_for, fit_table, make_table, print_table
 
 if TYPE_CHECKING:
     from ..liquidator import Liquidator
@@ -48,13 +50,15 @@ def stream(
     alert_template: Annotated[str | None, typer.Option(help="JSON to post, with $text or names of fields.")] = None,
     params: ParamsOption = None,
 ) -> None:
-    """Zones, levels and liquidations of a coin as they happen, until Ctrl-C.
+    """Zones, levels and liquidations of a coin as they happen, until Ctrl-C or SIGTERM.
 
     Alerts are signed with the secret in LIQUIDATOR_ALERT_SECRET, if it is set.
     """
     from ..liquidator import Liquidator
     from ..market.coins import coin_of
 
+    if alert_template is not None and alert_url is None:
+        raise ValueError("--alert-template: found without --alert-url, where it would be posted")
     made = Liquidator(coin_of(coin), mode="streaming", bar=bar, params=read_params(params))
     tellers: list[Any] = [_print_line] if jsonl else []
     alerts = None
@@ -65,8 +69,9 @@ def stream(
     told: dict[str, Any] = {}
     if tellers:
         _tell(made, tellers)
-        told = {f"on_{name}": _teller(name, tellers) for name in ("gap", "health")}
+        told = {f"on_{name}": _teller(name, made.coin, tellers) for name in ("gap", "health")}
     running = made.start_stream(exchange or ["hyperliquid"], [coin], store, state, **told)
+    before = signal.signal(signal.SIGTERM, _terminated)
     try:
         if jsonl or not sys.stdout.isatty():
             running.wait()
@@ -78,6 +83,7 @@ def stream(
         try:
             running.stop()
         finally:
+            signal.signal(signal.SIGTERM, before)
             if alerts is not None:
                 alerts.close(_LAST_ALERTS_S)
                 if alerts.failed:
@@ -104,22 +110,26 @@ def replay(
     play(made, store, since=begin, until=until, speed=speed)
     if not jsonl:
         out = console_for()
-        for shown in _tables(out, made):
+        for shown in [_title(made), *_tables(out, made)]:
             if isinstance(shown, Text):
                 out.print(shown, soft_wrap=True)
             else:
                 print_table(out, shown)
 
 
+def _terminated(*_: Any) -> None:
+    raise KeyboardInterrupt
+
+
 def _tell(made: Liquidator, tellers: list[Any]) -> None:
     """Have events told of to each of these, as mappings of JSON values."""
     for event in _EVENTS:
-        getattr(made, f"on_{event}")(_teller(event, tellers))
+        getattr(made, f"on_{event}")(_teller(event, made.coin, tellers))
 
 
-def _teller(event: str, tellers: list[Any]) -> Any:
+def _teller(event: str, coin: str | None, tellers: list[Any]) -> Any:
     def tell(row: Any) -> None:
-        said = {"event": event, **{name: _plain(value) for name, value in dict(row).items()}}
+        said = {"event": event, "coin": coin, **{name: _plain(value) for name, value in dict(row).items()}}
         for one in tellers:
             one(said)
 
@@ -127,10 +137,22 @@ def _teller(event: str, tellers: list[Any]) -> Any:
 
 
 def _print_line(event: dict[str, Any]) -> None:
-    print(json.dumps(event), flush=True)
+    """Print an event; where nobody reads on, the command ends."""
+    try:
+        print(json.dumps(event), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if threading.current_thread() is threading.main_thread():
+            raise SystemExit from None
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _plain(value: Any) -> Any:
+    """A value of an event as JSON has it."""
+    if hasattr(value, "_asdict"):
+        return {name: _plain(one) for name, one in value._asdict().items()}
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
     if isinstance(value, np.datetime64):
         return str(value)
     if isinstance(value, np.generic):
@@ -144,8 +166,15 @@ def _watch(made: Liquidator, running: Stream) -> None:
     pause = threading.Event()
     with Live(console=out, auto_refresh=False, screen=False) as view:
         while not running.wait(0.0):
-            view.update(Group(_title(made), *_tables(out, made), _health(out, running)), refresh=True)
+            shown = [_title(made), _health(out, running), *_tables(out, made)]  # a low terminal shows the first of it
+            view.update(Group(*(part for one in shown for part in _fitted(out, one))), refresh=True)
             pause.wait(1.0)
+
+
+def _fitted(out: Console, shown: Any) -> list[Any]:
+    """What is shown, as wide as the terminal."""
+    left_out = fit_table(out, shown) if isinstance(shown, Table) else ""
+    return [shown, Text(left_out)] if left_out else [shown]
 
 
 def _title(made: Liquidator) -> Text:
@@ -187,7 +216,7 @@ def _risk(out: Console, made: Liquidator) -> list[Any]:
 
 
 def _health(out: Console, running: Stream) -> Any:
-    names = ("venue", "state", "trades", "of USD traded in an hour", "liquidations", "feed", "gaps", "waiting")
+    names = ("venue", "state", "trades", "gaps", "waiting", "liquidations", "feed", "of USD traded in an hour")
     table = make_table(out, "Health", *names)
     brought = running.shares().set_index(["venue", "symbol"])["share"]
     health = running.health()
@@ -195,6 +224,6 @@ def _health(out: Console, running: Stream) -> Any:
         table.caption = f"The store cannot be written to: {error}"
     for row in health.itertuples():
         share = brought.get((row.venue, row.symbol), np.nan)
-        counts = f"{row.liquidations:,}", row.liquidation_feed, f"{row.gaps:,}", f"{row.queue:,}"
-        table.add_row(row.venue, row.state, f"{row.trades:,}", "" if np.isnan(share) else f"{share:.0%}", *counts)
+        counts = f"{row.trades:,}", f"{row.gaps:,}", f"{row.queue:,}", f"{row.liquidations:,}"
+        table.add_row(row.venue, row.state, *counts, row.liquidation_feed, "" if np.isnan(share) else f"{share:.0%}")
     return table

@@ -92,13 +92,19 @@ async def funding(feed: Feed) -> None:
     await by_windows(feed, ask, _HOUR, 200, flat=False)
 
 
+def one_side(row: Any) -> float:
+    """Open interest as other venues count it: ``openInterest`` is the sum of both sides."""
+    single = row.get("singleOpenInterest")
+    return float(single) if single else float(row["openInterest"]) / 2.0
+
+
 async def open_interest(feed: Feed) -> None:
     """Coins; of inverse markets the venue tells dollars, which the close of the candle that ends then makes coins."""
     inverse = feed.market["inverse"]
 
     def read(answer: Any) -> dict[str, Any]:
         rows = rows_of(answer, "result", "list")[::-1]
-        return {"time": column(rows, "timestamp", whole), "open_interest": column(rows, "openInterest")}
+        return {"time": column(rows, "timestamp", whole), "open_interest": np.array([one_side(row) for row in rows])}
 
     def closes(answer: Any) -> dict[int, float]:
         rows = rows_of(answer, "result", "list")

@@ -71,10 +71,20 @@ def streaming_instance(name: str) -> tuple[Any, str | None]:
     return getattr(ccxt.pro, found)({"enableRateLimit": True}), market
 
 
+class _Kept(dict[str, Any]):
+    """Caches by market, of which one that is tapped stays: Deribit's handler makes a new one with every frame."""
+
+    def __setitem__(self, symbol: str, cache: Any) -> None:
+        if not hasattr(self.get(symbol), "is_tapped"):
+            super().__setitem__(symbol, cache)
+
+
 @contextlib.contextmanager
 def tap_trades(instance: Any, symbol: str, heard: Callable[[Any], object]) -> Iterator[None]:
     """Within the block every trade that an instance of ccxt.pro puts into its cache of a market is heard; ``watch_*``
     give not all. The cache is let go of with it."""
+    if not isinstance(instance.trades, _Kept):
+        instance.trades = _Kept(instance.trades)
     instance.trades[symbol] = _tapped(heard)
     try:
         yield
@@ -96,6 +106,8 @@ def _tapped(heard: Callable[[Any], object]) -> Any:
     from ccxt.async_support.base.ws.cache import ArrayCache
 
     class Tapped(ArrayCache):  # type: ignore[misc]
+        is_tapped = True
+
         def append(self, item: Any) -> None:
             heard(item)
             super().append(item)

@@ -15,6 +15,11 @@ from ..market.venues import VENUES
 
 _TAKER = {1: "buy", -1: "sell"}
 _WHO = {LONG: "long", SHORT: "short"}
+#: Where ccxt's amounts are not contracts of the size that it tells, but coins, and dollars of inverse markets.
+_UNITS = ("apex", "bitrue", "coinbaseinternational", "deribit", "lighter", "weex", "xt")
+_ALL_COINS = ("bitget",)  # of inverse markets, too
+_BOTH_SIDES = ("htx",)  # whose contracts are counted twice, for who bought and who sold
+_BOTH_SIDES_OPEN = ("bybiteu", "bybitid", "htx")  # and whose open interest is
 
 
 def numbers(values: Sequence[Any]) -> np.ndarray:
@@ -51,24 +56,38 @@ def closed(side: int) -> str:
     return _WHO[side]
 
 
-def sized(market: Mapping[str, Any], amount: np.ndarray, price: np.ndarray) -> dict[str, np.ndarray]:
+def sized(market: Mapping[str, Any], amount: np.ndarray, price: np.ndarray, venue: str = "") -> dict[str, np.ndarray]:
     """Sizes in base coins from what a venue counts: contracts of a market's size, or coins.
 
     Those of an inverse market are dollars: ``usd`` is told, too, and ``size`` is that at the trade's price.
+
+    venue   whose amounts may be others than its markets tell; "": as these tell
     """
-    worth = worth_of(market)
+    worth = worth_of(market, venue)
     value = amount if worth is None else worth(amount)
-    return {"size": value / price, "usd": value} if is_in_dollars(market) else {"size": value}
+    return {"size": value / price, "usd": value} if is_in_dollars(market, venue) else {"size": value}
 
 
-def is_in_dollars(market: Mapping[str, Any]) -> bool:
+def open_amount(answer: Mapping[str, Any], venue: str) -> float:
+    """Open interest of one side, from ccxt's ``openInterestAmount``."""
+    return float(answer["openInterestAmount"]) / (2.0 if venue in _BOTH_SIDES_OPEN else 1.0)
+
+
+def is_in_dollars(market: Mapping[str, Any], venue: str = "") -> bool:
     """Whether the amounts of a market are dollars."""
-    return bool(market.get("contract") and market.get("inverse"))
+    return bool(market.get("contract") and market.get("inverse")) and venue not in _ALL_COINS
 
 
-def worth_of(market: Mapping[str, Any]) -> Callable[[Any], Any] | None:
-    """What makes of a market's amounts, a number or (n,), base coins or dollars; None: they are that."""
-    unit = float(market["contractSize"]) if market.get("contract") else 1.0
+def worth_of(market: Mapping[str, Any], venue: str = "") -> Callable[[Any], Any] | None:
+    """What makes of a market's amounts, a number or (n,), base coins or dollars; None: they are that.
+
+    Raises ValueError for a market whose amounts ccxt reads wrong.
+    """
+    if venue == "phemex" and market.get("inverse"):
+        raise ValueError(f"{venue}: what ccxt makes of the amounts of {market['symbol']} cannot be used")
+    unit = float(market["contractSize"]) if market.get("contract") and venue not in _UNITS else 1.0
+    if market.get("contract") and venue in _BOTH_SIDES:
+        unit /= 2.0
     parts = round(1.0 / unit)
     if unit == 1.0:
         return None

@@ -45,7 +45,8 @@ def trade_columns(feed: Feed, rows: Any) -> dict[str, Any]:
     words = [row["side"] for row in rows]
     page = {"time": column(rows, "timestamp", tables.whole), "price": price}
     page |= {"side": tables.takers(words), "id": _ids(rows)}
-    return page | sized(feed.market, np.array([row["amount"] for row in rows], np.float64), price)
+    amount = np.array([row["amount"] for row in rows], np.float64)
+    return page | sized(feed.market, amount, price, feed.client.venue)
 
 
 def _ids(rows: Any) -> list[str]:
@@ -55,8 +56,19 @@ def _ids(rows: Any) -> list[str]:
     for row in rows:
         what = (row["timestamp"], row["price"], row["amount"], row["side"])
         seen[what] += 1
-        ids.append(str(row["id"]) if row["id"] else f"{row['side']} {row['amount']} at {row['price']}, {seen[what]}")
+        ids.append(told_id(row) or made_id(row, seen[what]))
     return ids
+
+
+def told_id(trade: Any) -> str | None:
+    """The id that the venue gives a trade; where it gives none ccxt may make one that others alike have, too (MEXC)."""
+    made = f"{trade['timestamp']}-{trade['side']}-"
+    return str(trade["id"]) if trade["id"] and not str(trade["id"]).startswith(made) else None
+
+
+def made_id(trade: Any, number: int) -> str:
+    """What tells a trade without an id from all others: those alike of its moment are numbered."""
+    return f"{trade['timestamp']} {trade['side']} {trade['amount']} at {trade['price']}, {number}"
 
 
 async def newest(feed: Feed) -> dict[str, Any]:
@@ -114,7 +126,7 @@ async def funding(feed: Feed) -> None:
 async def open_interest(feed: Feed) -> None:
     def read(rows: Any) -> dict[str, Any]:
         rows = [row for row in rows if row["openInterestAmount"] is not None]
-        amount = column(rows, "openInterestAmount")
+        amount = np.array([tables.open_amount(row, feed.client.venue) for row in rows])
         return {"time": column(rows, "timestamp", tables.whole), "open_interest": amount}
 
     async def ask(since: int, until: int) -> dict[str, Any]:

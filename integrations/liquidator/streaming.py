@@ -215,8 +215,8 @@ class Streamed:
 
         Returns at once. While it runs every method may be called by any thread, callbacks are called on one thread of
         their own, and ``push`` and ``ingest_trades`` raise RuntimeError. Raises ValueError in batch mode, for an
-        exchange without such a stream and for a state of another schema or of other settings; RuntimeError while
-        another stream runs.
+        exchange without such a stream and for a state of another schema or of other settings; FileNotFoundError for one
+        in no folder; RuntimeError while another stream runs.
         """
         return self._stream(exchange, symbols, store, state, on_gap, on_health).start()
 
@@ -314,6 +314,8 @@ class Streamed:
             raise ValueError("mode='batch' has no start_stream: Liquidator(mode='streaming')")
         if self._guard.stream is not None and self._guard.stream.running:
             raise RuntimeError("a stream feeds this Liquidator already: stop_stream() first")
+        if path is not None and not (folder := Path(path).parent).is_dir():
+            raise FileNotFoundError(f"{path}: there is no folder {folder}, make it first")
         if path is not None and Path(path).exists() and made._history.clock == 0:
             _check_same(made, other := type(made).load(path), path)
             take_over(made, other)
@@ -334,6 +336,8 @@ class Streamed:
             if made.coin is None:
                 raise ValueError("symbols: found none, allowed one or more: this Liquidator does not know its coin")
             wanted = (made.coin,)
+        if len(wanted) == 0:
+            raise ValueError("symbols: found none, allowed one or more, or None")
         stream = Stream({self._stream_sink(state): tuple(wanted)}, exchange, store, *told)
         self._attach_stream(stream)
         return stream

@@ -9,27 +9,44 @@ import http.client
 import json
 import logging
 import queue
+import re
 import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from string import Template
 from typing import Any
 
 from liquidator_core._atomic import replacing
+from liquidator_core.layout import VERSION
 
 _LOG = logging.getLogger("liquidator")
 _ATTEMPTS = 6
 _FIRST_WAIT = 1.0  # seconds, doubled with every attempt
+_LONGEST_WAIT = 60.0  # that a server may ask for
 _TIMEOUT = 10.0
+_SAID = 200  # bytes of an answer that are told
 _MOST = 10_000  # that wait
 _REMEMBERED = 100_000  # that were delivered
+_NAMED = ("coin", "venue", "symbol", "kind", "side", "state")  # what of an event its text names
 
 
 class _Again(Exception):  # noqa: N818
-    """An answer that another attempt may cure."""
+    """An answer that another attempt may cure, no earlier than so many seconds later."""
+
+    def __init__(self, why: str, seconds: float = 0.0):
+        super().__init__(why)
+        self.seconds = seconds
+
+
+class _Straight(urllib.request.HTTPRedirectHandler):
+    """Follows no redirect: what was posted would become a request without a body."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
 
 
 class Alerts:
@@ -120,29 +137,48 @@ class Alerts:
 
         again = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(_ATTEMPTS),
-            wait=tenacity.wait_exponential(_FIRST_WAIT),
+            wait=_wait,
             retry=tenacity.retry_if_exception_type(_Again),
             reraise=True,
         )
         again(self._post, key, body)
 
     def _post(self, key: str, body: bytes) -> None:
-        headers = {"Content-Type": "application/json", "Idempotency-Key": key}
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key, "User-Agent": f"liquidator/{VERSION}"}
         if self._secret is not None:
             headers["X-Signature-256"] = f"sha256={hmac.new(self._secret, body, hashlib.sha256).hexdigest()}"
         try:
             request = urllib.request.Request(self._url, body, headers)
-            with urllib.request.urlopen(request, timeout=_TIMEOUT):
+            with urllib.request.build_opener(_Straight).open(request, timeout=_TIMEOUT):
                 pass
         except urllib.error.HTTPError as error:
             with error:
                 if error.code == 429 or error.code >= 500:
-                    raise _Again(f"HTTP {error.code}") from None
-                raise ValueError(f"HTTP {error.code}") from None
+                    raise _Again(f"HTTP {error.code}", _seconds(error.headers.get("Retry-After"))) from None
+                raise ValueError(f"HTTP {error.code}{self._said(error)}") from None
         except OSError as error:
             raise _Again(str(error)) from None
         except (http.client.HTTPException, ValueError) as error:  # whose words may hold the URL
             raise ValueError(type(error).__name__) from None
+
+    def _said(self, error: urllib.error.HTTPError) -> str:
+        """What a server answers to what it refuses; nothing where that repeats a part of the URL."""
+        try:
+            said = " ".join(error.read(_SAID).decode("utf-8", "replace").split())
+        except (OSError, http.client.HTTPException):
+            return ""
+        secrets = [part for part in re.split(r"[/?&=]", self._url.partition("://")[2]) if len(part) > 3]
+        return f": {said}" if said and not any(part in said for part in secrets) else ""
+
+
+def _wait(attempt: Any) -> float:
+    """Seconds until the next attempt."""
+    return float(max(_FIRST_WAIT * 2 ** (attempt.attempt_number - 1), attempt.outcome.exception().seconds))
+
+
+def _seconds(said: str | None) -> float:
+    """Those that a server asks to wait for; 0 where it names none."""
+    return min(float(said), _LONGEST_WAIT) if said is not None and said.strip().isdecimal() else 0.0
 
 
 def _newest(path: Path) -> dict[str, None]:
@@ -158,13 +194,16 @@ def _newest(path: Path) -> dict[str, None]:
 def text_of(event: Mapping[str, Any]) -> str:
     """An event in one line.
 
-    >>> text_of({"event": "zone_formed", "kind": "support", "entry_low": 60000.0, "entry_high": 60100.5})
-    'zone_formed support 60000.0 to 60100.5'
+    >>> text_of({"event": "zone_formed", "coin": "BTC", "kind": "support", "entry_low": 60000.0, "entry_high": 60100.5})
+    'zone_formed BTC support 60000 to 60100.5'
     """
     words = [str(event["event"])]
-    words += [str(event[name]) for name in ("venue", "symbol", "kind", "side", "state") if event.get(name) is not None]
+    words += [str(event[name]) for name in _NAMED if event.get(name) is not None]
     if event.get("entry_low") is not None:
-        words.append(f"{event['entry_low']} to {event['entry_high']}")
+        words.append(f"{event['entry_low']:.8g} to {event['entry_high']:.8g}")
     elif event.get("price") is not None:
-        words.append(f"{event['usd']:.0f} USD at {event['price']}")
+        words.append(f"{event['usd']:.0f} USD at {event['price']:.8g}")
+    elif event.get("since") is not None:
+        since, until = (datetime.fromtimestamp(event[name] / 1000, UTC) for name in ("since", "until"))
+        words.append(f"missing {since:%Y-%m-%d %H:%M:%S} to {until:%Y-%m-%d %H:%M:%S} UTC, filled: {event['filled']}")
     return " ".join(words)

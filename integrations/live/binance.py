@@ -8,13 +8,13 @@ from typing import Any
 from ..exchanges.client import Client
 from ..exchanges.symbols import kind_of
 from ..market.funding import told_hours
-from .said import Link, Liquidation, Reading, Refused, Row, Said, Trades
+from .said import Link, Liquidation, Reading, Refused, Row, Said, Trades, in_parts
 
 LIQUIDATIONS = "sampled"
 BANKRUPTCY = False
 NUMBERED = True
 _FUNDING_INFO = {"linear": "fapiPublicGetFundingInfo", "inverse": "dapiPublicGetFundingInfo"}
-_A_MESSAGE = 200  # streams
+_A_MESSAGE, _A_CONNECTION = 200, 1024  # streams
 
 
 def links(instance: Any, markets: Sequence[Any], write: Any) -> list[Link]:
@@ -23,16 +23,15 @@ def links(instance: Any, markets: Sequence[Any], write: Any) -> list[Link]:
     ping = write({"method": "LIST_SUBSCRIPTIONS", "id": 0})
     for kind in ("spot", "linear", "inverse"):
         mine = [market for market in markets if kind_of(market) == kind]
-        names = [str(market["lowercaseId"]) for market in mine]
         topics = ["aggTrade"] if kind == "spot" else ["aggTrade", "forceOrder", "markPrice@1s"]
-        streams = [f"{name}@{topic}" for name in names for topic in topics]
-        texts = [
-            write({"method": "SUBSCRIBE", "params": streams[start : start + _A_MESSAGE], "id": start // _A_MESSAGE + 1})
-            for start in range(0, len(streams), _A_MESSAGE)
-        ]
-        if texts:
+        for some in in_parts(mine, _A_CONNECTION // len(topics)):
+            streams = [f"{market['lowercaseId']}@{topic}" for market in some for topic in topics]
+            texts = [
+                write({"method": "SUBSCRIBE", "params": part, "id": number})
+                for number, part in enumerate(in_parts(streams, _A_MESSAGE), 1)
+            ]
             url = instance.get_ws_url(kind, instance.get_future_ws_category("aggTrade"))
-            made.append(Link(url, texts, ping, True, {name_of(one): one["symbol"] for one in mine}))
+            made.append(Link(url, texts, ping, True, {name_of(one): one["symbol"] for one in some}))
     return made
 
 
@@ -67,9 +66,9 @@ def read(said: Any) -> Iterator[Said]:
             yield Reading(market, "funding", time, float(said["r"]), due=int(said["T"]) if said.get("T") else None)
     elif kind == "forceOrder":
         yield from forced(said["o"])
-    elif "error" in said:
-        raise Refused(str(said["error"]))
-    elif "result" not in said:
+    elif "error" in said or "code" in said:
+        raise Refused(str(said.get("error") or said))
+    elif "result" not in said and kind != "serverShutdown":
         raise ValueError("no event that is known")
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from ..exchanges.bybit import one_side
 from ..exchanges.symbols import kind_of
 from ..market.funding import told_hours
-from .said import Link, Liquidation, Reading, Refused, Row, Said, Trades
+from .said import Link, Liquidation, Reading, Refused, Row, Said, Trades, in_parts
 
 LIQUIDATIONS = "full"
 BANKRUPTCY = True
@@ -27,10 +28,7 @@ def links(instance: Any, markets: Sequence[Any], write: Any) -> list[Link]:
             for market in mine
             for topic in (["publicTrade"] if kind == "spot" else ["publicTrade", "allLiquidation", "tickers"])
         ]
-        texts = [
-            write({"op": "subscribe", "args": topics[start : start + _A_MESSAGE]})
-            for start in range(0, len(topics), _A_MESSAGE)
-        ]
+        texts = [write({"op": "subscribe", "args": part}) for part in in_parts(topics, _A_MESSAGE)]
         if texts:
             url = instance.implode_hostname(instance.urls["api"]["ws"]["public"][kind])
             made.append(Link(url, texts, write({"op": "ping"}), True, {name_of(one): one["symbol"] for one in mine}))
@@ -56,11 +54,13 @@ def read(said: Any) -> Iterator[Said]:
         for one in said["data"]:
             yield from forced(one)
     elif topic == "tickers":
-        names = (("markPrice", "mark"), ("fundingRate", "funding"), ("openInterest", "contracts"))
-        hours = told_hours(said["data"])
-        for name, kind in names:
-            if said["data"].get(name):
-                yield Reading(market, kind, int(said["ts"]), float(said["data"][name]), hours)
+        known, time = said["data"], int(said["ts"])
+        if known.get("markPrice"):
+            yield Reading(market, "mark", time, float(known["markPrice"]))
+        if known.get("fundingRate"):
+            yield Reading(market, "funding", time, float(known["fundingRate"]), told_hours(known))
+        if known.get("singleOpenInterest") or known.get("openInterest"):
+            yield Reading(market, "contracts", time, one_side(known))
     elif said.get("success") is False:
         raise Refused(str(said.get("ret_msg")))
     elif "op" not in said:

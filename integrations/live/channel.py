@@ -118,8 +118,8 @@ class Channel:
         self.traded: dict[int, float] = {}  # USD by the minute
         self.queued = 0
         self._seen: OrderedDict[Any, None] = OrderedDict()
-        self._worth = worth_of(market)
-        self._in_dollars = is_in_dollars(market)
+        self._worth = worth_of(market, venue)
+        self._in_dollars = is_in_dollars(market, venue)
         self._is_plain = self._worth is None and not self._in_dollars  # amounts are base coins
 
     @property

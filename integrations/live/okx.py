@@ -6,11 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ..market.funding import hours_between
-from .said import Link, Liquidation, Reading, Refused, Row, Said, Trades
+from .said import Link, Liquidation, Reading, Refused, Row, Said, Trades, in_parts
 
 LIQUIDATIONS = "sampled"
 BANKRUPTCY = True
 NUMBERED = True
+_A_MESSAGE = 200  # channels; 64 kB are allowed
 _SIDES = {"buy": 1, "sell": -1}
 _CLOSED = {"sell": "long", "buy": "short"}
 _READINGS = {
@@ -25,12 +26,12 @@ def links(instance: Any, markets: Sequence[Any], write: Any) -> list[Link]:
     swaps = [market["id"] for market in markets if market.get("contract")]
     trades = [{"channel": "trades-all", "instId": market["id"]} for market in markets]
     names = {name_of(one): one["symbol"] for one in markets}
-    made = [Link(instance.get_url("trades-all", "business"), [_subscribe(trades, write)], "ping", True, names)]
+    made = [Link(instance.get_url("trades-all", "business"), _subscribe(trades, write), "ping", True, names)]
     if swaps:
         others = [{"channel": name, "instId": swap} for swap in swaps for name in _READINGS]
         others.append({"channel": "liquidation-orders", "instType": "SWAP"})
         url = instance.get_url("mark-price", "public")
-        made.append(Link(url, [_subscribe(others, write)], "ping", False, {swap: names[swap] for swap in swaps}))
+        made.append(Link(url, _subscribe(others, write), "ping", False, {swap: names[swap] for swap in swaps}))
     return made
 
 
@@ -39,8 +40,8 @@ def name_of(market: Any) -> str:
     return str(market["id"])
 
 
-def _subscribe(channels: list[dict[str, Any]], write: Any) -> str:
-    return str(write({"op": "subscribe", "args": channels}))
+def _subscribe(channels: list[dict[str, Any]], write: Any) -> list[str]:
+    return [write({"op": "subscribe", "args": part}) for part in in_parts(channels, _A_MESSAGE)]
 
 
 def read(said: Any) -> Iterator[Said]:

@@ -14,6 +14,7 @@ from urllib.parse import unquote
 from ..exchanges.venues import module_of
 from ..market.coins import Identity
 from ..market.funding import UNIT_HOURS
+from ..market.messages import iso
 from ..market.times import ms_of
 from ..store import journal, kinds, layout, parquet
 from . import raw
@@ -48,7 +49,8 @@ def replay(
     speed          event time a second of the clock: 60 plays an hour in a minute; None: as fast as it goes
 
     The bars are those of a stream that had run, and of a batch over the same trades. Callbacks are called where they
-    arise. Raises ValueError for a store without a trade of this coin and for a speed that is not above 0.
+    arise. Raises ValueError for a store without a trade of this coin, a span that ends before it begins and a speed
+    that is not above 0.
 
     >>> from liquidator_integrations import Liquidator
     >>> replay(Liquidator("BTC", mode="streaming"), "no such store")
@@ -59,8 +61,10 @@ def replay(
         raise ValueError(f"speed: found {speed!r}, allowed a number above 0, or None")
     sink = liquidator._stream_sink(None)
     first, markets = markets_of(store, liquidator.coin, symbols)
-    begin = first if since is None else ms_of(since)
-    play(store, dict.fromkeys(markets, sink), begin, None if until is None else ms_of(until), speed)
+    begin, end = first if since is None else ms_of(since), None if until is None else ms_of(until)
+    if end is not None and begin >= end:
+        raise ValueError(f"until: found {iso(end)}, allowed a time after {iso(begin)}, at which it begins")
+    play(store, dict.fromkeys(markets, sink), begin, end, speed)
 
 
 def markets_of(

@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from ..exchanges.client import Client
+from ..exchanges.tables import open_amount
 from ..market.funding import told_hours
 from . import binance
 from .channel import Channel
@@ -81,7 +82,10 @@ async def poll(instance: Any, wanted: Sequence[Wanted], session: Session, limits
                 time = answer["timestamp"]
                 if time is not None and time <= channel.sink.closed:  # of a bar that is over: it counts as it comes
                     time = None
-                hours = told_hours(answer) if kind == "funding" else None
-                reading = Reading(channel.symbol, kind, time, float(answer[field]), hours)
+                if kind == "funding":
+                    due = answer["fundingTimestamp"]
+                    reading = Reading(channel.symbol, kind, time, float(answer[field]), told_hours(answer), due)
+                else:
+                    reading = Reading(channel.symbol, kind, time, open_amount(answer, channel.venue))
                 session.said(channel, reading, limits.now(), False)
         await asyncio.sleep(limits.poll_s)

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..exchanges.client import guard_frames, one_line, tap_liquidations, tap_trades
 from ..exchanges.tables import takers
+from ..exchanges.unified import made_id, told_id
 from ..market.funding import told_hours
 from .channel import Channel
 from .limits import Limits
@@ -36,6 +37,12 @@ def reader_of(instance: Any) -> ModuleType | None:
     return next((MODULES[one.__name__] for one in type(instance).__mro__ if one.__name__ in MODULES), None)
 
 
+def cached_as(instance: Any, market: Any) -> str:
+    """The symbol under which ccxt caches a market's trades: Coinbase sends those of BTC-USDC as its alias', BTC-USD."""
+    alias = (market.get("info") or {}).get("alias")
+    return str(instance.safe_symbol(alias) if alias in instance.markets_by_id else market["symbol"])
+
+
 class Watched:
     """The markets of one instance, watched again whenever that ends."""
 
@@ -51,6 +58,7 @@ class Watched:
     async def run(self) -> None:
         """Until it is cancelled. Raises what an engine raises, which ccxt would take for a frame it cannot read."""
         self._fault = asyncio.get_running_loop().create_future()
+        self._instance.open()  # some of ccxt's methods need its loop before they open it themselves
         with contextlib.ExitStack() as taps:
             taps.enter_context(
                 guard_frames(self._instance, lambda error: self._session.nonsense(self._channels, error))
@@ -58,7 +66,7 @@ class Watched:
             watching = []
             for channel in self._channels:
                 heard = _Heard(channel, self.said, self._session, self._limits)
-                taps.enter_context(tap_trades(self._instance, channel.symbol, heard))
+                taps.enter_context(tap_trades(self._instance, cached_as(self._instance, channel.market), heard))
                 watching.append(self._keep(channel, partial(self._instance.watch_trades, channel.symbol), heard.ended))
                 if channel.market.get("swap") and self._instance.has.get("watchFundingRate"):
                     watching.append(self._keep(channel, partial(self._funding, channel)))
@@ -76,8 +84,8 @@ class Watched:
 
     async def _funding(self, channel: Channel) -> None:
         rate = await self._instance.watch_funding_rate(channel.symbol)
-        value = float(rate["fundingRate"])
-        reading = Reading(channel.symbol, "funding", rate["timestamp"], value, told_hours(rate))
+        value, due = float(rate["fundingRate"]), rate["fundingTimestamp"]
+        reading = Reading(channel.symbol, "funding", rate["timestamp"], value, told_hours(rate), due)
         self.said(channel, reading, self._limits.now())
 
     def _forced(self, liquidation: Any) -> None:
@@ -144,8 +152,8 @@ class _Heard:
             self._stands = True
             self._session.stands([self._channel])
         side = {"buy": 1, "sell": -1}[takers([trade["side"]])[0]]
-        ident = trade["id"] or self._name(trade)
-        number = int(ident) if self._channel.numbered else str(ident)
+        ident = told_id(trade) or self._name(trade)
+        number = int(ident) if self._channel.numbered else ident
         row = Row(
             int(trade["timestamp"]),
             float(trade["price"]),
@@ -156,10 +164,10 @@ class _Heard:
         self._said(self._channel, Trades(self._channel.symbol, [row]), receipt)
 
     def _name(self, trade: Any) -> str:
-        """What tells a trade without an id from others of its moment; the words of ``exchanges.unified``."""
+        """The id of a trade without one; a moment that the venue repeats is numbered anew."""
         if trade["timestamp"] != self._moment:
             self._moment = trade["timestamp"]
             self._alike.clear()
         what = (trade["price"], trade["amount"], trade["side"])
         self._alike[what] += 1
-        return f"{trade['side']} {trade['amount']} at {trade['price']}, {self._alike[what]}"
+        return made_id(trade, self._alike[what])

@@ -30,11 +30,11 @@ class Readings:
         before = self._last.get((channel, kind))
         return before is None or time - before[0] >= _READING_MS
 
-    def hours_of(self, channel: Channel, said: Reading) -> float | None:
+    def hours_of(self, channel: Channel, said: Reading, time: int) -> float | None:
         """How many hours a market's funding rate is for, as told, or as two times of it tell; None: unknown."""
         before, channel.funding_due = channel.funding_due, said.due or channel.funding_due
         seen = None
-        if before is not None and said.due is not None and said.time is not None and said.time - before < _SEEN_MS:
+        if before is not None and said.due is not None and time - before < _SEEN_MS:
             seen = hours_between(before, said.due)  # later there may have been a payment between the two
         channel.funding_hours = said.hours or seen or channel.funding_hours
         return channel.funding_hours

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 
@@ -70,3 +70,9 @@ Said = Trades | Liquidation | Reading
 
 class Refused(Exception):  # noqa: N818
     """The venue refuses what was subscribed to."""
+
+
+def in_parts(these: Sequence[Any], most: int) -> Iterator[Sequence[Any]]:
+    """At most so many of these after the other."""
+    for start in range(0, len(these), most):
+        yield these[start : start + most]

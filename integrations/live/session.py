@@ -158,7 +158,7 @@ class Session:
     def _read(self, channel: Channel, said: Reading, receipt: int) -> None:
         """Take a reading, one every ten seconds."""
         time = receipt if said.time is None else said.time
-        hours = self._readings.hours_of(channel, said) if said.kind == "funding" else UNIT_HOURS
+        hours = self._readings.hours_of(channel, said, time) if said.kind == "funding" else UNIT_HOURS
         if hours is None or not self._readings.is_due(channel, said.kind, time):
             return
         if self._capture is not None:
@@ -190,13 +190,13 @@ class Session:
         if gap is not None:
             self.gaps.begin(gap)
 
-    def nonsense(self, channels: Sequence[Channel], error: Exception) -> None:
-        """A frame that cannot be read; where ids do not tell what was in it, it is a gap."""
+    def nonsense(self, channels: Sequence[Channel], error: Exception, trades: bool = True) -> None:
+        """A frame that cannot be read; where trades may have been in it that no ids tell of, it is a gap."""
         for channel in channels:
             if channel.counts["dropped"] == 0:
                 _LOG.warning("%s: a frame that cannot be read is left out: %s", channel.venue, error)
             channel.counts["dropped"] += 1
-            if not channel.chained:
+            if trades and not channel.chained:
                 self.lost(channel)
 
     # Running ---------------------------------------------------------------------------------------------------------

@@ -122,7 +122,7 @@ class _Listener:
             self._session.said(channel, said, receipt, self._bankruptcy)
 
     def nonsense(self, error: Exception) -> None:
-        self._session.nonsense(self._trades, error)
+        self._session.nonsense(list(self._channels.values()), error, self._link.trades)
 
     def up(self) -> None:
         self._session.stands(self._trades)

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import threading
 from types import SimpleNamespace
 from typing import Any
@@ -10,12 +14,12 @@ from typing import Any
 import pandas as pd
 import pytest
 from command import said_here
-from live_runs import SHORT, until
+from live_runs import SHORT, rows, until
 from rich.console import Console
 from venue_streams import streaming
 
 from liquidator_integrations import Liquidator
-from liquidator_integrations.cli.stream import _health
+from liquidator_integrations.cli.stream import _health, _tell
 from liquidator_integrations.exchanges import client
 from liquidator_integrations.live import running
 
@@ -66,17 +70,71 @@ def test_jsonl_has_a_line_an_event(server, monkeypatch, tmp_path):
     )
     played = said_here("replay", "store", "BTC", cwd=tmp_path)
     assert played.code == 0, played.stderr
+    assert played.stdout.startswith("BTC 5")
     assert "Levels" in played.stdout
+    none = said_here("replay", "store", "BTC", "--from", "2030-01-01", cwd=tmp_path)
+    assert none.stdout.startswith("BTC: no bar has closed yet")
+    turned = said_here("replay", "store", "BTC", "--from", "2030-01-02", "--until", "2030-01-01", cwd=tmp_path)
+    assert turned.stderr.startswith("liquidator: until: found 2030-01-01T00:00:00")
     assert "Liquidation at risk is known after 648 full hours: there" in played.stdout
     assert " nan" not in played.stdout
 
 
-def test_the_view_of_a_terminal(server, monkeypatch, tmp_path):
+def test_every_event_of_a_zone_is_json():
+    made = Liquidator("BTC", mode="streaming")
+    lines: list[str] = []
+    _tell(made, [lambda event: lines.append(json.dumps(event))])
+    made.ingest_trades(rows(SHORT, "binance"))
+    events = [json.loads(line) for line in lines]
+    assert {"zone_formed", "zone_touched", "zone_held", "zone_broken"} == {one["event"] for one in events}
+    assert {one["coin"] for one in events} == {"BTC"}
+    assert set(events[0]["explanation"][0]) == {"time", "side", "price", "usd", "source"}
+
+
+@pytest.mark.parametrize("where", ["main", "another"])
+def test_it_ends_once_nobody_reads(where):
+    told = "threading.Thread(target=_print_line, args=[{}]).start(); threading.Event().wait(20)"
+    script = "import threading; from liquidator_integrations.cli.stream import _print_line; input(); "
+    script += "_print_line({}); threading.Event().wait(20)" if where == "main" else told
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", script], **pipes, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        process.stdout = None
+        _, errors = process.communicate("\n", timeout=60)
+    assert (process.returncode, "BrokenPipe" in errors) == (0 if where == "main" else -signal.SIGTERM, False)
+
+
+def test_a_signal_to_terminate_saves_and_closes(server, monkeypatch, tmp_path):
+    real = Liquidator.start_stream
+
+    def start_stream(self: Any, *arguments: Any, **more: Any) -> Any:
+        made = real(self, *arguments, **more)
+
+        def terminate() -> None:
+            tell(server, 50)(made)
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        threading.Thread(target=terminate, daemon=True).start()
+        return made
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(Liquidator, "start_stream", start_stream)
+    said = said_here("stream", "BTC", "--exchange", "binance", "--state", "state", "--jsonl", cwd=tmp_path)
+    assert (said.code, (tmp_path / "state").exists()) == (0, True)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize("columns", [120, 45])
+def test_the_view_of_a_terminal(server, monkeypatch, tmp_path, columns):
     stopped_after(monkeypatch, tell(server, 500))
-    said = said_here("stream", "BTC-USDT", "--exchange", "binance", cwd=tmp_path, columns=120)
+    said = said_here("stream", "BTC-USDT", "--exchange", "binance", cwd=tmp_path, columns=columns)
     assert said.code == 0, said.stderr
     assert "Health" in said.stdout
-    assert "binance" in said.stdout
+    (row,) = [line.split() for line in said.stdout.splitlines() if line.startswith("binance ")][-1:]
+    assert row[1] in ("LIVE", "STALE", "DRIFT")
+    assert row[2].isdecimal()
+    assert ("Too narrow for: liquidations, feed" in said.stdout) == (columns == 45)
 
 
 def test_the_view_tells_what_each_venue_brings():
@@ -97,5 +155,7 @@ def test_what_is_wrong_is_a_line(server, tmp_path):
     said = said_here("stream", "NONE-USDT", "--exchange", "binance", cwd=tmp_path)
     assert said.code == 2
     assert said.stderr.splitlines()[-1].startswith("liquidator: symbol: found 'NONE-USDT', allowed a market of the")
+    said = said_here("stream", "BTC", "--alert-template", "{}", cwd=tmp_path)
+    assert said.stderr == "liquidator: --alert-template: found without --alert-url, where it would be posted\n"
     said = said_here("stream", "BTC", "--exchange", "binance", "--alert-url", "ftp://x", cwd=tmp_path)
     assert said.stderr.splitlines()[-1].startswith("liquidator: alert url: found 'ftp' for a scheme")

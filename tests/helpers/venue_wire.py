@@ -213,7 +213,11 @@ def _bybit(server: Loopback, host: str, path: str, params: dict[str, Any]) -> An
     if path.endswith("open-interest"):
         unit = 60_000.0 if category == "inverse" else 1.0
         times = _readings(max(since, until - limit * READING), until, READING)[::-1]
-        said = [{"openInterest": f"{open_interest(time) * unit:.3f}", "timestamp": str(time)} for time in times]
+        sides = [(time, open_interest(time) * unit) for time in times]
+        said = [
+            {"openInterest": f"{2 * one:.3f}", "singleOpenInterest": f"{one:.3f}", "timestamp": str(time)}
+            for time, one in sides
+        ]
         return _bybit_ok({"symbol": params["symbol"], "category": category, "list": said, "nextPageCursor": ""})
     raise KeyError(path)
 

@@ -23,14 +23,25 @@ class Receiver:
     def __init__(self) -> None:
         self.posted: list[tuple[dict[str, str], bytes]] = []
         self.answers: list[int] = []
+        self.headers: dict[str, str] = {}  # of every answer
+        self.body = b""  # of every answer
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 receiver.posted.append((dict(self.headers), body))
-                self.send_response(receiver.answers.pop(0) if receiver.answers else 200)
+                self.answer(receiver.answers.pop(0) if receiver.answers else 200)
+
+            def do_GET(self) -> None:
+                self.answer(200)
+
+            def answer(self, status: int) -> None:
+                self.send_response(status)
+                for name, value in receiver.headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
+                self.wfile.write(receiver.body)
 
             def log_message(self, *args: object) -> None:
                 pass
@@ -71,6 +82,58 @@ def test_it_is_tried_again(receiver):
     assert made.failed == 0
 
 
+@pytest.mark.parametrize("status", [429, 503])
+def test_it_is_tried_again_no_earlier_than_the_server_allows(receiver, monkeypatch, status):
+    waits: list[float] = []
+    monkeypatch.setattr(alerts.time, "sleep", waits.append)
+    receiver.answers, receiver.headers = [status, status, status], {"Retry-After": "7"}
+    made = alerts.Alerts(receiver.url)
+    made(FORMED)
+    made.close(10.0)
+    assert (len(receiver.posted), made.failed) == (4, 0)
+    assert waits == [7.0, 7.0, 7.0]
+
+
+@pytest.mark.parametrize("said", ["soon", "nan", "-1", "Wed, 21 Oct 2026 07:28:00 GMT", "86400"])
+def test_a_wait_that_is_none_or_too_long_is_not_kept(receiver, monkeypatch, said):
+    waits: list[float] = []
+    monkeypatch.setattr(alerts.time, "sleep", waits.append)
+    receiver.answers, receiver.headers = [429], {"Retry-After": said}
+    made = alerts.Alerts(receiver.url)
+    made(FORMED)
+    made.close(10.0)
+    assert (len(receiver.posted), made.failed) == (2, 0)
+    assert waits == [60.0 if said == "86400" else 0.001]
+
+
+@pytest.mark.parametrize("said", ["chat not found", "nothing at /bot77:to-ken/send"])
+def test_what_a_server_says_is_told_but_for_the_url(receiver, caplog, said):
+    receiver.answers, receiver.body = [400], said.encode()
+    made = alerts.Alerts(receiver.url.replace("/hook", "/bot77:to-ken/send"))
+    made(FORMED)
+    made.close(10.0)
+    assert ("could not be delivered: HTTP 400: chat not found" in caplog.text) == (said == "chat not found")
+    assert "to-ken" not in caplog.text
+
+
+def test_a_redirect_would_lose_the_body_and_is_told(receiver, caplog):
+    receiver.answers, receiver.headers = [301], {"Location": receiver.url}
+    made = alerts.Alerts(receiver.url)
+    made(FORMED)
+    made.close(10.0)
+    assert made.failed == 1
+    assert "an alert could not be delivered: HTTP 301" in caplog.text
+
+
+def test_it_says_who_posts(receiver):
+    """Discord answers 403 to the name that Python's own client goes by."""
+    made = alerts.Alerts(receiver.url)
+    made(FORMED)
+    made.close(10.0)
+    ((headers, _),) = receiver.posted
+    assert headers["User-Agent"].startswith("liquidator/")
+
+
 def test_what_cannot_be_delivered_is_counted_and_the_next_goes_on(receiver, caplog):
     receiver.answers = [404, 200]
     made = alerts.Alerts(receiver.url)
@@ -85,7 +148,7 @@ def test_what_cannot_be_delivered_is_counted_and_the_next_goes_on(receiver, capl
 @pytest.mark.parametrize(
     ("template", "want"),
     [
-        ('{"chat_id": "1", "text": "$text"}', {"chat_id": "1", "text": "zone_formed support 60000.0 to 60100.0"}),
+        ('{"chat_id": "1", "text": "$text"}', {"chat_id": "1", "text": "zone_formed support 60000 to 60100"}),
         ('{"content": "$kind $entry_low"}', {"content": "support 60000.0"}),
     ],
 )
@@ -94,6 +157,24 @@ def test_a_template(receiver, template, want):
     made(FORMED)
     made.close(10.0)
     assert json.loads(receiver.posted[0][1]) == want
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        ({"event": "zone_broken", "coin": "BTC", "kind": "support", "state": "touched", "entry_low": 60013.13335855569,
+            "entry_high": 60019.626215698554}, "zone_broken BTC support touched 60013.133 to 60019.626"),
+        ({"event": "liquidation", "coin": "BTC", "venue": "okx", "side": "long", "price": 0.0078310, "usd": 1234.5},
+            "liquidation BTC okx long 1234 USD at 0.007831"),
+        ({"event": "health", "coin": "BTC", "venue": "okx", "symbol": "BTC/USDT:USDT", "state": "STALE"},
+            "health BTC okx BTC/USDT:USDT STALE"),
+        ({"event": "gap", "coin": "BTC", "venue": "okx", "symbol": "BTC/USDT:USDT", "kind": "trades",
+            "since": 1_700_000_000_000, "until": 1_700_000_060_999, "missing": None, "filled": False},
+            "gap BTC okx BTC/USDT:USDT trades missing 2023-11-14 22:13:20 to 2023-11-14 22:14:20 UTC, filled: False"),
+    ],
+)  # fmt: skip
+def test_an_event_in_one_line(event, text):
+    assert alerts.text_of(event) == text
 
 
 def test_what_is_none_is_refused():

@@ -53,7 +53,7 @@ LIQUIDATIONS = {
 MARKS = {
     "binance": [{"e": "markPriceUpdate", "E": T, "s": "BTCUSDT", "p": "60.0", "i": "60", "r": "0.0001", "T": T}],
     "bybit": [{"topic": "tickers.BTCUSDT", "type": "delta", "ts": T, "data": {"symbol": "BTCUSDT", "markPrice": "60.0",
-        "fundingRate": "0.0001", "openInterest": "900"}}],
+        "fundingRate": "0.0001", "openInterest": "1800", "singleOpenInterest": "900"}}],
     "okx": [
         {"arg": {"channel": "mark-price"}, "data": [{"instId": "BTC-USDT-SWAP", "markPx": "60.0", "ts": str(T)}]},
         {"arg": {"channel": "funding-rate"}, "data": [{"instId": "BTC-USDT-SWAP", "fundingRate": "0.0001",
@@ -93,6 +93,7 @@ def test_readings(venue):
     ("venue", "frame"),
     [
         ("binance", {"error": {"code": 2, "msg": "Invalid request"}}),
+        ("binance", {"code": 2, "msg": "Invalid request: unknown property"}),
         ("bybit", {"success": False, "ret_msg": "Invalid symbol", "op": "subscribe"}),
         ("okx", {"event": "error", "msg": "wrong", "code": "60018"}),
         ("hyperliquid", {"channel": "error", "data": "Invalid subscription"}),
@@ -101,6 +102,28 @@ def test_readings(venue):
 def test_a_refusal(venue, frame):
     with pytest.raises(Refused):
         list(MODULES[venue].read(frame))
+
+
+@pytest.mark.parametrize("told", [{"openInterest": "1800"}, {"singleOpenInterest": "900"}])
+def test_open_interest_of_bybit_is_that_of_one_side(told):
+    (said,) = MODULES["bybit"].read({"topic": "tickers.BTCUSDT", "type": "delta", "ts": T, "data": told})
+    assert (said.kind, said.value) == ("contracts", 900.0)
+
+
+def test_a_server_of_binance_says_that_it_will_end():
+    assert list(MODULES["binance"].read({"e": "serverShutdown", "E": T})) == []
+
+
+def test_a_frame_without_trades_that_cannot_be_read_is_counted_and_no_gap(server):
+    """OKX's liquidations come by a connection of their own."""
+    running = Liquidator("BTC", mode="streaming").start_stream(exchange=server.live("okx"))
+    server.connected("okx", 2)
+    server.send("okx", range(50))
+    until(lambda: running.health()["trades"].sum() == 50)
+    server.text("okx", json.dumps(LIQUIDATIONS["okx"]).replace('"50.5"', '"much"'), word="public")
+    until(lambda: running.health()["dropped"].sum() == 1, "it is not counted")
+    running.stop()
+    assert running.gaps().empty
 
 
 @pytest.mark.parametrize("venue", VENUES)

@@ -262,7 +262,7 @@ def test_open_interest_of_an_inverse_market_of_bybit_is_dollars(bench, market, c
     one = bench()
     channel = one.market("bybit", contract=True, contractSize=1.0, **market)
     one.session.channels.remove(one.channel)
-    frame = {"topic": "tickers.BTCUSD", "ts": T, "data": {"markPrice": "60", "openInterest": "900"}}
+    frame = {"topic": "tickers.BTCUSD", "ts": T, "data": {"markPrice": "60", "openInterest": "1800"}}
     for said in bybit.read(frame):
         one.session.said(channel, said, T, True)
     assert one.sink.applied == [("open_interest", coins)]

@@ -425,6 +425,8 @@ def test_what_cannot_be_streamed_is_refused(server):
         made.start_stream(exchange=3)
     with pytest.raises(ValueError, match="exchange: found none"):
         made.start_stream(exchange=[])
+    with pytest.raises(ValueError, match="symbols: found none, allowed one or more, or None"):
+        Liquidator("BTC", mode="streaming").start_stream(exchange="binance", symbols=[])
     with pytest.raises(ValueError, match="does not know its coin"):
         Liquidator(mode="streaming").start_stream(exchange=server.live("binance"))
     with pytest.raises(RuntimeError, match="no stream was started"):

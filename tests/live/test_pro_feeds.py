@@ -13,6 +13,7 @@ from venue_streams import FRAMES, Streams
 from venue_wire import OKX_CONTRACT
 
 from liquidator_integrations import Liquidator
+from liquidator_integrations.exchanges.tables import open_amount
 from liquidator_integrations.live import raw, running, venue
 from liquidator_integrations.live.polled import unstreamed
 from liquidator_integrations.store import Store
@@ -115,6 +116,24 @@ def test_funding_comes_by_the_stream_that_ccxt_has(server):
     assert rates["funding_rate"].rows["value"].tolist() == [0.0003]
 
 
+def test_an_interval_of_funding_is_seen_as_its_times_lie_apart(server, quick):
+    """OKX's rates have no time of their own in ccxt: they are of their receipt."""
+    begin = int(SHORT.time[-1]) + 5
+    clock = [begin]
+    quick(now=lambda: clock[0])
+    made, stream, parent = started(server, "okxus")
+    server.subscriptions(parent, 3)
+    rates = made._history.rates["funding_rate"]
+    for count in (1, 2):
+        said = {"instId": "BTC-USDT-SWAP", "instType": "SWAP", "fundingRate": "0.0003", "ts": str(T)}
+        said |= {"fundingTime": str(begin + (count - 1) * 4 * 3_600_000)}
+        server.text(parent, json.dumps({"arg": {"channel": "funding-rate"}, "data": [said]}))
+        until(lambda count=count: len(rates.rows) == count, "no rate")
+        clock[0] += 12_000
+    stream.stop()
+    assert rates.rows["value"].tolist() == [0.0003, 0.0006]
+
+
 @pytest.mark.parametrize("method", ["trades", "liquidation"])
 def test_what_an_engine_raises_ends_the_stream_and_counts_as_no_frame(server, by_ccxt, monkeypatch, method):
     made, stream, parent = started(server, "bybit")
@@ -177,6 +196,12 @@ def test_what_does_not_answer_is_told_once(server, quick, caplog):
     assert stream.running
     stream.stop()
     assert caplog.text.count("fetchOpenInterest is not known yet") == 1
+
+
+def test_open_interest_is_that_of_one_side():
+    """Bybit's branches and HTX tell the sum of both."""
+    answer = {"openInterestAmount": 900.0}
+    assert [open_amount(answer, venue) for venue in ("bybiteu", "bybitid", "htx", "bitget")] == [450.0] * 3 + [900.0]
 
 
 class Instance:

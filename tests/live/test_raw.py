@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from liquidator_integrations.live.limits import Limits
-from liquidator_integrations.live.raw import Raw
+from liquidator_integrations.live.raw import Raw, links_of
 from liquidator_integrations.live.said import Link, Liquidation
 
 T = 1_700_000_000_000
@@ -131,3 +131,21 @@ def test_fields_that_are_none_are_found_where_a_frame_is_read(venue, frame):
     heard = Listener()
     Raw(None, venue, LINK, heard, Limits())._take(json.dumps(frame), 1)
     assert (len(heard.heard), len(heard.unread)) == (0, 1)
+
+
+@pytest.mark.parametrize("venue", ["binance", "bybit", "okx"])
+def test_many_markets_are_subscribed_to_within_the_limits_of_the_venue(server, venue):
+    """Binance takes 1,024 streams a connection and OKX 64 kB a message."""
+    markets = []
+    for number in range(700):
+        names = {"id": f"COIN{number}-USDT-SWAP", "lowercaseId": f"coin{number}usdt", "symbol": f"C{number}/USDT:USDT"}
+        markets.append({**names, "spot": False, "linear": True, "contract": True, "swap": True})
+    made = links_of(server.live(venue), markets)
+    wanted = [json.loads(text) for link in made for text in link.subscribe]
+    topics = [topic for said in wanted for topic in said.get("params") or said["args"]]
+    want = 3 * len(markets) if venue != "okx" else 4 * len(markets) + 1
+    assert len({json.dumps(topic) for topic in topics}) == len(topics) == want
+    assert max(len(text) for link in made for text in link.subscribe) < 64_000
+    if venue == "binance":
+        assert max(sum(len(json.loads(text)["params"]) for text in link.subscribe) for link in made) <= 1024
+        assert sum(len(link.markets) for link in made) == len(markets)

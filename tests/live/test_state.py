@@ -101,6 +101,11 @@ def test_a_state_that_does_not_fit_is_refused(server, tmp_path):
         Liquidator("BTC", mode="streaming").start_stream(exchange=server.live("binance"), state=path)
 
 
+def test_a_state_that_can_be_kept_nowhere_is_refused_at_once(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"there is no folder .*missing, make it first"):
+        Liquidator("BTC", mode="streaming").start_stream(exchange="binance", state=tmp_path / "missing" / "btc.state")
+
+
 def test_a_state_of_one_that_was_trained_since_is_taken(server, tmp_path):
     trained = Liquidator("BTC", mode="streaming", ml_enabled=True)
     trained.save(tmp_path / "state")
