@@ -141,10 +141,15 @@ class Stream:
     def request_stop(self) -> None:
         """Have it end, without waiting for that."""
         self._stopping = True
-        loop, task = self._loop, self._task
-        if loop is not None and task is not None and not self._done.is_set():
+        loop = self._loop
+        if loop is not None and not self._done.is_set():
             with contextlib.suppress(RuntimeError):  # it ends as this is called
-                loop.call_soon_threadsafe(task.cancel)
+                loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        """Once: a second time would break off what it does at its end."""
+        if self._task is not None and not self._task.cancelling():
+            self._task.cancel()
 
     def _is_here(self) -> bool:
         """Whether this is the thread of its loop or of its callbacks."""
@@ -258,6 +263,8 @@ class Stream:
             self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
             self._loop.set_default_executor(Workers())
             started.set()
+            if self._stopping:  # before there was a loop to tell
+                self._cancel()
             await self._main()
 
         self._thread = threading.Thread(target=lambda: asyncio.run(main()), name="liquidator-stream", daemon=False)

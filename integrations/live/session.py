@@ -210,8 +210,10 @@ class Session:
             for task in done:
                 task.result()
         finally:
-            await self.tasks.end()
-            self.finish(saved)
+            try:
+                await self.tasks.end()
+            finally:  # a loop that ends itself does not wait for that
+                self.finish(saved)
 
     def finish(self, saved: Sequence[Sink]) -> None:
         """Tell of what is open, apply what waits, and write both store and states."""
