@@ -89,6 +89,7 @@ class Sink:
         self._of = liquidator
         self._guard: Guard = liquidator._guard
         self._path = None if path is None else Path(path)
+        self._saving = threading.Lock()
 
     @property
     def closed(self) -> int:
@@ -149,7 +150,8 @@ class Sink:
     def save(self) -> None:
         """Write the state, if one is kept."""
         if self._path is not None:
-            self._of.save(self._path)
+            with self._saving:  # one that began earlier ends earlier
+                self._of.save(self._path)
 
 
 def _part(venue: str, rows: Sequence[Row]) -> Trades:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import threading
 from pathlib import Path
@@ -62,6 +63,31 @@ def test_a_loop_that_ends_at_once_after_a_stop_loses_nothing(server, quick, tmp_
         await asyncio.sleep(0)
 
     asyncio.run(main())
+    kept(tmp_path, made)
+
+
+def test_a_save_of_the_minute_does_not_take_the_place_of_the_last_one(server, quick, tmp_path, monkeypatch):
+    begun, free, real = threading.Event(), threading.Event(), Liquidator.save
+
+    def slow(self: Liquidator, path: Path) -> None:
+        if begun.is_set():
+            real(self, path)
+            return
+        real(self, tmp_path / "first")
+        begun.set()
+        free.wait(PATIENCE)
+        os.replace(tmp_path / "first", path)
+
+    monkeypatch.setattr(Liquidator, "save", slow)
+    quick(save_s=0.01)
+    made = Liquidator("BTC", mode="streaming")
+    running = made.start_stream(exchange=server.live("binance"), store=tmp_path / "store", state=tmp_path / "state")
+    assert begun.wait(PATIENCE)
+    server.connected("binance")
+    server.send("binance", range(500))
+    until(lambda: running.health()["trades"].sum() == 500)
+    threading.Timer(0.2, free.set).start()
+    running.stop()
     kept(tmp_path, made)
 
 
