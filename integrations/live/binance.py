@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from ..exchanges.client import Client
@@ -42,11 +43,13 @@ async def funding_hours(client: Client, markets: Sequence[Any]) -> dict[str, flo
     for kind, end_point in _FUNDING_INFO.items():
         mine = {name_of(market): str(market["symbol"]) for market in markets if kind_of(market) == kind}
         if mine:
-            rows = await client.ask(end_point, ({},), list)
-            found |= {
-                mine[row["symbol"]]: hours for row in rows if row["symbol"] in mine and (hours := told_hours(row))
-            }
+            found |= await client.get(end_point, {}, partial(_hours, mine))
     return found
+
+
+def _hours(mine: dict[str, str], rows: Any) -> dict[str, float]:
+    """By symbol, of an answer's rows. Raises KeyError or TypeError for nonsense."""
+    return {mine[row["symbol"]]: hours for row in rows if row["symbol"] in mine and (hours := told_hours(row))}
 
 
 def name_of(market: Any) -> str:

@@ -83,7 +83,8 @@ class Venue:
         try:
             async with asyncio.timeout(self._limits.funding_s):
                 client = Client(self.instance, inline=False)
-                hours = await module.funding_hours(client, [one.market for one in waiting])
+                with client.strict():
+                    hours = await module.funding_hours(client, [one.market for one in waiting])
         except (ConnectionError, ValueError, TimeoutError) as error:
             _LOG.warning("%s: intervals of funding are not known, 8 h until one has passed: %s", self.name, error)
         for channel in waiting:

@@ -279,6 +279,20 @@ def test_binance_is_asked_for_intervals_of_funding(server):
     running.stop()
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"), [("html", ""), ("cut", ""), ("other", "[null]"), ("other", "[{}]"), ("other", '{"symbol": []}')]
+)
+def test_nonsense_about_intervals_of_funding_is_asked_for_again_and_ends_nothing(server, kind, body):
+    from venue_server import Fault
+
+    server.faults = [Fault("fundingInfo", kind, 2, body=body)]
+    pepe = Liquidator("1000PEPE", mode="streaming")
+    running = pepe.start_stream(exchange=server.live("binance"))
+    until(lambda: any(one.funding_hours for one in running._session.channels))
+    assert [one.funding_hours for one in running._session.channels] == [4.0]
+    running.stop()
+
+
 def test_on_the_callers_loop(server):
     made = Liquidator("BTC", mode="streaming")
 
