@@ -143,10 +143,13 @@ class Channel:
         """Rows in base coins, those that are no trades counted and left out."""
         good = []
         for row in rows:
-            if not (is_event(row, receipt) and (not self.numbered or abs(row.id) < _IDS)):
-                self.counts["dropped"] += 1
-                continue
-            good.append(row if self._is_plain else row._replace(amount=self.coins(row.amount, row.price)))
+            if is_event(row, receipt) and (not self.numbered or abs(row.id) < _IDS):
+                if not self._is_plain:
+                    row = row._replace(amount=self.coins(row.amount, row.price))
+                if 0.0 < row.price * row.amount < math.inf:
+                    good.append(row)
+                    continue
+            self.counts["dropped"] += 1
         return good
 
     def count(self, rows: Sequence[Row]) -> None:

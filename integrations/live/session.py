@@ -8,10 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from ..market.funding import UNIT_HOURS
+from ..market.funding import UNIT_HOURS, per_unit
 from .capture import Capture
 from .channel import Channel, is_event
 from .courier import Courier
@@ -144,6 +145,9 @@ class Session:
         """Place a liquidation: one that is told at its bankruptcy price by the mark price, once that is known."""
         price = (channel.mark or channel.health.last_price or said.price) if bankruptcy else said.price
         usd = channel.worth(said.amount, price)
+        if not 0.0 < usd * price < math.inf:
+            channel.counts["dropped"] += 1
+            return
         placed = Placed(said.time, price, usd, said.side)
         if self.gaps.are_held:
             self.gaps.wait(channel, [placed])
@@ -159,6 +163,9 @@ class Session:
         time = receipt if said.time is None else said.time
         hours = self._readings.hours_of(channel, said) if said.kind == "funding" else UNIT_HOURS
         if hours is None or not self._readings.is_due(channel, said.kind, time):
+            return
+        if not math.isfinite(per_unit(said.value, hours)):
+            channel.counts["dropped"] += 1
             return
         if self._capture is not None:
             self._capture.reading(channel, said.kind, time, said.value, receipt)

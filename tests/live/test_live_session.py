@@ -298,9 +298,12 @@ def test_a_fold_that_fails_is_told_once_and_tried_again_ever_later(bench, caplog
         Liquidation("BTCUSDT", T, float("nan"), 1.0, "long"),
         Liquidation("BTCUSDT", T, 10.0, 0.0, "long"),
         Liquidation("BTCUSDT", 2**70, 10.0, 1.0, "long"),
+        Liquidation("BTCUSDT", T, 10.0, 1e308, "long"),
         Trades("BTCUSDT", [Row(T, -1.0, 1.0, 1, "a")]),
+        Trades("BTCUSDT", [Row(T, 1e200, 1e200, 1, "a")]),
         Reading("BTCUSDT", "mark", T, -1.0),
         Reading("BTCUSDT", "funding", T, float("inf")),
+        Reading("BTCUSDT", "funding", T, 1e308, 1.0),
         Reading("BTCUSDT", "open_interest", 2**70, 1.0),
     ],
 )
@@ -331,6 +334,13 @@ def test_an_interval_of_funding_is_what_a_message_tells_or_two_times_of_it(bench
     for said in told:
         one.session.said(one.channel, said, said.time, False)
     assert [rate for _, rate in one.sink.applied] == pytest.approx([1e-4, 2e-4, 2e-4, 4e-4, 4e-4])
+
+
+def test_a_next_payment_that_is_no_time_tells_no_interval(bench):
+    one = bench()
+    for time, due in ((T, T + 60_000), (T + 70_000, 10**400), (T + 140_000, None)):
+        one.session.said(one.channel, Reading("BTC", "funding", time, 0.0001, due=due), time, False)
+    assert one.sink.applied == [("funding_rate", 0.0001)] * 3
 
 
 def test_a_payment_that_an_outage_hid_is_no_longer_interval(bench):
