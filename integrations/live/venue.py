@@ -20,6 +20,7 @@ from .said import Link, Said
 from .session import Session
 
 _LOG = logging.getLogger("liquidator")
+_ATTEMPTS = 3  # at markets without a linear perpetual, which are believed then
 
 
 class Venue:
@@ -51,7 +52,10 @@ class Venue:
             try:
                 with client.strict():
                     markets = await client.markets()
-                break
+                if self._are_whole(markets):
+                    break
+                client.forget_markets()
+                raise ValueError("no linear perpetual among its markets")
             except (ConnectionError, ValueError) as error:
                 _LOG.warning("%s: attempt %d at its markets failed: %s", self.name, self.attempts, error)
             await asyncio.sleep(wait)
@@ -75,6 +79,12 @@ class Venue:
                 self.channels.append(Channel(self.name, market, sink, module.CHAINED, numbered, feed, began))
                 if hasattr(raw, "funding_hours"):
                     self.channels[-1].funding_hours = None
+
+    def _are_whole(self, markets: Mapping[str, Any]) -> bool:
+        """Whether linear perpetuals are there, where a venue has them: one of several answers may have been empty."""
+        if self.attempts >= _ATTEMPTS or not self.instance.has.get("swap"):
+            return True
+        return any(market.get("swap") and market.get("linear") for market in markets.values())
 
     async def _ask_funding(self) -> None:
         """Ask for intervals of funding, where neither markets nor every message tell them."""

@@ -434,6 +434,27 @@ def test_a_market_that_two_liquidators_want_is_refused(server):
         running.wait(PATIENCE)
 
 
+@pytest.mark.parametrize(
+    ("venue", "match", "times", "body"),
+    [
+        ("binance", "fapi/v1/exchangeInfo", 1, "{}"),
+        ("binance", "exchangeInfo", 3, "{}"),
+        ("bybit", '"category": "linear"', 1, '{"retCode": 0, "retMsg": "OK", "result": {"list": []}}'),
+        ("okx", '"instType": "SWAP"', 1, '{"code": "0", "data": []}'),
+        ("hyperliquid", "metaAndAssetCtxs", 1, "[]"),
+    ],
+)
+def test_markets_are_asked_for_again_where_an_answer_is_empty(server, venue, match, times, body):
+    """A perpetual that is not there is not taken for spot."""
+    from venue_server import Fault
+
+    server.faults = [Fault(match, "other", times, body=body)]
+    running = Liquidator("BTC", mode="streaming").start_stream(exchange=server.live(venue))
+    server.connected(venue)
+    assert ":" in running.health()["symbol"][0]
+    running.stop()
+
+
 def test_a_venue_that_never_answers_holds_nobody_up(server, quick, caplog):
     from venue_server import Fault
 
