@@ -20,9 +20,7 @@ from liquidator_integrations.live.courier import Courier
 def started(server: Streams, tmp_path: Path) -> tuple[Liquidator, Any]:
     """A stream of binance that took 500 trades."""
     made = Liquidator("BTC", mode="streaming")
-    running = made.start_stream(
-        exchange=server.live("binance"), store=tmp_path / "store", state=tmp_path / "state"
-    )
+    running = made.start_stream(exchange=server.live("binance"), store=tmp_path / "store", state=tmp_path / "state")
     server.connected("binance")
     server.send("binance", range(500))
     until(lambda: running.health()["trades"].sum() == 500)
