@@ -65,6 +65,20 @@ async def catch_up(channels: Sequence[Channel], capture: Capture | None, session
         session.lost(channel)
 
 
+async def join_late(channels: Sequence[Channel], session: Session, limits: Limits) -> None:
+    """Have markets of a venue join whose engines went on without them: what they traded since is a gap."""
+    behind = [channel for channel in channels if channel.sink.closed > 0]
+    now = limits.now()
+    lost = []
+    for channel in behind:
+        if channel.began < now - limits.catch_up_ms:
+            lost.append(Gap(channel, Mark(channel.began, None), now, Mark(now, None), False))
+            channel.began = now
+    await session.gaps.told(lost)
+    for channel in behind:
+        session.lost(channel)
+
+
 async def _missed(channel: Channel, instance: Any, capture: Capture | None, limits: Limits) -> _Missed:
     """What was missed, from the store and by REST; one that does not answer is asked again by the stream."""
     now = limits.now()

@@ -19,7 +19,7 @@ from . import interrupts, limits
 from .capture import Capture
 from .courier import Courier
 from .raw import MODULES
-from .resume import catch_up
+from .resume import catch_up, join_late
 from .session import GAPS, HEALTH, Session, Sink
 from .shares import shares_of
 from .venue import Venue
@@ -335,8 +335,7 @@ class Stream:
         await opening
         for channel in venue.channels:
             self._session.add(channel)
-            if channel.sink.closed:
-                self._session.lost(channel)
+        await join_late(venue.channels, self._session, self._limits)
         await asyncio.gather(*(self._session.tasks.start(one) for one in venue.sources(http, self._session)))
 
 

@@ -46,6 +46,7 @@ class Venue:
         Raises ValueError for a market that it does not have, that is another coin's or that two sinks want.
         """
         client = Client(self.instance, inline=False)
+        closed = {sink: sink.closed for sink in wanted}  # before others, that answer earlier, bring more
         wait = self._limits.first_wait
         while True:
             self.attempts += 1
@@ -75,7 +76,7 @@ class Venue:
                 sink.join(market["symbol"])
                 feed = reader.LIQUIDATIONS if reader is not None and market.get("contract") else "none"
                 numbered = module.CHAINED if raw is None else raw.NUMBERED
-                began = sink.closed or self._limits.now()
+                began = closed[sink] or self._limits.now()
                 self.channels.append(Channel(self.name, market, sink, module.CHAINED, numbered, feed, began))
                 if hasattr(raw, "funding_hours"):
                     self.channels[-1].funding_hours = None
