@@ -332,6 +332,8 @@ class Streamed:
             if made.coin is None:
                 raise ValueError("symbols: found none, allowed one or more: this Liquidator does not know its coin")
             wanted = (made.coin,)
+        if not wanted:
+            raise ValueError("symbols: found none, allowed one or more, or None: the perpetual of this coin")
         stream = Stream({self._stream_sink(state): tuple(wanted)}, exchange, store, *told)
         self._attach_stream(stream)
         return stream

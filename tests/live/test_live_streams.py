@@ -417,6 +417,8 @@ def test_what_cannot_be_streamed_is_refused(server):
         made.start_stream(exchange=3)
     with pytest.raises(ValueError, match="exchange: found none"):
         made.start_stream(exchange=[])
+    with pytest.raises(ValueError, match="symbols: found none"):
+        made.start_stream(exchange=server.live("binance"), symbols=[])
     with pytest.raises(ValueError, match="does not know its coin"):
         Liquidator(mode="streaming").start_stream(exchange=server.live("binance"))
     with pytest.raises(RuntimeError, match="no stream was started"):
@@ -425,6 +427,21 @@ def test_what_cannot_be_streamed_is_refused(server):
         running = made.start_stream(exchange=server.live("binance"), symbols=symbols)
         with pytest.raises(ValueError, match=what):
             running.wait(PATIENCE)
+
+
+def test_markets_of_one_liquidator_are_one_coins(server, tmp_path):
+    made = Liquidator("BTC", mode="streaming")
+    wanted = {"BTC/USDT:USDT": made, "BTC/USD:BTC": made}
+    running = stream(wanted, exchange=server.live("bybit"), state=tmp_path)
+    server.connected("bybit", 2)
+    for market, amount in (("BTCUSDT", "100"), ("BTCUSD", "3000000")):
+        data = {"symbol": market, "markPrice": "60000", "openInterest": amount}
+        server.text("bybit", json.dumps({"topic": f"tickers.{market}", "ts": int(SHORT.time[0]), "data": data}))
+    interest = made._history.rates["open_interest"]
+    until(lambda: len(interest.rows))
+    running.stop()
+    assert interest.rows["value"].tolist() == [150.0]  # coins: 100, and 3,000,000 dollars
+    assert [path.name for path in tmp_path.glob("*.state")] == ["BTC-USDT-USDT.state"]
 
 
 def test_a_market_that_two_liquidators_want_is_refused(server):
