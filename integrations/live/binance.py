@@ -15,6 +15,7 @@ LIQUIDATIONS = "sampled"
 BANKRUPTCY = False
 NUMBERED = True
 _FUNDING_INFO = {"linear": "fapiPublicGetFundingInfo", "inverse": "dapiPublicGetFundingInfo"}
+_SIDES = {True: -1, False: 1}  # whether the buyer was the maker
 _A_MESSAGE = 200  # streams
 
 
@@ -61,7 +62,7 @@ def read(said: Any) -> Iterator[Said]:
     """What a frame says. Raises KeyError, TypeError or ValueError for nonsense, Refused for a refusal."""
     kind = said.get("e")
     if kind == "aggTrade":
-        row = Row(int(said["T"]), float(said["p"]), float(said["q"]), -1 if said["m"] else 1, int(said["a"]))
+        row = Row(int(said["T"]), float(said["p"]), float(said["q"]), _SIDES[said["m"]], int(said["a"]))
         yield Trades(str(said["s"]), [row])
     elif kind == "markPriceUpdate":
         market, time = str(said["s"]), int(said["E"])

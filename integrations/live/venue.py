@@ -16,7 +16,7 @@ from .limits import Limits
 from .polled import poll, unstreamed
 from .pro import Watched, reader_of
 from .raw import MODULES, Raw, links_of
-from .said import Link, Said
+from .said import Link, Said, Trades
 from .session import Session
 
 _LOG = logging.getLogger("liquidator")
@@ -132,6 +132,8 @@ class _Listener:
         channel = self._channels.get(said.market)
         if channel is not None:
             self._session.said(channel, said, receipt, self._bankruptcy)
+        elif isinstance(said, Trades):  # liquidations and readings may be of all markets that a venue has
+            self.nonsense(ValueError(f"trades of {said.market!r}, which was not asked for"))
 
     def nonsense(self, error: Exception) -> None:
         self._session.nonsense(self._trades, error)

@@ -336,6 +336,13 @@ def test_an_interval_of_funding_is_what_a_message_tells_or_two_times_of_it(bench
     assert [rate for _, rate in one.sink.applied] == pytest.approx([1e-4, 2e-4, 2e-4, 4e-4, 4e-4])
 
 
+def test_a_reading_hours_ahead_does_not_keep_out_those_that_follow(bench):
+    one = bench()
+    for ahead in (0, 3_600_000 * 20, 10_000, 15_000, 20_000):
+        one.session.said(one.channel, Reading("BTC", "open_interest", T + ahead, 5.0 + ahead), T, False)
+    assert [value for _, value in one.sink.applied] == [5.0, 72_000_005.0, 10_005.0, 20_005.0]
+
+
 def test_a_next_payment_that_is_no_time_tells_no_interval(bench):
     one = bench()
     for time, due in ((T, T + 60_000), (T + 70_000, 10**400), (T + 140_000, None)):

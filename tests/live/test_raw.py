@@ -121,6 +121,8 @@ def test_what_an_engine_raises_is_no_frame_that_cannot_be_read_and_ends_the_stre
     ("venue", "frame"),
     [
         ("binance", {"e": "aggTrade", "s": "BTCUSDT", "a": "7x", "p": "1", "q": "1", "T": T, "m": True}),
+        ("binance", {"e": "aggTrade", "s": "BTCUSDT", "a": 7, "p": "1", "q": "1", "T": T, "m": None}),
+        ("binance", {"e": "aggTrade", "s": "BTCUSDT", "a": 7, "p": "1", "q": "1", "T": T, "m": "false"}),
         ("binance", {"e": "markPriceUpdate", "E": None, "s": "BTCUSDT", "p": "60.0"}),
         ("bybit", {"topic": "tickers.BTCUSDT", "ts": [T], "data": {"markPrice": "60.0"}}),
         ("hyperliquid", {"channel": "trades", "data": [{"coin": "BTC", "side": "A", "px": "1", "sz": "1", "time": T,
