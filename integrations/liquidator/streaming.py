@@ -6,6 +6,7 @@ import functools
 import inspect
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from liquidator_core import TRADE
+from liquidator_core.layout import LONG, SHORT
 
 from ..market.columns import NO_ID, id_of
 from ..market.trades import One, Trades
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from ..live.said import Row
 
 Made = TypeVar("Made", bound=type)
+_SIDES = {LONG: "long", SHORT: "short"}
 _ONE_BY_ONE = 64  # trades that are pushed; more make an array
 _AT_LAST = 100  # of what a stream brought in the meantime that are applied while it waits
 #: Methods that wait for the stream, or that it must not wait for; those of the second line take the lock themselves.
@@ -130,15 +133,16 @@ class Sink:
             row = {"time": time, "price": price, "usd": usd, "side": side}
             self._of.ingest_liquidations([row], venue)
 
-    def last_liquidation(self, venue: str) -> int:
-        """The time of the last liquidation that was applied, ms; 0 without any."""
+    def liquidations(self, venue: str) -> Counter[tuple[int, float, float, str]]:
+        """Those of a venue that were applied since the last closed bar: how often each time, price, USD and side."""
         with self._guard.lock:
             history, venue = self._of._history, venue_of(venue).name
             if venue not in history.venues:
-                return 0
+                return Counter()
             some = history.liquidations.rows
-            mine = some["time"][some["venue"] == history.venues.index(venue)]
-            return int(mine.max()) if len(mine) else 0
+            mine = some[(some["venue"] == history.venues.index(venue)) & (some["time"] >= history.closed)]
+            columns = [mine[name].tolist() for name in ("time", "price", "usd", "side")]
+            return Counter((*known, _SIDES[side]) for *known, side in zip(*columns, strict=True))
 
     def rate(self, kind: str, time: int, value: float) -> None:
         """Apply a reading of funding_rate or open_interest."""

@@ -118,10 +118,14 @@ async def _missed(channel: Channel, instance: Any, capture: Capture | None, limi
 
 def _feeds(channel: Channel, capture: Capture, now: int) -> list[Told]:
     """The liquidations and readings of the store that the engine does not have."""
-    since = channel.sink.closed
-    begins = {"liquidations": max(channel.sink.last_liquidation(channel.venue) + 1, since)}
-    return [
-        (row["time"], channel, kind, row)
-        for kind in ("liquidations", "funding", "open_interest")
-        for row in capture.stored(channel, kind, begins.get(kind, since), now + 1).to_pylist()
-    ]
+    since, told = channel.sink.closed, []
+    applied = channel.sink.liquidations(channel.venue)
+    for kind in ("liquidations", "funding", "open_interest"):
+        for row in capture.stored(channel, kind, since, now + 1).to_pylist():
+            if kind == "liquidations":
+                one = row["time"], row["price"], row["usd"], row["side"]
+                applied[one] -= 1
+                if applied[one] >= 0:
+                    continue
+            told.append((row["time"], channel, kind, row))
+    return told

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -42,8 +43,8 @@ class Sink(Protocol):
     def join(self, symbol: str) -> None:
         """Take a market as one of its coin. Raises ValueError for one of another."""
 
-    def last_liquidation(self, venue: str) -> int:
-        """The time of the last liquidation that was applied, ms; 0 without any."""
+    def liquidations(self, venue: str) -> Counter[tuple[int, float, float, str]]:
+        """Those that were applied since the last closed bar: how often each time, price, USD and side."""
 
     def trades(self, venue: str, rows: Sequence[Row]) -> None:
         """Apply trades of base coins, in order."""

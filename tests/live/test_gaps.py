@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -44,8 +45,8 @@ class Sink:
         self.after: list[int] = []
         self._told = told
 
-    def last_liquidation(self, venue: str) -> int:
-        return -1
+    def liquidations(self, venue: str) -> Counter[Any]:
+        return Counter()
 
     def trades(self, venue: str, rows: Sequence[Row]) -> None:
         self.applied += [(one.time - T) // 1000 for one in rows]

@@ -165,6 +165,24 @@ def test_a_restart_takes_trades_liquidations_and_readings_in_one_order(tmp_path,
     assert not any(count for name, count in made.counts.items() if name.startswith("late"))
 
 
+def test_a_restart_takes_liquidations_of_the_moment_of_the_last_one_and_before(tmp_path, monkeypatch):
+    end, moment = DAY + DAY_MS, DAY + 6 * HOUR + HOUR // 2
+    keep(tmp_path, "trades", trades(DAY, end), DAY, end)
+    events = {"time": [moment - 5, moment, moment], "price": [99.0, 100.0, 101.0], "size": np.ones(3)}
+    keep(tmp_path, "liquidations", {**events, "usd": [99.0, 100.0, 101.0], "side": ["short", "long", "long"]}, DAY, end)
+    want = replayed(tmp_path)
+    made = Liquidator("BTC", mode="streaming", bar="1h")
+    replay(made, tmp_path, until=moment - 5)
+    made._stream_sink(None).liquidation("binance", moment, 100.0, 100.0, "long")
+
+    async def nothing(*_: Any) -> Any:
+        return [], True
+
+    monkeypatch.setattr(resume, "fetch_rows", nothing)
+    restart(made, tmp_path, end)
+    assert made.bars().tobytes() == want.bars().tobytes()
+
+
 @pytest.mark.parametrize("answers", [True, False])
 def test_a_restart_asks_for_what_a_gap_before_it_left_out(tmp_path, monkeypatch, answers):
     end = DAY + DAY_MS
