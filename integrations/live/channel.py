@@ -140,7 +140,7 @@ class Channel:
         return row | {f"raw_{side}_usd": usd for side, usd in self.raw_usd.items()}
 
     def converted(self, rows: Sequence[Row], receipt: int) -> list[Row]:
-        """Rows in base coins, those that are no trades counted and left out."""
+        """Rows in base coins, those that are no trades left out."""
         good = []
         for row in rows:
             if is_event(row, receipt) and (not self.numbered or abs(row.id) < _IDS):
@@ -148,8 +148,6 @@ class Channel:
                     row = row._replace(amount=self.coins(row.amount, row.price))
                 if 0.0 < row.price * row.amount < math.inf:
                     good.append(row)
-                    continue
-            self.counts["dropped"] += 1
         return good
 
     def count(self, rows: Sequence[Row]) -> None:

@@ -105,6 +105,14 @@ class Session:
     def take(self, channel: Channel, rows: Sequence[Row], receipt: int) -> None:
         """Take trades of a market as its venue counts them."""
         good = channel.converted(rows, receipt)
+        if len(good) < len(rows):
+            if len(rows) > 1:  # what is missing has its place among them
+                for row in rows:
+                    self.take(channel, [row], receipt)
+                return
+            channel.counts["dropped"] += 1
+            if not channel.chained and rows[0].amount != 0.0:
+                self.lost(channel)
         if not good:
             return
         channel.health.heard(receipt, good[-1].time, good[-1].price)

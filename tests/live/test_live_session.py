@@ -309,7 +309,11 @@ def test_a_fold_that_fails_is_told_once_and_tried_again_ever_later(bench, caplog
 )
 def test_what_cannot_be_is_counted_as_dropped(bench, said):
     one = bench()
-    one.session.said(one.channel, said, T, False)
+
+    async def play() -> None:
+        one.session.said(one.channel, said, T, False)
+
+    one.run(play)
     assert (one.sink.applied, one.channel.mark, one.channel.counts["dropped"]) == ([], None, 1)
 
 
@@ -334,6 +338,26 @@ def test_an_interval_of_funding_is_what_a_message_tells_or_two_times_of_it(bench
     for said in told:
         one.session.said(one.channel, said, said.time, False)
     assert [rate for _, rate in one.sink.applied] == pytest.approx([1e-4, 2e-4, 2e-4, 4e-4, 4e-4])
+
+
+def test_a_trade_that_cannot_be_is_a_gap_where_it_was(bench):
+    one = bench()
+
+    async def shown(gap: Gap) -> tuple[list[Row], bool]:
+        if gap.right is None:
+            return [], False
+        return [row(time) for time in (0, 5, 10) if gap.left.time <= T + time <= gap.right.time], True
+
+    one.rest.answer = shown
+
+    async def play() -> None:
+        nothing = row(7)._replace(amount=0.0)
+        rows = [row(0), row(5)._replace(price=float("nan")), nothing, row(10), nothing]
+        one.session.take(one.channel, rows, T)
+        await until(lambda: one.sink.applied == [0, 5, 10])
+
+    one.run(play)
+    assert one.channel.counts == {"trades": 3, "liquidations": 0, "gaps": 1, "dropped": 3}
 
 
 def test_a_reading_hours_ahead_does_not_keep_out_those_that_follow(bench):
