@@ -195,11 +195,17 @@ class Client:
 
         def check(markets: Any) -> dict[str, Any]:
             if not markets:
-                self.instance.markets = None
+                self.forget_markets()
                 raise ValueError("no markets")
             return dict(markets)
 
         return await self.ask("load_markets", (), check)
+
+    def forget_markets(self) -> None:
+        """Have the venue asked for its markets anew."""
+        self.instance.markets = None
+        if self.is_async:
+            self.instance.markets_loading = None
 
     async def get(self, end_point: str, params: dict[str, Any], read: Callable[[Any], Answer]) -> Answer:
         """What ``read`` makes of a raw end point's answer, asked again while it is none. Errors as for ``ask``."""

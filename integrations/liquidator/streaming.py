@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from liquidator_core import TRADE
-from liquidator_core.layout import LONG
+from liquidator_core.layout import LONG, SHORT
 
 from ..market.columns import NO_ID, id_of
 from ..market.trades import One, Trades
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from ..live.said import Row
 
 Made = TypeVar("Made", bound=type)
+_SIDES = {LONG: "long", SHORT: "short"}
 _ONE_BY_ONE = 64  # trades that are pushed; more make an array
 _AT_LAST = 100  # of what a stream brought in the meantime that are applied while it waits
 #: Methods that wait for the stream, or that it must not wait for; those of the second line take the lock themselves.
@@ -91,6 +92,7 @@ class Sink:
         self._of = liquidator
         self._guard: Guard = liquidator._guard
         self._path = None if path is None else Path(path)
+        self._saving = threading.Lock()
 
     @property
     def closed(self) -> int:
@@ -131,17 +133,16 @@ class Sink:
             row = {"time": time, "price": price, "usd": usd, "side": side}
             self._of.ingest_liquidations([row], venue)
 
-    def liquidations(self, venue: str, since: int) -> Counter[tuple[int, float, float, str]]:
-        """Those of a venue that were applied, from a time on: (time, price, usd, side), and how often each."""
+    def liquidations(self, venue: str) -> Counter[tuple[int, float, float, str]]:
+        """Those of a venue that were applied since the last closed bar: how often each time, price, USD and side."""
         with self._guard.lock:
             history, venue = self._of._history, venue_of(venue).name
             if venue not in history.venues:
                 return Counter()
             some = history.liquidations.rows
-            some = some[(some["venue"] == history.venues.index(venue)) & (some["time"] >= since)]
-            sides = np.where(some["side"] == LONG, "long", "short")
-            columns = [some[name].tolist() for name in ("time", "price", "usd")]
-            return Counter(zip(*columns, sides.tolist(), strict=True))
+            mine = some[(some["venue"] == history.venues.index(venue)) & (some["time"] >= history.closed)]
+            columns = [mine[name].tolist() for name in ("time", "price", "usd", "side")]
+            return Counter((*known, _SIDES[side]) for *known, side in zip(*columns, strict=True))
 
     def rate(self, kind: str, time: int, value: float) -> None:
         """Apply a reading of funding_rate or open_interest."""
@@ -153,7 +154,8 @@ class Sink:
     def save(self) -> None:
         """Write the state, if one is kept."""
         if self._path is not None:
-            self._of.save(self._path)
+            with self._saving:  # one that began earlier ends earlier
+                self._of.save(self._path)
 
 
 def _part(venue: str, rows: Sequence[Row]) -> Trades:
@@ -336,8 +338,8 @@ class Streamed:
             if made.coin is None:
                 raise ValueError("symbols: found none, allowed one or more: this Liquidator does not know its coin")
             wanted = (made.coin,)
-        if len(wanted) == 0:
-            raise ValueError("symbols: found none, allowed one or more, or None")
+        if not wanted:
+            raise ValueError("symbols: found none, allowed one or more, or None: the perpetual of this coin")
         stream = Stream({self._stream_sink(state): tuple(wanted)}, exchange, store, *told)
         self._attach_stream(stream)
         return stream

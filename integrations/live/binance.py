@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from ..exchanges.client import Client
@@ -14,6 +15,7 @@ LIQUIDATIONS = "sampled"
 BANKRUPTCY = False
 NUMBERED = True
 _FUNDING_INFO = {"linear": "fapiPublicGetFundingInfo", "inverse": "dapiPublicGetFundingInfo"}
+_SIDES = {True: -1, False: 1}  # whether the buyer was the maker
 _A_MESSAGE, _A_CONNECTION = 200, 1024  # streams
 
 
@@ -41,11 +43,13 @@ async def funding_hours(client: Client, markets: Sequence[Any]) -> dict[str, flo
     for kind, end_point in _FUNDING_INFO.items():
         mine = {name_of(market): str(market["symbol"]) for market in markets if kind_of(market) == kind}
         if mine:
-            rows = await client.ask(end_point, ({},), list)
-            found |= {
-                mine[row["symbol"]]: hours for row in rows if row["symbol"] in mine and (hours := told_hours(row))
-            }
+            found |= await client.get(end_point, {}, partial(_hours, mine))
     return found
+
+
+def _hours(mine: dict[str, str], rows: Any) -> dict[str, float]:
+    """By symbol, of an answer's rows. Raises KeyError or TypeError for nonsense."""
+    return {mine[row["symbol"]]: hours for row in rows if row["symbol"] in mine and (hours := told_hours(row))}
 
 
 def name_of(market: Any) -> str:
@@ -57,7 +61,7 @@ def read(said: Any) -> Iterator[Said]:
     """What a frame says. Raises KeyError, TypeError or ValueError for nonsense, Refused for a refusal."""
     kind = said.get("e")
     if kind == "aggTrade":
-        row = Row(int(said["T"]), float(said["p"]), float(said["q"]), -1 if said["m"] else 1, int(said["a"]))
+        row = Row(int(said["T"]), float(said["p"]), float(said["q"]), _SIDES[said["m"]], int(said["a"]))
         yield Trades(str(said["s"]), [row])
     elif kind == "markPriceUpdate":
         market, time = str(said["s"]), int(said["E"])

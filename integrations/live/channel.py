@@ -140,13 +140,14 @@ class Channel:
         return row | {f"raw_{side}_usd": usd for side, usd in self.raw_usd.items()}
 
     def converted(self, rows: Sequence[Row], receipt: int) -> list[Row]:
-        """Rows in base coins, those that are no trades counted and left out."""
+        """Rows in base coins, those that are no trades left out."""
         good = []
         for row in rows:
-            if not (is_event(row, receipt) and (not self.numbered or abs(row.id) < _IDS)):
-                self.counts["dropped"] += 1
-                continue
-            good.append(row if self._is_plain else row._replace(amount=self.coins(row.amount, row.price)))
+            if is_event(row, receipt) and (not self.numbered or abs(row.id) < _IDS):
+                if not self._is_plain:
+                    row = row._replace(amount=self.coins(row.amount, row.price))
+                if 0.0 < row.price * row.amount < math.inf:
+                    good.append(row)
         return good
 
     def count(self, rows: Sequence[Row]) -> None:

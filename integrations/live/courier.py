@@ -59,6 +59,6 @@ class Courier:
             callback, what = one
             try:
                 callback(*what)
-            except Exception:
+            except BaseException:  # one that calls sys.exit, too: the others are to be called
                 self.errors += 1
                 _LOG.exception("a callback of the stream raised: %r", callback)

@@ -20,8 +20,8 @@ def stream(
 ) -> Stream:
     """Stream several coins over shared connections, each into its Liquidator: ``Liquidator.start_stream`` for many.
 
-    liquidators   symbol -> the Liquidator of its coin, in streaming mode
-    state         a folder, with a file a coin
+    liquidators   symbol -> the Liquidator of its coin, in streaming mode; several symbols may have the same
+    state         a folder, with a file a Liquidator, named by its first symbol
 
     The other arguments and errors are those of ``Liquidator.start_stream``.
 
@@ -34,10 +34,13 @@ def stream(
     folder = None if state is None else Path(state)
     if folder is not None:
         folder.mkdir(parents=True, exist_ok=True)
-    wanted = {}
+    sinks: dict[int, Any] = {}
+    wanted: dict[Any, list[str]] = {}
     for symbol, one in liquidators.items():
-        path = None if folder is None else folder / f"{symbol.replace('/', '-').replace(':', '-')}.state"
-        wanted[one._stream_sink(path)] = [symbol]
+        if id(one) not in sinks:
+            path = None if folder is None else folder / f"{symbol.replace('/', '-').replace(':', '-')}.state"
+            sinks[id(one)] = one._stream_sink(path)
+        wanted.setdefault(sinks[id(one)], []).append(symbol)
     made = Stream(wanted, exchange, store, on_gap, on_health)
     for one in liquidators.values():
         one._attach_stream(made)

@@ -7,6 +7,7 @@ import contextlib
 import logging
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any, Protocol
 
@@ -56,6 +57,17 @@ def links_of(instance: Any, markets: Sequence[Any]) -> list[Link]:
     return made
 
 
+@dataclass(eq=False)
+class _Connection:
+    """One that stands. ``began``: it has said something; ``heard``: it has since that was last asked."""
+
+    ws: Any
+    number: int
+    began: asyncio.Event = field(default_factory=asyncio.Event)
+    heard: asyncio.Event = field(default_factory=asyncio.Event)
+    reader: asyncio.Task[str] = field(init=False)
+
+
 class Raw:
     """One link kept up: connected again when it breaks, replaced by one that overlaps when it grows old."""
 
@@ -66,48 +78,65 @@ class Raw:
         self._listener = listener
         self._limits = limits
         self._read: Callable[[Any], Any] = MODULES[venue].read
-        self._standing: set[asyncio.Task[str]] = set()
+        self._standing: dict[asyncio.Task[str], _Connection] = {}
         self._made = 0  # connections
+        self._successor = 0  # the connection that waits for its predecessor to be heard, and what it has said
+        self._held: list[tuple[Callable[..., object], tuple[Any, ...]]] = []
         self._told: OrderedDict[Liquidation, Counter[int]] = OrderedDict()  # how often, by each connection
 
     async def run(self) -> None:
         """Until it is cancelled. Raises what the listener raises."""
-        old: asyncio.Task[str] | None = None
+        old: _Connection | None = None
         wait, clock = self._limits.first_wait, asyncio.get_running_loop().time
         try:
             while True:
-                began = asyncio.Event()
-                reader = await self._connected(began)
+                new = await self._connected(old)
                 since = clock()
                 if old is not None:
-                    await self._retire(old, reader, began)
-                    _raise(old)
-                await asyncio.wait({reader}, timeout=self._limits.life_s)
-                _raise(reader)
-                if reader.done() and clock() - since < self._limits.steady_s:
+                    await self._retire(old, new)
+                    _raise(old.reader)
+                await asyncio.wait({new.reader}, timeout=self._limits.life_s)
+                _raise(new.reader)
+                if new.reader.done() and clock() - since < self._limits.steady_s:
                     await asyncio.sleep(wait)
                     wait = min(2 * wait, self._limits.longest_wait)
                 else:
                     wait = self._limits.first_wait
-                old = next(iter(self._standing), None)
+                old = next((one for task, one in self._standing.items() if not task.cancelling()), None)
         finally:
-            for task in list(self._standing):
+            for task in self._standing:
                 task.cancel()
             await asyncio.gather(*self._standing, return_exceptions=True)
 
-    async def _retire(self, old: asyncio.Task[str], reader: asyncio.Task[str], began: asyncio.Event) -> None:
-        """End a connection once its successor has delivered for a while."""
-        waiting = asyncio.create_task(began.wait())
-        await asyncio.wait({waiting, reader, old}, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        if not began.is_set() and old.done() and not reader.done():
-            self._listener.down()
-        if began.is_set() and not old.done():
-            await asyncio.wait({reader, old}, timeout=self._limits.overlap_s, return_when=asyncio.FIRST_COMPLETED)
-        if not reader.done():
-            old.cancel()
+    async def _retire(self, old: _Connection, new: _Connection) -> None:
+        """End a connection once its successor has delivered for a while.
 
-    async def _connected(self, began: asyncio.Event) -> asyncio.Task[str]:
+        What that delivers waits until the old one is heard once more: one that is not had broken before.
+        """
+        await _first(new.began, old, new)
+        old.heard.clear()
+        with contextlib.suppress(Exception):  # of a connection that ends: who reads it says so
+            await old.ws.send_str(self._link.ping)
+        if new.began.is_set():
+            await _first(old.heard, old, new, timeout=self._limits.overlap_s)
+        if not new.reader.done():
+            is_whole = old.heard.is_set() and not old.reader.done()
+            if not is_whole:
+                self._listener.down()
+                if new.began.is_set():
+                    self._listener.up()
+            self._successor = 0
+            for call, what in self._held:
+                call(*what)
+            if is_whole:
+                await asyncio.wait(
+                    {new.reader, old.reader}, timeout=self._limits.overlap_s, return_when=asyncio.FIRST_COMPLETED
+                )
+        self._successor, self._held = 0, []
+        if not new.reader.done():
+            old.reader.cancel()
+
+    async def _connected(self, old: _Connection | None) -> _Connection:
         """A connection that stands and has subscribed, being read; asked for until there is one."""
         import aiohttp
 
@@ -125,26 +154,28 @@ class Raw:
                 await asyncio.sleep(wait)
                 wait = min(2 * wait, self._limits.longest_wait)
                 continue
-            task = asyncio.create_task(self._reading(ws, began))
-            self._standing.add(task)
-            task.add_done_callback(self._ended)
-            return task
+            self._made += 1
+            self._successor = 0 if old is None else self._made
+            made = _Connection(ws, self._made)
+            made.reader = asyncio.create_task(self._reading(made))
+            self._standing[made.reader] = made
+            made.reader.add_done_callback(self._ended)
+            return made
 
     def _ended(self, task: asyncio.Task[str]) -> None:
-        self._standing.discard(task)
+        del self._standing[task]
         if task.cancelled():
             return
         why = repr(task.exception()) if task.exception() else task.result()
         _LOG.warning("%s: a connection ended: %s", self._venue, why)
-        if not self._standing:
+        if all(one.cancelling() for one in self._standing):
             self._listener.down()
 
-    async def _reading(self, ws: Any, began: asyncio.Event) -> str:
+    async def _reading(self, connection: _Connection) -> str:
         """Why it ended."""
         import aiohttp
 
-        self._made += 1
-        number = self._made
+        ws = connection.ws
         pinging = asyncio.create_task(self._ping(ws))
         try:
             while True:
@@ -156,11 +187,12 @@ class Raw:
                     return repr(error)
                 if message.type.name not in ("TEXT", "BINARY"):
                     return f"{message.type.name.lower()} {message.data or ''} {message.extra or ''}".strip()
-                refusal = self._take(message.data, number)
+                refusal = self._take(message.data, connection.number)
                 if refusal:
                     return refusal
-                if not began.is_set():
-                    began.set()
+                connection.heard.set()
+                if not connection.began.is_set():
+                    connection.began.set()
                     self._listener.up()
         finally:
             pinging.cancel()
@@ -183,11 +215,20 @@ class Raw:
         except (KeyError, TypeError, ValueError, OverflowError, AttributeError, IndexError) as error:
             unread = error
         for said in read:
-            if not (isinstance(said, Liquidation) and self._is_told(said, connection)):
-                self._listener.said(said, receipt)
+            self._tell(connection, self._say, said, receipt, connection)
         if unread is not None:
-            self._listener.nonsense(unread)
+            self._tell(connection, self._listener.nonsense, unread)
         return refusal
+
+    def _tell(self, connection: int, call: Callable[..., object], *what: Any) -> None:
+        if connection == self._successor:
+            self._held.append((call, what))
+        else:
+            call(*what)
+
+    def _say(self, said: Said, receipt: int, connection: int) -> None:
+        if not (isinstance(said, Liquidation) and self._is_told(said, connection)):
+            self._listener.said(said, receipt)
 
     def _is_told(self, said: Liquidation, connection: int) -> bool:
         """Whether another connection has told a liquidation, which has no id, as often as this one does now."""
@@ -202,6 +243,16 @@ class Raw:
             while True:
                 await asyncio.sleep(self._limits.ping_s)
                 await ws.send_str(self._link.ping)
+
+
+async def _first(event: asyncio.Event, *connections: _Connection, timeout: float | None = None) -> None:
+    """Until something has happened or one of the connections has ended, or for so many seconds."""
+    waiting = asyncio.create_task(event.wait())
+    readers = [one.reader for one in connections]
+    try:
+        await asyncio.wait({waiting, *readers}, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
 
 
 def _raise(task: asyncio.Task[str]) -> None:

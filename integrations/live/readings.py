@@ -26,9 +26,9 @@ class Readings:
         self._last: dict[tuple[Channel, str], tuple[int, float]] = {}
 
     def is_due(self, channel: Channel, kind: str, time: int) -> bool:
-        """Whether the last one of a market is ten seconds old."""
+        """Whether a time is ten seconds from that of the last one of a market, which may have been no time at all."""
         before = self._last.get((channel, kind))
-        return before is None or time - before[0] >= _READING_MS
+        return before is None or abs(time - before[0]) >= _READING_MS
 
     def hours_of(self, channel: Channel, said: Reading, time: int) -> float | None:
         """How many hours a market's funding rate is for, as told, or as two times of it tell; None: unknown."""

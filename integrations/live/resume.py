@@ -44,7 +44,7 @@ async def catch_up(channels: Sequence[Channel], capture: Capture | None, session
     """
     behind = [channel for channel in channels if channel.sink.closed > 0]
     found = await asyncio.gather(*(_missed(one, session.instances[one.venue], capture, limits) for one in behind))
-    had = {(one.sink, one.venue): one.sink.liquidations(one.venue, one.sink.closed) for one in behind}
+    had = {(one.sink, one.venue): one.sink.liquidations(one.venue) for one in behind}
     told: list[Told] = []
     for channel, missed in zip(behind, found, strict=True):
         gap = missed.gap
@@ -63,6 +63,20 @@ async def catch_up(channels: Sequence[Channel], capture: Capture | None, session
             channel.sink.trades(channel.venue, what)
         else:
             feed(session, channel, kind, time, what)
+    for channel in behind:
+        session.lost(channel)
+
+
+async def join_late(channels: Sequence[Channel], session: Session, limits: Limits) -> None:
+    """Have markets of a venue join whose engines went on without them: what they traded since is a gap."""
+    behind = [channel for channel in channels if channel.sink.closed > 0]
+    now = limits.now()
+    lost = []
+    for channel in behind:
+        if channel.began < now - limits.catch_up_ms:
+            lost.append(Gap(channel, Mark(channel.began, None), now, Mark(now, None), False))
+            channel.began = now
+    await session.gaps.told(lost)
     for channel in behind:
         session.lost(channel)
 

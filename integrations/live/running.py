@@ -19,7 +19,7 @@ from . import interrupts, limits
 from .capture import Capture
 from .courier import Courier
 from .raw import MODULES
-from .resume import catch_up
+from .resume import catch_up, join_late
 from .session import GAPS, HEALTH, Session, Sink
 from .shares import shares_of
 from .venue import Venue
@@ -142,10 +142,15 @@ class Stream:
     def request_stop(self) -> None:
         """Have it end, without waiting for that."""
         self._stopping = True
-        loop, task = self._loop, self._task
-        if loop is not None and task is not None and not self._done.is_set():
+        loop = self._loop
+        if loop is not None and not self._done.is_set():
             with contextlib.suppress(RuntimeError):  # it ends as this is called
-                loop.call_soon_threadsafe(task.cancel)
+                loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        """Once: a second time would break off what it does at its end."""
+        if self._task is not None and not self._task.cancelling():
+            self._task.cancel()
 
     def _is_here(self) -> bool:
         """Whether this is the thread of its loop or of its callbacks."""
@@ -263,6 +268,8 @@ class Stream:
             self._loop, self._task = asyncio.get_running_loop(), asyncio.current_task()
             self._loop.set_default_executor(Workers())
             started.set()
+            if self._stopping:  # before there was a loop to tell
+                self._cancel()
             await self._main()
 
         self._thread = threading.Thread(target=lambda: asyncio.run(main()), name="liquidator-stream", daemon=False)
@@ -333,8 +340,7 @@ class Stream:
         await opening
         for channel in venue.channels:
             self._session.add(channel)
-            if channel.sink.closed:
-                self._session.lost(channel)
+        await join_late(venue.channels, self._session, self._limits)
         await asyncio.gather(*(self._session.tasks.start(one) for one in venue.sources(http, self._session)))
 
 

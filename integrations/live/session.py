@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
-from ..market.funding import UNIT_HOURS
+from ..market.funding import UNIT_HOURS, per_unit
 from .capture import Capture
 from .channel import Channel, is_event
 from .courier import Courier
@@ -42,8 +43,8 @@ class Sink(Protocol):
     def join(self, symbol: str) -> None:
         """Take a market as one of its coin. Raises ValueError for one of another."""
 
-    def liquidations(self, venue: str, since: int) -> Counter[tuple[int, float, float, str]]:
-        """Those of a venue that were applied, from a time on: (time, price, usd, side), and how often each."""
+    def liquidations(self, venue: str) -> Counter[tuple[int, float, float, str]]:
+        """Those that were applied since the last closed bar: how often each time, price, USD and side."""
 
     def trades(self, venue: str, rows: Sequence[Row]) -> None:
         """Apply trades of base coins, in order."""
@@ -104,6 +105,14 @@ class Session:
     def take(self, channel: Channel, rows: Sequence[Row], receipt: int) -> None:
         """Take trades of a market as its venue counts them."""
         good = channel.converted(rows, receipt)
+        if len(good) < len(rows):
+            if len(rows) > 1:  # what is missing has its place among them
+                for row in rows:
+                    self.take(channel, [row], receipt)
+                return
+            channel.counts["dropped"] += 1
+            if not channel.chained and rows[0].amount != 0.0:
+                self.lost(channel)
         if not good:
             return
         channel.health.heard(receipt, good[-1].time, good[-1].price)
@@ -145,6 +154,9 @@ class Session:
         """Place a liquidation: one that is told at its bankruptcy price by the mark price, once that is known."""
         price = (channel.mark or channel.health.last_price or said.price) if bankruptcy else said.price
         usd = channel.worth(said.amount, price)
+        if not 0.0 < usd * price < math.inf:
+            channel.counts["dropped"] += 1
+            return
         placed = Placed(said.time, price, usd, said.side)
         if self.gaps.are_held:
             self.gaps.wait(channel, [placed])
@@ -160,6 +172,9 @@ class Session:
         time = receipt if said.time is None else said.time
         hours = self._readings.hours_of(channel, said, time) if said.kind == "funding" else UNIT_HOURS
         if hours is None or not self._readings.is_due(channel, said.kind, time):
+            return
+        if not math.isfinite(per_unit(said.value, hours)):
+            channel.counts["dropped"] += 1
             return
         if self._capture is not None:
             self._capture.reading(channel, said.kind, time, said.value, receipt)
@@ -211,8 +226,10 @@ class Session:
             for task in done:
                 task.result()
         finally:
-            await self.tasks.end()
-            self.finish(saved)
+            try:
+                await self.tasks.end()
+            finally:  # a loop that ends itself does not wait for that
+                self.finish(saved)
 
     def finish(self, saved: Sequence[Sink]) -> None:
         """Tell of what is open, apply what waits, and write both store and states."""

@@ -16,10 +16,11 @@ from .limits import Limits
 from .polled import poll, unstreamed
 from .pro import Watched, reader_of
 from .raw import MODULES, Raw, links_of
-from .said import Link, Said
+from .said import Link, Said, Trades
 from .session import Session
 
 _LOG = logging.getLogger("liquidator")
+_ATTEMPTS = 3  # at markets without a linear perpetual, which are believed then
 
 
 class Venue:
@@ -45,13 +46,17 @@ class Venue:
         Raises ValueError for a market that it does not have, that is another coin's or that two sinks want.
         """
         client = Client(self.instance, inline=False)
+        closed = {sink: sink.closed for sink in wanted}  # before others, that answer earlier, bring more
         wait = self._limits.first_wait
         while True:
             self.attempts += 1
             try:
                 with client.strict():
                     markets = await client.markets()
-                break
+                if self._are_whole(markets):
+                    break
+                client.forget_markets()
+                raise ValueError("no linear perpetual among its markets")
             except (ConnectionError, ValueError) as error:
                 _LOG.warning("%s: attempt %d at its markets failed: %s", self.name, self.attempts, error)
             await asyncio.sleep(wait)
@@ -71,10 +76,16 @@ class Venue:
                 sink.join(market["symbol"])
                 feed = reader.LIQUIDATIONS if reader is not None and market.get("contract") else "none"
                 numbered = module.CHAINED if raw is None else raw.NUMBERED
-                began = sink.closed or self._limits.now()
+                began = closed[sink] or self._limits.now()
                 self.channels.append(Channel(self.name, market, sink, module.CHAINED, numbered, feed, began))
                 if hasattr(raw, "funding_hours"):
                     self.channels[-1].funding_hours = None
+
+    def _are_whole(self, markets: Mapping[str, Any]) -> bool:
+        """Whether linear perpetuals are there, where a venue has them: one of several answers may have been empty."""
+        if self.attempts >= _ATTEMPTS or not self.instance.has.get("swap"):
+            return True
+        return any(market.get("swap") and market.get("linear") for market in markets.values())
 
     async def _ask_funding(self) -> None:
         """Ask for intervals of funding, where neither markets nor every message tell them."""
@@ -83,7 +94,8 @@ class Venue:
         try:
             async with asyncio.timeout(self._limits.funding_s):
                 client = Client(self.instance, inline=False)
-                hours = await module.funding_hours(client, [one.market for one in waiting])
+                with client.strict():
+                    hours = await module.funding_hours(client, [one.market for one in waiting])
         except (ConnectionError, ValueError, TimeoutError) as error:
             _LOG.warning("%s: intervals of funding are not known, 8 h until one has passed: %s", self.name, error)
         for channel in waiting:
@@ -120,6 +132,8 @@ class _Listener:
         channel = self._channels.get(said.market)
         if channel is not None:
             self._session.said(channel, said, receipt, self._bankruptcy)
+        elif isinstance(said, Trades):  # liquidations and readings may be of all markets that a venue has
+            self.nonsense(ValueError(f"trades of {said.market!r}, which was not asked for"))
 
     def nonsense(self, error: Exception) -> None:
         self._session.nonsense(list(self._channels.values()), error, self._link.trades)

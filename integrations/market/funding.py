@@ -43,8 +43,8 @@ def usual_hours(venue: str) -> float:
 
 def hours_between(one: float, other: float) -> float | None:
     """The interval that two times of funding, ms, are apart; None for what is none."""
-    hours = round((other - one) / _HOUR_MS)
-    return float(hours) if hours in _INTERVALS and abs(other - one - hours * _HOUR_MS) <= _JITTER_MS else None
+    near = (float(hours) for hours in _INTERVALS if abs(other - one - hours * _HOUR_MS) <= _JITTER_MS)
+    return next(near, None)
 
 
 def hours_of(value: Any, name: str = "") -> float:

@@ -45,7 +45,7 @@ class Sink:
         self.after: list[int] = []
         self._told = told
 
-    def liquidations(self, venue: str, since: int) -> Counter[Any]:
+    def liquidations(self, venue: str) -> Counter[Any]:
         return Counter()
 
     def trades(self, venue: str, rows: Sequence[Row]) -> None:

@@ -327,15 +327,22 @@ def test_a_fold_that_fails_is_told_once_and_tried_again_ever_later(bench, caplog
         Liquidation("BTCUSDT", T, float("nan"), 1.0, "long"),
         Liquidation("BTCUSDT", T, 10.0, 0.0, "long"),
         Liquidation("BTCUSDT", 2**70, 10.0, 1.0, "long"),
+        Liquidation("BTCUSDT", T, 10.0, 1e308, "long"),
         Trades("BTCUSDT", [Row(T, -1.0, 1.0, 1, "a")]),
+        Trades("BTCUSDT", [Row(T, 1e200, 1e200, 1, "a")]),
         Reading("BTCUSDT", "mark", T, -1.0),
         Reading("BTCUSDT", "funding", T, float("inf")),
+        Reading("BTCUSDT", "funding", T, 1e308, 1.0),
         Reading("BTCUSDT", "open_interest", 2**70, 1.0),
     ],
 )
 def test_what_cannot_be_is_counted_as_dropped(bench, said):
     one = bench()
-    one.session.said(one.channel, said, T, False)
+
+    async def play() -> None:
+        one.session.said(one.channel, said, T, False)
+
+    one.run(play)
     assert (one.sink.applied, one.channel.mark, one.channel.counts["dropped"]) == ([], None, 1)
 
 
@@ -360,6 +367,40 @@ def test_an_interval_of_funding_is_what_a_message_tells_or_two_times_of_it(bench
     for said in told:
         one.session.said(one.channel, said, said.time, False)
     assert [rate for _, rate in one.sink.applied] == pytest.approx([1e-4, 2e-4, 2e-4, 4e-4, 4e-4])
+
+
+def test_a_trade_that_cannot_be_is_a_gap_where_it_was(bench):
+    one = bench()
+
+    async def shown(gap: Gap) -> tuple[list[Row], bool]:
+        if gap.right is None:
+            return [], False
+        return [row(time) for time in (0, 5, 10) if gap.left.time <= T + time <= gap.right.time], True
+
+    one.rest.answer = shown
+
+    async def play() -> None:
+        nothing = row(7)._replace(amount=0.0)
+        rows = [row(0), row(5)._replace(price=float("nan")), nothing, row(10), nothing]
+        one.session.take(one.channel, rows, T)
+        await until(lambda: one.sink.applied == [0, 5, 10])
+
+    one.run(play)
+    assert one.channel.counts == {"trades": 3, "liquidations": 0, "gaps": 1, "dropped": 3}
+
+
+def test_a_reading_hours_ahead_does_not_keep_out_those_that_follow(bench):
+    one = bench()
+    for ahead in (0, 3_600_000 * 20, 10_000, 15_000, 20_000):
+        one.session.said(one.channel, Reading("BTC", "open_interest", T + ahead, 5.0 + ahead), T, False)
+    assert [value for _, value in one.sink.applied] == [5.0, 72_000_005.0, 10_005.0, 20_005.0]
+
+
+def test_a_next_payment_that_is_no_time_tells_no_interval(bench):
+    one = bench()
+    for time, due in ((T, T + 60_000), (T + 70_000, 10**400), (T + 140_000, None)):
+        one.session.said(one.channel, Reading("BTC", "funding", time, 0.0001, due=due), time, False)
+    assert one.sink.applied == [("funding_rate", 0.0001)] * 3
 
 
 def test_a_payment_that_an_outage_hid_is_no_longer_interval(bench):

@@ -279,6 +279,20 @@ def test_binance_is_asked_for_intervals_of_funding(server):
     running.stop()
 
 
+@pytest.mark.parametrize(
+    ("kind", "body"), [("html", ""), ("cut", ""), ("other", "[null]"), ("other", "[{}]"), ("other", '{"symbol": []}')]
+)
+def test_nonsense_about_intervals_of_funding_is_asked_for_again_and_ends_nothing(server, kind, body):
+    from venue_server import Fault
+
+    server.faults = [Fault("fundingInfo", kind, 2, body=body)]
+    pepe = Liquidator("1000PEPE", mode="streaming")
+    running = pepe.start_stream(exchange=server.live("binance"))
+    until(lambda: any(one.funding_hours for one in running._session.channels))
+    assert [one.funding_hours for one in running._session.channels] == [4.0]
+    running.stop()
+
+
 def test_on_the_callers_loop(server):
     made = Liquidator("BTC", mode="streaming")
 
@@ -425,8 +439,8 @@ def test_what_cannot_be_streamed_is_refused(server):
         made.start_stream(exchange=3)
     with pytest.raises(ValueError, match="exchange: found none"):
         made.start_stream(exchange=[])
-    with pytest.raises(ValueError, match="symbols: found none, allowed one or more, or None"):
-        Liquidator("BTC", mode="streaming").start_stream(exchange="binance", symbols=[])
+    with pytest.raises(ValueError, match="symbols: found none"):
+        made.start_stream(exchange=server.live("binance"), symbols=[])
     with pytest.raises(ValueError, match="does not know its coin"):
         Liquidator(mode="streaming").start_stream(exchange=server.live("binance"))
     with pytest.raises(RuntimeError, match="no stream was started"):
@@ -437,11 +451,47 @@ def test_what_cannot_be_streamed_is_refused(server):
             running.wait(PATIENCE)
 
 
+def test_markets_of_one_liquidator_are_one_coins(server, tmp_path):
+    made = Liquidator("BTC", mode="streaming")
+    wanted = {"BTC/USDT:USDT": made, "BTC/USD:BTC": made}
+    running = stream(wanted, exchange=server.live("bybit"), state=tmp_path)
+    server.connected("bybit", 2)
+    for market, amount in (("BTCUSDT", "100"), ("BTCUSD", "3000000")):
+        data = {"symbol": market, "markPrice": "60000", "singleOpenInterest": amount}
+        server.text("bybit", json.dumps({"topic": f"tickers.{market}", "ts": int(SHORT.time[0]), "data": data}))
+    interest = made._history.rates["open_interest"]
+    until(lambda: len(interest.rows))
+    running.stop()
+    assert interest.rows["value"].tolist() == [150.0]  # coins: 100, and 3,000,000 dollars
+    assert [path.name for path in tmp_path.glob("*.state")] == ["BTC-USDT-USDT.state"]
+
+
 def test_a_market_that_two_liquidators_want_is_refused(server):
     coins = {name: Liquidator("BTC", mode="streaming") for name in ("BTC", "BTC-USDT")}
     running = stream(coins, exchange=server.live("binance"))
     with pytest.raises(ValueError, match="found 'BTC' and 'BTC-USDT', which are both BTC/USDT:USDT of binance"):
         running.wait(PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("venue", "match", "times", "body"),
+    [
+        ("binance", "fapi/v1/exchangeInfo", 1, "{}"),
+        ("binance", "exchangeInfo", 3, "{}"),
+        ("bybit", '"category": "linear"', 1, '{"retCode": 0, "retMsg": "OK", "result": {"list": []}}'),
+        ("okx", '"instType": "SWAP"', 1, '{"code": "0", "data": []}'),
+        ("hyperliquid", "metaAndAssetCtxs", 1, "[]"),
+    ],
+)
+def test_markets_are_asked_for_again_where_an_answer_is_empty(server, venue, match, times, body):
+    """A perpetual that is not there is not taken for spot."""
+    from venue_server import Fault
+
+    server.faults = [Fault(match, "other", times, body=body)]
+    running = Liquidator("BTC", mode="streaming").start_stream(exchange=server.live(venue))
+    server.connected(venue)
+    assert ":" in running.health()["symbol"][0]
+    running.stop()
 
 
 def test_a_venue_that_never_answers_holds_nobody_up(server, quick, caplog):
@@ -477,3 +527,14 @@ def test_trades_go_on_up_to_the_first_gap_that_is_open(server):
     same(made, rows(SHORT, "binance", range(200)))
     assert running.gaps()["filled"].all()
     assert running.health()["state"].tolist() == ["LIVE"]
+
+
+def test_a_trade_of_a_market_that_is_none_is_told(server):
+    made, running = started(server, "hyperliquid")
+    server.send("hyperliquid", range(300))
+    server.text("hyperliquid", FRAMES["hyperliquid"](SHORT, 300).replace('"BTC"', "null"))
+    server.send("hyperliquid", range(301, 305))
+    took(running, 305)
+    running.stop()
+    same(made, rows(SHORT, "hyperliquid", range(305)))
+    assert running.health()["dropped"].tolist() == [1]

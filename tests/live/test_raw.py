@@ -121,6 +121,8 @@ def test_what_an_engine_raises_is_no_frame_that_cannot_be_read_and_ends_the_stre
     ("venue", "frame"),
     [
         ("binance", {"e": "aggTrade", "s": "BTCUSDT", "a": "7x", "p": "1", "q": "1", "T": T, "m": True}),
+        ("binance", {"e": "aggTrade", "s": "BTCUSDT", "a": 7, "p": "1", "q": "1", "T": T, "m": None}),
+        ("binance", {"e": "aggTrade", "s": "BTCUSDT", "a": 7, "p": "1", "q": "1", "T": T, "m": "false"}),
         ("binance", {"e": "markPriceUpdate", "E": None, "s": "BTCUSDT", "p": "60.0"}),
         ("bybit", {"topic": "tickers.BTCUSDT", "ts": [T], "data": {"markPrice": "60.0"}}),
         ("hyperliquid", {"channel": "trades", "data": [{"coin": "BTC", "side": "A", "px": "1", "sz": "1", "time": T,
@@ -149,3 +151,102 @@ def test_many_markets_are_subscribed_to_within_the_limits_of_the_venue(server, v
     if venue == "binance":
         assert max(sum(len(json.loads(text)["params"]) for text in link.subscribe) for link in made) <= 1024
         assert sum(len(link.markets) for link in made) == len(markets)
+
+
+# Two connections ------------------------------------------------------------------------------------------------------
+
+
+class Told(Listener):
+    """Keeps up, down and the times of liquidations in order."""
+
+    def said(self, said: Any, receipt: int) -> None:
+        self.heard.append(said.time - T)
+
+    def up(self) -> None:
+        self.heard.append("up")
+
+    def down(self) -> None:
+        self.heard.append("down")
+
+
+class Scripted:
+    """An aiohttp session whose connections say what a test puts into their queues; ``None`` closes one."""
+
+    def __init__(self) -> None:
+        self.queues: list[asyncio.Queue[str | None]] = []
+        self.closing = asyncio.Event()  # what those wait for that are closed by who reads them
+
+    async def ws_connect(self, url: str, **options: Any) -> Any:
+        queue: asyncio.Queue[str | None] = asyncio.Queue()
+        self.queues.append(queue)
+        ended = asyncio.Event()
+
+        async def receive(timeout: float) -> Any:
+            said = await queue.get()
+            name = "CLOSE" if said is None else "TEXT"
+            if said is None:
+                ended.set()
+            return SimpleNamespace(type=SimpleNamespace(name=name), data=said, extra="")
+
+        async def close() -> None:
+            if not ended.is_set():
+                await self.closing.wait()
+
+        async def send_str(text: str) -> None: ...
+
+        return SimpleNamespace(receive=receive, close=close, send_str=send_str)
+
+    async def until(self, connections: int) -> None:
+        while len(self.queues) < connections:
+            await asyncio.sleep(0.001)
+
+    async def say(self, connection: int, *times: int | None) -> None:
+        await self.until(connection)
+        for time in times:
+            self.queues[connection - 1].put_nowait(None if time is None else liquidations(time))
+        for _ in range(20):
+            await asyncio.sleep(0.001)
+
+
+#: name: (who says what in turn, None that it closes; what is told)
+OVERLAPS: dict[str, tuple[list[tuple[int, int | None]], list[Any]]] = {
+    "the old one goes on": ([(1, 1), (2, 3), (1, 2), (1, 3)], [1, "up", "up", 2, 3]),
+    "the old one says nothing any more": ([(1, 1), (2, 3), (0, 0)], [1, "up", "up", "down", "up", 3]),
+    "the old one ends": ([(1, 1), (2, 3), (1, None)], [1, "up", "up", "down", "up", 3]),
+    "the old one ends before the new one says something": ([(1, 1), (1, None), (2, 3)], [1, "up", "down", 3, "up"]),
+    "the new one ends": ([(1, 1), (2, 2), (2, None), (1, 2), (1, 3)], [1, "up", "up", 2, 3]),
+    "both end, the new one first": ([(1, 1), (2, 2), (2, None), (1, None), (3, 4)], [1, "up", "up", "down", 4, "up"]),
+    "the new one ends while the old one closes": (
+        [(1, 1), (2, 2), (1, 2), (0, 0), (2, None), (3, 4)],
+        [1, "up", "up", 2, "down", 4, "up"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OVERLAPS)
+def test_what_two_connections_say_leaves_no_hole_that_is_not_told(name):
+    steps, told = OVERLAPS[name]
+    limits = Limits(life_s=0.05, overlap_s=0.1, first_wait=0.2, steady_s=0.0)
+
+    async def main() -> list[Any]:
+        heard, http = Told(), Scripted()
+        running = asyncio.create_task(Raw(http, "bybit", LINK, heard, limits).run())
+        try:
+            for connection, what in steps:
+                if connection:
+                    await http.say(connection, what)
+                    if (connection, what) == (1, 1):
+                        await http.until(2)
+                else:
+                    await asyncio.sleep(0.15)
+            for _ in range(1000):
+                if len(heard.heard) >= len(told):
+                    break
+                await asyncio.sleep(0.001)
+        finally:
+            http.closing.set()
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+        return heard.heard[: len(told)]
+
+    assert asyncio.run(main()) == told

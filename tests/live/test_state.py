@@ -89,6 +89,37 @@ def test_what_a_restart_cannot_have_is_told_first(server, tmp_path):
     assert running.health()["gaps"].tolist() == [1]
 
 
+@pytest.mark.parametrize("catch_up_ms", [86_400_000, 0])
+def test_a_venue_that_joins_late_after_a_restart_is_a_gap_since_the_state(server, quick, tmp_path, catch_up_ms):
+    from venue_server import Fault
+
+    made = Liquidator("BTC", mode="streaming")
+    running = made.start_stream(exchange=[server.live("binance"), server.live("bybit")], state=tmp_path / "state")
+    server.connected("binance")
+    server.connected("bybit")
+    for venue in ("binance", "bybit"):
+        server.send(venue, range(500))
+    until(lambda: running.health()["trades"].tolist() == [500, 500])
+    running.stop()
+    closed = int(made.bars()["time"][-1]) + 60_000
+    quick(hold_s=0.3, catch_up_ms=catch_up_ms)
+    server.show(1500)
+    server.faults = [Fault("instruments-info", 503, 10_000)]
+    made = Liquidator("BTC", mode="streaming")
+    running = made.start_stream(exchange=[server.live("binance"), server.live("bybit")], state=tmp_path / "state")
+    server.connected("binance")
+    server.send("binance", range(1500, 1600))
+    until(lambda: made.bars()["time"][-1] > closed + 600_000)
+    server.faults = []
+    server.connected("bybit")
+    server.send("bybit", range(1500, 1600))
+    until(lambda: "bybit" in running.gaps()["venue"].tolist())
+    running.stop()
+    gaps = running.gaps()
+    assert gaps[gaps["venue"] == "bybit"]["since"].tolist()[0] == closed
+    assert not (gaps[gaps["venue"] == "bybit"]["filled"] == True).any()  # noqa: E712
+
+
 def test_a_state_that_does_not_fit_is_refused(server, tmp_path):
     path = tmp_path / "state"
     Liquidator("BTC", mode="streaming", bar="5m").save(path)

@@ -1,0 +1,98 @@
+"""A stream that is stopped, however often, by whom and at what moment: all that came is in state and store."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from live_runs import PATIENCE, SHORT, rows, same, until
+from venue_streams import Streams
+
+from liquidator_integrations import Liquidator
+from liquidator_integrations.live import replay
+from liquidator_integrations.live.courier import Courier
+
+
+def started(server: Streams, tmp_path: Path) -> tuple[Liquidator, Any]:
+    """A stream of binance that took 500 trades."""
+    made = Liquidator("BTC", mode="streaming")
+    running = made.start_stream(exchange=server.live("binance"), store=tmp_path / "store", state=tmp_path / "state")
+    server.connected("binance")
+    server.send("binance", range(500))
+    until(lambda: running.health()["trades"].sum() == 500)
+    return made, running
+
+
+def kept(tmp_path: Path, made: Liquidator) -> None:
+    """The state is there, and the store has the 500."""
+    assert Liquidator.load(tmp_path / "state").bars().tobytes() == made.bars().tobytes()
+    again = Liquidator("BTC", mode="streaming")
+    replay(again, tmp_path / "store")
+    same(again, rows(SHORT, "binance", range(500)))
+
+
+def test_it_may_be_stopped_again_while_it_stops(server, quick, tmp_path):
+    quick(flush_s=60.0)
+    made, running = started(server, tmp_path)
+    for _ in range(3):
+        running.request_stop()
+    made.stop_stream()
+    kept(tmp_path, made)
+
+
+def test_a_loop_that_ends_at_once_after_a_stop_loses_nothing(server, quick, tmp_path):
+    quick(flush_s=60.0)
+    made = Liquidator("BTC", mode="streaming")
+
+    async def main() -> None:
+        instance = server.live("binance")
+        places = {"store": tmp_path / "store", "state": tmp_path / "state"}
+        running = await made.astart_stream(exchange=instance, **places)
+        await asyncio.to_thread(server.connected, "binance")
+        await asyncio.to_thread(server.send, "binance", range(500))
+        await asyncio.to_thread(until, lambda: running.health()["trades"].sum() == 500)
+        await instance.close()
+        made.stop_stream()
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    asyncio.run(main())
+    kept(tmp_path, made)
+
+
+def test_a_save_of_the_minute_does_not_take_the_place_of_the_last_one(server, quick, tmp_path, monkeypatch):
+    begun, free, real = threading.Event(), threading.Event(), Liquidator.save
+
+    def slow(self: Liquidator, path: Path) -> None:
+        if begun.is_set():
+            real(self, path)
+            return
+        real(self, tmp_path / "first")
+        begun.set()
+        free.wait(PATIENCE)
+        os.replace(tmp_path / "first", path)
+
+    monkeypatch.setattr(Liquidator, "save", slow)
+    quick(save_s=0.01)
+    made = Liquidator("BTC", mode="streaming")
+    running = made.start_stream(exchange=server.live("binance"), store=tmp_path / "store", state=tmp_path / "state")
+    assert begun.wait(PATIENCE)
+    server.connected("binance")
+    server.send("binance", range(500))
+    until(lambda: running.health()["trades"].sum() == 500)
+    threading.Timer(0.2, free.set).start()
+    running.stop()
+    kept(tmp_path, made)
+
+
+def test_a_callback_that_wants_to_exit_is_counted_and_the_next_is_called():
+    courier, called = Courier(), threading.Event()
+    courier.call(sys.exit)
+    courier.call(called.set)
+    assert called.wait(PATIENCE)
+    courier.close(PATIENCE)
+    assert courier.errors == 1
