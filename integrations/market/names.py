@@ -148,8 +148,8 @@ RATE_NAMES: dict[str, tuple[str, ...]] = {
         *("funding_interval_hour", "fundingintervalhour", "interval", "funding_interval", "fundinginterval"),
     ),
     "open_interest": (
-        *("oiccy", "oi_ccy", "open_interest_base", "open_interest", "openinterest", "openinterestamount"),
-        *("sumopeninterest", "sum_open_interest", "oi"),
+        *("oiccy", "oi_ccy", "singleopeninterest", "single_open_interest", "open_interest_base"),
+        *("open_interest", "openinterest", "openinterestamount", "sumopeninterest", "sum_open_interest", "oi"),
     ),
     "venue": _VENUES,
     "coin": ("coin",),

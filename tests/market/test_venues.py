@@ -240,6 +240,11 @@ def test_open_interest_in_coins_goes_before_contracts():
         read_rates([row])
 
 
+def test_open_interest_of_one_side_goes_before_the_sum_of_both():
+    row = {"openInterest": "52664.642", "singleOpenInterest": "26332.321", "timestamp": str(T)}  # Bybit
+    assert read_rates([row]).series["open_interest"][1].tolist() == [26332.321]
+
+
 TARDIS = {"exchange": "", "symbol": "BTCUSDT", "timestamp": T * 1000, "local_timestamp": T * 1000 + 5, "id": 1}
 CRYPTOFEED = {"exchange": "", "symbol": "BTC-USDT", "timestamp": T / 1000, "receipt_timestamp": T / 1000, "id": "1"}
 AGGR = {"exchange": "", "pair": "BTCUSDT", "timestamp": T}
