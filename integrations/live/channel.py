@@ -19,6 +19,7 @@ _FIRST_MS, _DAY_MS = 10**11, 86_400_000  # a trade is not older than 1973, and a
 _IDS = 2**63
 MINUTES = 1440  # of trades are remembered, by what they were worth
 MINUTE_MS = 60_000
+_AHEAD_MS = 600_000  # this far beyond the clock and a market's last trade is no time, unless the next one has it, too
 _ANEW_MS = 60_000  # an id below the last this long after it: the venue numbers anew
 
 
@@ -118,6 +119,7 @@ class Channel:
         self.traded: dict[int, float] = {}  # USD by the minute
         self.queued = 0
         self._seen: OrderedDict[Any, None] = OrderedDict()
+        self.ahead: int | None = None  # the time of the last trade, if that was left out
         self._worth = worth_of(market, venue)
         self._in_dollars = is_in_dollars(market, venue)
         self._is_plain = self._worth is None and not self._in_dollars  # amounts are base coins
@@ -139,11 +141,18 @@ class Channel:
         row |= {"liquidation_feed": self.liquidation_feed}
         return row | {f"raw_{side}_usd": usd for side, usd in self.raw_usd.items()}
 
+    def is_ahead(self, time: int, receipt: int) -> bool:
+        """Whether a time, told at another, lies far ahead of that and of the last trade."""
+        return time > receipt + _AHEAD_MS and self.last is not None and time > self.last.time + _AHEAD_MS
+
     def converted(self, rows: Sequence[Row], receipt: int) -> list[Row]:
         """Rows in base coins, those that are no trades left out."""
         good = []
         for row in rows:
             if is_event(row, receipt) and (not self.numbered or abs(row.id) < _IDS):
+                confirmed = self.ahead is not None and abs(row.time - self.ahead) <= _AHEAD_MS
+                if not confirmed and self.is_ahead(row.time, receipt):
+                    continue
                 if not self._is_plain:
                     row = row._replace(amount=self.coins(row.amount, row.price))
                 if 0.0 < row.price * row.amount < math.inf:

@@ -241,7 +241,7 @@ class Gaps:
         due, self._due = self._due, []
         due += [(gap, self._give_up(gap)) for gap in over]
         for gap, rows in reversed(due):
-            self._waiting.put_first(gap.channel, rows)
+            self._waiting.put_behind(gap.channel, gap.left.id, rows)
         return [gap for gap, _ in due]
 
     def _over(self, now: float) -> list[Gap]:

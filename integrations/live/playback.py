@@ -136,7 +136,7 @@ def play(
                 start = at if start is None else start
                 time.sleep(max(0.0, (at - start) / 1000.0 / speed - (time.monotonic() - began)))
             if kind == "trades":
-                session.take(channel, what, at)
+                session.take(channel, what, what[-1].time)
             else:
                 feed(session, channel, kind, at, what)
     finally:

@@ -111,10 +111,12 @@ class Session:
                     self.take(channel, [row], receipt)
                 return
             channel.counts["dropped"] += 1
+            channel.ahead = rows[0].time
             if not channel.chained and rows[0].amount != 0.0:
                 self.lost(channel)
         if not good:
             return
+        channel.ahead = None
         channel.health.heard(receipt, good[-1].time, good[-1].price)
         endless = channel.gap if channel.gap is not None and channel.gap.right is None else None
         new, gap = channel.sift(good, receipt)
@@ -154,7 +156,7 @@ class Session:
         """Place a liquidation: one that is told at its bankruptcy price by the mark price, once that is known."""
         price = (channel.mark or channel.health.last_price or said.price) if bankruptcy else said.price
         usd = channel.worth(said.amount, price)
-        if not 0.0 < usd * price < math.inf:
+        if channel.is_ahead(said.time, receipt) or not 0.0 < usd * price < math.inf:
             channel.counts["dropped"] += 1
             return
         placed = Placed(said.time, price, usd, said.side)

@@ -46,22 +46,30 @@ class Waiting:
         self._events += [(one, channel) for one in events]
         channel.queued += len(events)
 
-    def put_first(self, channel: Channel, events: Sequence[Event]) -> None:
-        """Have events wait that go before others of their moment: a gap's."""
-        self._events[:0] = [(one, channel) for one in events]
-        channel.queued += len(events)
+    def put_behind(self, channel: Channel, left: Any, rows: Sequence[Row]) -> None:
+        """Have trades of a gap wait, of their moment behind the one of this id, and before all others."""
+        places = (place for place, one in enumerate(self._events, 1) if _is_of(one, channel, left))
+        place = next(places, 0) if rows else 0
+        self._events[place:place] = [(one, channel) for one in rows]
+        channel.queued += len(rows)
 
     def release(self, bound: int | None) -> None:
-        """Apply what waits up to a time; None: all of it."""
+        """Apply what waits of before a time; None: all of it."""
         events = self._events
-        self._events = [] if bound is None else [one for one in events if one[0].time > bound]
-        due = events if bound is None else [one for one in events if one[0].time <= bound]
+        self._events = [] if bound is None else [one for one in events if one[0].time >= bound]
+        due = events if bound is None else [one for one in events if one[0].time < bound]
         released = Counter(channel for _, channel in due)
         try:
             apply(due)
         finally:
             for channel, count in released.items():
                 channel.queued -= count
+
+
+def _is_of(one: tuple[Event, Channel], channel: Channel, ident: Any) -> bool:
+    """Whether an event is a market's trade of an id."""
+    event, whose = one
+    return whose is channel and isinstance(event, Row) and event.id == ident
 
 
 def apply(events: list[tuple[Event, Channel]]) -> None:

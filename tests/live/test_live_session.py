@@ -123,8 +123,8 @@ def test_liquidations_wait_with_the_trades_and_are_applied_in_order_of_time(benc
         one.session.broke([one.channel])
         one.session.stands([one.channel])
         one.trade(500)
-        one.liquidate(900_000)
-        one.trade(1_000_000)
+        one.liquidate(400_000)
+        one.trade(500_000)
         assert one.sink.applied == [0]
 
         async def whole(gap: Gap) -> tuple[list[Row], bool]:
@@ -132,7 +132,7 @@ def test_liquidations_wait_with_the_trades_and_are_applied_in_order_of_time(benc
 
         one.rest.answer = whole
         await until(lambda: len(one.sink.applied) > 1)
-        assert one.sink.applied == [0, 400, 500, (900_000, 10.0), 1_000_000]
+        assert one.sink.applied == [0, 400, 500, (400_000, 10.0), 500_000]
         assert one.channel.queued == 0
 
     one.run(play)
@@ -344,6 +344,45 @@ def test_what_cannot_be_is_counted_as_dropped(bench, said):
 
     one.run(play)
     assert (one.sink.applied, one.channel.mark, one.channel.counts["dropped"]) == ([], None, 1)
+
+
+@pytest.mark.parametrize("hours", [1, 23])
+def test_one_trade_of_a_time_to_come_is_left_out_and_told_as_a_gap(bench, hours):
+    one, ahead = bench(), hours * 3_600_000
+
+    async def play() -> None:
+        one.session.stands([one.channel])
+        one.trade(0)
+        one.trade(ahead)
+        one.liquidate(ahead)
+        assert one.channel.gap is not None
+
+        async def whole(gap: Gap) -> tuple[list[Row], bool]:
+            return [row(0), row(300), row(500)], True
+
+        one.rest.answer = whole
+        one.trade(500)
+        await until(lambda: one.sink.applied == [0, 300, 500])
+        assert one.channel.counts["dropped"] == 2
+
+    one.run(play)
+
+
+def test_a_clock_that_is_hours_behind_loses_no_trades_of_a_market_that_was_silent(bench):
+    one, hours = bench(hold_s=0.0), 3_600_000
+
+    async def play() -> None:
+        one.session.stands([one.channel])
+        one.trade(0)
+        one.now -= 12 * hours
+        for time in (2 * hours, 2 * hours + 5, 2 * hours + 9):
+            one.trade(time)
+        assert one.channel.counts["dropped"] == 1
+        await until(lambda: one.sink.applied == [0, 2 * hours + 5, 2 * hours + 9])
+        one.trade(2 * hours + 10)
+        assert one.channel.counts["dropped"] == 1
+
+    one.run(play)
 
 
 def test_funding_is_the_mean_of_rates_of_eight_hours(bench):
