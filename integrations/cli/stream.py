@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -85,7 +86,11 @@ def stream(
         finally:
             signal.signal(signal.SIGTERM, before)
             if alerts is not None:
-                alerts.close(_LAST_ALERTS_S)
+                if alerts.waiting:
+                    about = f"{alerts.waiting:,} alerts are to be posted yet, {_LAST_ALERTS_S:g} s at most"
+                    print(f"{about}; Ctrl-C leaves them", file=sys.stderr)
+                with contextlib.suppress(KeyboardInterrupt):
+                    alerts.close(_LAST_ALERTS_S)
                 if alerts.failed:
                     print(f"{alerts.failed:,} alerts could not be delivered", file=sys.stderr)
 

@@ -459,4 +459,6 @@ async def let_go(instance: Any) -> None:
             await instance.session.close()
             await asyncio.sleep(0)  # in which its transports close
         instance.session = instance.tcp_connector = None
+    with contextlib.suppress(RuntimeError):
+        await instance.close_proxy_sessions()
     instance.asyncio_loop = None

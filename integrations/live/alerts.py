@@ -86,6 +86,11 @@ class Alerts:
                 _LOG.error("alerts are too slow: %d wait, and what comes is not posted", _MOST)
             self.failed += 1
 
+    @property
+    def waiting(self) -> int:
+        """How many are to be posted yet."""
+        return self._waiting.unfinished_tasks
+
     def close(self, seconds: float) -> None:
         """Post what waits, for so long."""
         end = time.monotonic() + seconds
@@ -109,15 +114,15 @@ class Alerts:
     def _run(self) -> None:
         while (one := self._waiting.get()) is not None:
             key, body = one
-            if key in self._sent:
-                continue
             try:
-                self._deliver(key, body)
+                if key not in self._sent:
+                    self._deliver(key, body)
+                    self._keep(key)
             except Exception as error:
                 self.failed += 1
                 _LOG.error("an alert could not be delivered: %s", error)
-                continue
-            self._keep(key)
+            finally:
+                self._waiting.task_done()
 
     def _keep(self, key: str) -> None:
         """Remember what was delivered."""

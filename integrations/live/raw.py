@@ -71,8 +71,11 @@ class _Connection:
 class Raw:
     """One link kept up: connected again when it breaks, replaced by one that overlaps when it grows old."""
 
-    def __init__(self, http: Any, venue: str, link: Link, listener: Listener, limits: Limits) -> None:
+    def __init__(
+        self, http: Any, venue: str, link: Link, listener: Listener, limits: Limits, proxy: str | None = None
+    ) -> None:
         self._http = http
+        self._options: dict[str, Any] = {"max_msg_size": 1 << 26, "proxy": proxy}
         self._venue = venue
         self._link = link
         self._listener = listener
@@ -146,7 +149,7 @@ class Raw:
             attempt += 1
             try:
                 async with asyncio.timeout(self._limits.silence_s):
-                    ws = await self._http.ws_connect(self._link.url, max_msg_size=1 << 26, timeout=closing)
+                    ws = await self._http.ws_connect(self._link.url, timeout=closing, **self._options)
                     for text in self._link.subscribe:
                         await ws.send_str(text)
             except (aiohttp.ClientError, OSError, TimeoutError) as error:

@@ -52,6 +52,9 @@ class Stream:
         on_gap: Told | None,
         on_health: Told | None,
     ) -> None:
+        for name, told in (("on_gap", on_gap), ("on_health", on_health)):
+            if told is not None and not callable(told):
+                raise TypeError(f"{name} must be callable, got {type(told).__name__}")
         self._limits = limits.LIMITS
         self._wanted = wanted
         self._own: list[Any] = []  # instances that are closed with it
@@ -131,11 +134,12 @@ class Stream:
         In a callback, and on the loop that it runs on, it returns at once.
         """
         self.request_stop()
-        if self._thread is None or self._is_here():
+        if self._is_here() or self._loop is None or not (self._thread or self._loop.is_running()):
             return
         self._done.wait()
-        self._thread.join()
-        interrupts.forget(self)
+        if self._thread is not None:
+            self._thread.join()
+            interrupts.forget(self)
         if self._error is not None:
             raise self._error
 
@@ -308,7 +312,8 @@ class Stream:
         for instance in visited:
             await let_go(instance)
         try:
-            async with aiohttp.ClientSession() as http:
+            by_proxy = any(one.instance.aiohttp_trust_env for one in self._venues)  # of the environment
+            async with aiohttp.ClientSession(trust_env=by_proxy) as http:
                 await self._session.run([self._receive(http)], list(self._wanted))
         finally:
             for instance in visited:

@@ -220,9 +220,9 @@ class Session:
 
     async def run(self, sources: Sequence[Any], saved: Sequence[Sink]) -> None:
         """Until it is cancelled, or one of the sources ends; then what waits is applied, kept and saved."""
-        running = [self.tasks.start(source) for source in sources]
-        running += [self.tasks.start(one) for one in (self._watch(), self._keep(saved), self.gaps.end_with_holding())]
-        running += [] if self._capture is None else [self.tasks.start(self._fold(self._capture))]
+        own = [self._watch(), self._keep(saved), self.gaps.end_with_holding()]
+        own += [] if self._capture is None else [self._fold(self._capture)]
+        running = [self.tasks.start(one, is_awaited=True) for one in (*sources, *own)]
         try:
             done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
             for task in done:

@@ -16,11 +16,11 @@ class Tasks:
         self.faults: list[str] = []
         self.running: set[asyncio.Task[None]] = set()
 
-    def start(self, coroutine: Any) -> asyncio.Task[None]:
-        """Have a coroutine run until it or the stream ends."""
+    def start(self, coroutine: Any, is_awaited: bool = False) -> asyncio.Task[None]:
+        """Have a coroutine run until it or the stream ends. ``is_awaited``: another tells what goes wrong in it."""
         task = asyncio.get_running_loop().create_task(coroutine)
         self.running.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self.running.discard if is_awaited else self._done)
         return task
 
     def _done(self, task: asyncio.Task[None]) -> None:

@@ -109,9 +109,12 @@ class Venue:
             made.append(poll(self.instance, wanted, session, self._limits))
         if module is None:
             return [*made, Watched(self.instance, self.channels, session, self._limits).run()]
+        plain, secure, socks = self.instance.check_ws_proxy_settings()
+        if socks:
+            http = self.instance.get_socks_proxy_session(socks)
         for link in links_of(self.instance, [channel.market for channel in self.channels]):
             listener = _Listener(self, link, session)
-            made.append(Raw(http, self.name, link, listener, self._limits).run())
+            made.append(Raw(http, self.name, link, listener, self._limits, plain or secure).run())
         return made
 
 

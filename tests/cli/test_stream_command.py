@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -22,6 +23,7 @@ from liquidator_integrations import Liquidator
 from liquidator_integrations.cli.stream import _health, _tell
 from liquidator_integrations.exchanges import client
 from liquidator_integrations.live import running
+from liquidator_integrations.live.alerts import Alerts
 
 
 @pytest.fixture
@@ -123,6 +125,20 @@ def test_a_signal_to_terminate_saves_and_closes(server, monkeypatch, tmp_path):
     said = said_here("stream", "BTC", "--exchange", "binance", "--state", "state", "--jsonl", cwd=tmp_path)
     assert (said.code, (tmp_path / "state").exists()) == (0, True)
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_alerts_that_wait_at_the_end_are_told_and_left_at_another_ctrl_c(server, monkeypatch, tmp_path):
+    def interrupted(made: Alerts, seconds: float) -> None:
+        assert made.waiting > 0
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Alerts, "close", interrupted)
+    stopped_after(monkeypatch, tell(server, 50))
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        said = said_here("stream", "BTC", "--exchange", "binance", "--alert-url", url, cwd=tmp_path)
+    assert said.code == 0
+    assert "alerts are to be posted yet, 60 s at most; Ctrl-C leaves them\n" in said.stderr
 
 
 @pytest.mark.parametrize("columns", [120, 45])

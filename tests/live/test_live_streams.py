@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import subprocess
 import sys
@@ -429,7 +430,7 @@ def test_the_three_lines_run_until_ctrl_c(server, tmp_path):
 # What is refused ------------------------------------------------------------------------------------------------------
 
 
-def test_what_cannot_be_streamed_is_refused(server):
+def test_what_cannot_be_streamed_is_refused(server, caplog):
     made = Liquidator("BTC", mode="streaming")
     with pytest.raises(ValueError, match=r"mode='batch' has no start_stream: Liquidator\(mode='streaming'\)"):
         Liquidator("BTC").start_stream(exchange="binance")
@@ -441,6 +442,9 @@ def test_what_cannot_be_streamed_is_refused(server):
         made.start_stream(exchange=[])
     with pytest.raises(ValueError, match="symbols: found none"):
         made.start_stream(exchange=server.live("binance"), symbols=[])
+    for name in ("on_gap", "on_health"):
+        with pytest.raises(TypeError, match=f"{name} must be callable, got int"):
+            made.start_stream(exchange=server.live("binance"), **{name: 5})
     with pytest.raises(ValueError, match="does not know its coin"):
         Liquidator(mode="streaming").start_stream(exchange=server.live("binance"))
     with pytest.raises(RuntimeError, match="no stream was started"):
@@ -449,6 +453,39 @@ def test_what_cannot_be_streamed_is_refused(server):
         running = made.start_stream(exchange=server.live("binance"), symbols=symbols)
         with pytest.raises(ValueError, match=what):
             running.wait(PATIENCE)
+    assert "the stream has ended: symbol: found 'NONE-USDT'" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_connections_go_through_the_proxy_of_an_instance(server):
+    """One that hands on bytes, and counts who comes."""
+    made, came = Liquidator("BTC", mode="streaming"), []
+
+    async def hand_on(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError):
+            while some := await source.read(1 << 16):
+                target.write(some)
+        target.close()
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.append(writer)
+        onward, back = await asyncio.open_connection("127.0.0.1", server.port)
+        await asyncio.gather(hand_on(reader, back), hand_on(onward, writer))
+
+    async def main() -> None:
+        proxy = await asyncio.start_server(connected, "127.0.0.1", 0)
+        instance = server.live("binance", wsProxy=f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
+        running = await made.astart_stream(exchange=instance)
+        await asyncio.to_thread(server.connected, "binance")
+        await asyncio.to_thread(server.send, "binance", range(100))
+        await asyncio.to_thread(took, running, 100)
+        made.stop_stream()
+        await running
+        await instance.close()
+        proxy.close()
+
+    asyncio.run(main())
+    assert len(came) == 1
 
 
 def test_markets_of_one_liquidator_are_one_coins(server, tmp_path):

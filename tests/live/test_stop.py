@@ -64,6 +64,24 @@ def test_a_loop_that_ends_at_once_after_a_stop_loses_nothing(server, quick, tmp_
     kept(tmp_path, made)
 
 
+def test_a_stop_by_another_thread_waits_for_a_stream_on_the_callers_loop(server, tmp_path):
+    made = Liquidator("BTC", mode="streaming")
+
+    async def main() -> None:
+        instance = server.live("binance")
+        running = await made.astart_stream(exchange=instance, store=tmp_path / "store", state=tmp_path / "state")
+        await asyncio.to_thread(server.connected, "binance")
+        await asyncio.to_thread(server.send, "binance", range(500))
+        await asyncio.to_thread(until, lambda: running.health()["trades"].sum() == 500)
+        await asyncio.to_thread(made.stop_stream)
+        assert not running.running
+        await instance.close()
+
+    asyncio.run(main())
+    made.stop_stream()
+    kept(tmp_path, made)
+
+
 def test_a_save_of_the_minute_does_not_take_the_place_of_the_last_one(server, quick, tmp_path, monkeypatch):
     begun, free, real = threading.Event(), threading.Event(), Liquidator.save
 
