@@ -2,7 +2,8 @@
 
 Seconds by LIQUIDATOR_SOAK_S. RSS is that of the whole process, the server of the venues and their tape in it; it is
 warm once each of the stream's threads has folded a journal. Engines keep 2,000 to 4,000 bars here instead of 50,000 to
-100,000, so that they begin to let go of bars within the first half minute instead of the second month.
+100,000, and of longer timeframes one, so that they begin to let go of bars within the first half minute instead of the
+second month.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Run:
 
     def __init__(self, server: Any, venue: str, folder: Path) -> None:
         self.venue, self.server, self.row = venue, server, 0
-        self.made = Liquidator("BTC", mode="streaming")
+        self.made = Liquidator("BTC", mode="streaming", timeframes=["1m", "1h"])
         places: dict[str, Any] = {"store": folder / venue, "state": folder / f"{venue}.state"}
         self.stream = self.made.start_stream(exchange=server.live(venue), **places)
 
