@@ -71,28 +71,22 @@ def stream(
     if tellers:
         _tell(made, tellers)
         told = {f"on_{name}": _teller(name, made.coin, tellers) for name in ("gap", "health")}
-    running = made.start_stream(exchange or ["hyperliquid"], [coin], store, state, **told)
     before = signal.signal(signal.SIGTERM, _terminated)
     try:
-        if jsonl or not sys.stdout.isatty():
-            running.wait()
-        else:
-            _watch(made, running)
-    except KeyboardInterrupt:
-        pass
-    finally:
+        running = made.start_stream(exchange or ["hyperliquid"], [coin], store, state, **told)
         try:
-            running.stop()
+            if jsonl or not sys.stdout.isatty():
+                running.wait()
+            else:
+                _watch(made, running)
+        except KeyboardInterrupt:
+            pass
         finally:
-            signal.signal(signal.SIGTERM, before)
-            if alerts is not None:
-                if alerts.waiting:
-                    about = f"{alerts.waiting:,} alerts are to be posted yet, {_LAST_ALERTS_S:g} s at most"
-                    print(f"{about}; Ctrl-C leaves them", file=sys.stderr)
-                with contextlib.suppress(KeyboardInterrupt):
-                    alerts.close(_LAST_ALERTS_S)
-                if alerts.failed:
-                    print(f"{alerts.failed:,} alerts could not be delivered", file=sys.stderr)
+            running.stop()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        if alerts is not None:
+            _end(alerts)
 
 
 def replay(
@@ -124,6 +118,17 @@ def replay(
 
 def _terminated(*_: Any) -> None:
     raise KeyboardInterrupt
+
+
+def _end(alerts: Alerts) -> None:
+    """Post the alerts that wait, and say how many could not be."""
+    if alerts.waiting:
+        about = f"{alerts.waiting:,} alerts are to be posted yet, {_LAST_ALERTS_S:g} s at most"
+        print(f"{about}; Ctrl-C leaves them", file=sys.stderr)
+    with contextlib.suppress(KeyboardInterrupt):
+        alerts.close(_LAST_ALERTS_S)
+    if alerts.failed:
+        print(f"{alerts.failed:,} alerts could not be delivered", file=sys.stderr)
 
 
 def _tell(made: Liquidator, tellers: list[Any]) -> None:

@@ -82,7 +82,9 @@ class _Kept(dict[str, Any]):
 @contextlib.contextmanager
 def tap_trades(instance: Any, symbol: str, heard: Callable[[Any], object]) -> Iterator[None]:
     """Within the block every trade that an instance of ccxt.pro puts into its cache of a market is heard; ``watch_*``
-    give not all. The cache is let go of with it."""
+    give not all. The cache is let go of with it. Raises ValueError for a market that is heard already."""
+    if hasattr(instance.trades.get(symbol), "is_tapped"):
+        raise ValueError(f"symbols: found {symbol} of {instance.id} twice, maybe by another name, allowed once")
     if not isinstance(instance.trades, _Kept):
         instance.trades = _Kept(instance.trades)
     instance.trades[symbol] = _tapped(heard)

@@ -107,7 +107,7 @@ class Feed:
         if self._place is None or not self._to_keep:
             return
         spans = merged(self._to_keep)
-        rows = pa.concat_tables(self._pending) if self._pending else empty(self.kind)
+        rows = parquet.joined(self._pending or [empty(self.kind)], key_of(self.kind))  # pages may overlap
         parquet.add(self._place, rows, spans, key_of(self.kind))
         self._kept_pages += len(self._pending)
         when = rows["time"].to_numpy()

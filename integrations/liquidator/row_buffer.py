@@ -32,7 +32,7 @@ class RowBuffer:
 
     def lasting(self) -> np.ndarray:
         """(n,) rows as they are now, whatever becomes of them here; not to be changed. Cost: none as yet."""
-        self._lasting = self._length
+        self._lasting = max(self._lasting, self._length)
         return self.rows
 
     @property

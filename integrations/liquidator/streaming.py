@@ -7,7 +7,7 @@ import inspect
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -246,7 +246,8 @@ class Streamed:
         symbols   the markets, as ccxt names them; None: all of this coin in the store
 
         What came too late to be applied counts then. Raises ValueError for a store without a trade of this coin, and
-        for None where no stream kept one, OSError for a store that cannot be written to. A stream that runs goes on
+        for None where no stream kept one, OSError for a store that cannot be written to, RuntimeError on the loop of a
+        stream while another thread rebuilds. A stream that runs goes on
         meanwhile, and what it brings is applied to what was folded anew before that takes the place of what is here.
         Cost: half a second a million trades.
         """
@@ -259,21 +260,23 @@ class Streamed:
             with guard.lock:
                 if stream is not None:
                     stream.flush()
-                take_over(self, self._folded_anew(store, symbols, ()))
+                take_over(self, self._folded_anew(store, symbols, Counter()))
             return
 
         def begin() -> None:
             guard.brought = []
 
-        with guard.rebuilding:
-            try:
-                with stream.frozen(begin) as held:
-                    fresh = self._folded_anew(store, symbols, held)
-                self._go_over_to(fresh)
-            finally:
-                guard.brought = None
+        if not guard.rebuilding.acquire(blocking=not stream.is_on_loop):  # who has it may wait for the loop
+            raise RuntimeError("rebuild: another thread rebuilds this Liquidator: await asyncio.to_thread(L.rebuild)")
+        try:
+            with stream.frozen(begin) as held:
+                fresh = self._folded_anew(store, symbols, held)
+            self._go_over_to(fresh)
+        finally:
+            guard.brought = None
+            guard.rebuilding.release()
 
-    def _folded_anew(self, store: Any, symbols: Sequence[str] | None, without: Collection[Any]) -> Any:
+    def _folded_anew(self, store: Any, symbols: Sequence[str] | None, without: Counter[Any]) -> Any:
         """A Liquidator of the bars before a store's, and of what the store holds but for some events."""
         from ..live.playback import markets_of, play
 

@@ -119,7 +119,7 @@ class Channel:
         self.traded: dict[int, float] = {}  # USD by the minute
         self.queued = 0
         self._seen: OrderedDict[Any, None] = OrderedDict()
-        self.ahead: int | None = None  # the time of the last trade, if that was left out
+        self.ahead: Row | None = None  # the last trade, if that was left out as far ahead
         self._worth = worth_of(market, venue)
         self._in_dollars = is_in_dollars(market, venue)
         self._is_plain = self._worth is None and not self._in_dollars  # amounts are base coins
@@ -145,13 +145,17 @@ class Channel:
         """Whether a time, told at another, lies far ahead of that and of the last trade."""
         return time > receipt + _AHEAD_MS and self.last is not None and time > self.last.time + _AHEAD_MS
 
+    def _is_confirmed(self, row: Row) -> bool:
+        """Whether the trade before, another one, was left out for a time like this one's."""
+        before = self.ahead
+        return before is not None and before.id != row.id and abs(row.time - before.time) <= _AHEAD_MS
+
     def converted(self, rows: Sequence[Row], receipt: int) -> list[Row]:
         """Rows in base coins, those that are no trades left out."""
         good = []
         for row in rows:
             if is_event(row, receipt) and (not self.numbered or abs(row.id) < _IDS):
-                confirmed = self.ahead is not None and abs(row.time - self.ahead) <= _AHEAD_MS
-                if not confirmed and self.is_ahead(row.time, receipt):
+                if self.is_ahead(row.time, receipt) and not self._is_confirmed(row):
                     continue
                 if not self._is_plain:
                     row = row._replace(amount=self.coins(row.amount, row.price))

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -71,9 +72,9 @@ class Gaps:
         if len(self._waiting) >= self._limits.most_held:
             self._changed.set()
 
-    def held(self) -> set[Key]:
-        """What was captured and is not applied yet."""
-        return self._waiting.keys() | {key_of(gap.channel, row) for gap, rows in self._due for row in rows}
+    def held(self) -> Counter[Key]:
+        """What was captured and is not applied yet, and how often."""
+        return self._waiting.keys() + Counter(key_of(gap.channel, row) for gap, rows in self._due for row in rows)
 
     def rows(self) -> list[dict[str, Any]]:
         """The rows of ``gaps()``; of a gap that goes on ``until`` is now."""
@@ -241,7 +242,7 @@ class Gaps:
         due, self._due = self._due, []
         due += [(gap, self._give_up(gap)) for gap in over]
         for gap, rows in reversed(due):
-            self._waiting.put_behind(gap.channel, gap.left.id, rows)
+            self._waiting.put_behind(gap.channel, gap.left, rows)
         return [gap for gap, _ in due]
 
     def _over(self, now: float) -> list[Gap]:

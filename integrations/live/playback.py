@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -117,7 +118,7 @@ def play(
     since: int,
     until: int | None,
     speed: float | None = None,
-    without: Collection[Key] = (),
+    without: Counter[Key] | None = None,
 ) -> None:
     """Take what a store holds of markets in order of time, each into its sink, but for events of these keys."""
     courier = Courier()
@@ -131,7 +132,9 @@ def play(
     began, start = time.monotonic(), None
     apart = math.inf if speed is None else _PACE_MS * speed
     try:
-        for at, channel, kind, what in _in_order(Path(store), session.channels, since, until, without, apart):
+        for at, channel, kind, what in _in_order(
+            Path(store), session.channels, since, until, Counter(without or {}), apart
+        ):
             if speed is not None:
                 start = at if start is None else start
                 time.sleep(max(0.0, (at - start) / 1000.0 / speed - (time.monotonic() - began)))
@@ -157,7 +160,7 @@ def _in_order(
     channels: Sequence[Channel],
     since: int,
     until: int | None,
-    without: Collection[Key],
+    without: Counter[Key],
     apart: float,
 ) -> Iterator[Told]:
     """What a store holds of markets, a day after the other."""
@@ -179,8 +182,17 @@ def _in_order(
                     channel.numbered = channel.chained = False  # of a file without ids: text of our own
                 rows = rows_of(table, channel) if kind == "trades" else table.to_pylist()
                 events = [(row.time if isinstance(row, Row) else row["time"], channel, kind, row) for row in rows]
-                told += [one for one in events if _key_of(*one) not in without] if without else events
+                told += [one for one in events if not _is_left_out(one, without)] if without else events
         yield from joined(told, apart)
+
+
+def _is_left_out(one: Told, without: Counter[Key]) -> bool:
+    """Whether an event is one of these, which is counted off."""
+    key = _key_of(*one)
+    if key is None or without[key] == 0:
+        return False
+    without[key] -= 1
+    return True
 
 
 def _key_of(time: int, channel: Channel, kind: str, row: Any) -> Key | None:

@@ -152,7 +152,7 @@ class Raw:
                     ws = await self._http.ws_connect(self._link.url, timeout=closing, **self._options)
                     for text in self._link.subscribe:
                         await ws.send_str(text)
-            except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            except Exception as error:  # those of aiohttp, of the network and of proxies have no other in common
                 self._listener.tried(attempt, f"{type(error).__name__}: {error}".rstrip(": "))
                 await asyncio.sleep(wait)
                 wait = min(2 * wait, self._limits.longest_wait)

@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import threading
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from pathlib import Path
@@ -131,12 +132,14 @@ class Stream:
     def stop(self) -> None:
         """End it: what waits is applied, store and state are written. Raises what went wrong with that.
 
-        In a callback, and on the loop that it runs on, it returns at once.
+        In a callback, and on the loop that it runs on, it returns at once; elsewhere once that loop runs no longer.
         """
         self.request_stop()
-        if self._is_here() or self._loop is None or not (self._thread or self._loop.is_running()):
+        if self._is_here() or self._loop is None:
             return
-        self._done.wait()
+        while not self._done.wait(_LOOK_S):
+            if not (self._thread or self._loop.is_running()):
+                return
         if self._thread is not None:
             self._thread.join()
             interrupts.forget(self)
@@ -158,9 +161,11 @@ class Stream:
 
     def _is_here(self) -> bool:
         """Whether this is the thread of its loop or of its callbacks."""
-        return self._courier.is_here or self._is_on_loop()
+        return self._courier.is_here or self.is_on_loop
 
-    def _is_on_loop(self) -> bool:
+    @property
+    def is_on_loop(self) -> bool:
+        """Whether this is the thread of its loop, in one of its steps."""
         try:
             return asyncio.get_running_loop() is self._loop
         except RuntimeError:
@@ -213,12 +218,12 @@ class Stream:
             self._capture.fold()
 
     @contextlib.contextmanager
-    def frozen(self, began: Callable[[], None]) -> Iterator[set[Key]]:
+    def frozen(self, began: Callable[[], None]) -> Iterator[Counter[Key]]:
         """Within the block the store is as of the moment at which ``began`` is called; what it has and no engine yet.
 
         One thread at a time is within it. Errors as for ``flush``.
         """
-        held: set[Key] = set()
+        held: Counter[Key] = Counter()
         capture = self._capture
 
         with contextlib.ExitStack() as thawing:
@@ -242,7 +247,7 @@ class Stream:
     def _call_on_loop(self, call: Callable[[], T]) -> T:
         """What something gives that is called between two steps of its loop; raises what that raises."""
         loop = self._loop
-        if loop is None or not self.running or self._is_on_loop():
+        if loop is None or not self.running or self.is_on_loop:
             return call()
         called: Future[T] = Future()
 
@@ -312,9 +317,8 @@ class Stream:
         for instance in visited:
             await let_go(instance)
         try:
-            by_proxy = any(one.instance.aiohttp_trust_env for one in self._venues)  # of the environment
-            async with aiohttp.ClientSession(trust_env=by_proxy) as http:
-                await self._session.run([self._receive(http)], list(self._wanted))
+            async with aiohttp.ClientSession() as http, aiohttp.ClientSession(trust_env=True) as by_proxy:
+                await self._session.run([self._receive((http, by_proxy))], list(self._wanted))
         finally:
             for instance in visited:
                 await let_go(instance)

@@ -111,7 +111,8 @@ class Session:
                     self.take(channel, [row], receipt)
                 return
             channel.counts["dropped"] += 1
-            channel.ahead = rows[0].time
+            is_trade = is_event(rows[0], receipt)
+            channel.ahead = rows[0] if is_trade and channel.is_ahead(rows[0].time, receipt) else None
             if not channel.chained and rows[0].amount != 0.0:
                 self.lost(channel)
         if not good:
@@ -223,13 +224,17 @@ class Session:
         own = [self._watch(), self._keep(saved), self.gaps.end_with_holding()]
         own += [] if self._capture is None else [self._fold(self._capture)]
         running = [self.tasks.start(one, is_awaited=True) for one in (*sources, *own)]
+        raised: asyncio.Task[None] | None = None
         try:
             done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            for raised in done:
+                raised.result()
         finally:
             try:
                 await self.tasks.end()
+                for task in running:
+                    if task is not raised:
+                        self.tasks.tell(task)
             finally:  # a loop that ends itself does not wait for that
                 self.finish(saved)
 

@@ -17,14 +17,16 @@ class Tasks:
         self.running: set[asyncio.Task[None]] = set()
 
     def start(self, coroutine: Any, is_awaited: bool = False) -> asyncio.Task[None]:
-        """Have a coroutine run until it or the stream ends. ``is_awaited``: another tells what goes wrong in it."""
+        """Have a coroutine run until it or the stream ends. ``is_awaited``: who does that may ``tell`` of it."""
         task = asyncio.get_running_loop().create_task(coroutine)
         self.running.add(task)
-        task.add_done_callback(self.running.discard if is_awaited else self._done)
+        task.add_done_callback(self.running.discard)
+        if not is_awaited:
+            task.add_done_callback(self.tell)
         return task
 
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self.running.discard(task)
+    def tell(self, task: asyncio.Task[None]) -> None:
+        """Tell of what went wrong in a task that has ended, if anything did."""
         if not task.cancelled() and task.exception() is not None:
             _LOG.error("a task of the stream failed", exc_info=task.exception())
             self.faults.append(repr(task.exception()))

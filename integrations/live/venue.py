@@ -101,8 +101,9 @@ class Venue:
         for channel in waiting:
             channel.funding_hours = channel.funding_hours or hours.get(channel.symbol, usual_hours(self.name))
 
-    def sources(self, http: Any, session: Session) -> list[Any]:
-        """Coroutines that receive, until they are cancelled."""
+    def sources(self, sessions: tuple[Any, Any], session: Session) -> list[Any]:
+        """Coroutines that receive, until they are cancelled. ``sessions`` are aiohttp's, the second by a proxy of the
+        environment."""
         module = MODULES.get(self.name)
         made: list[Any] = [self._ask_funding()] if hasattr(module, "funding_hours") else []
         if wanted := unstreamed(self.instance, self.channels, module):
@@ -110,6 +111,7 @@ class Venue:
         if module is None:
             return [*made, Watched(self.instance, self.channels, session, self._limits).run()]
         plain, secure, socks = self.instance.check_ws_proxy_settings()
+        http = sessions[bool(self.instance.aiohttp_trust_env)]
         if socks:
             http = self.instance.get_socks_proxy_session(socks)
         for link in links_of(self.instance, [channel.market for channel in self.channels]):

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple, TypeAlias
 
-from .channel import Channel
+from .channel import Channel, Mark
 from .said import Row
 
 
@@ -37,18 +37,21 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._events)
 
-    def keys(self) -> set[Key]:
-        """What tells those that wait from others."""
-        return {key_of(channel, event) for event, channel in self._events}
+    def keys(self) -> Counter[Key]:
+        """What tells those that wait from others, and how many are alike."""
+        return Counter(key_of(channel, event) for event, channel in self._events)
 
     def put(self, channel: Channel, events: Sequence[Event]) -> None:
         """Have events of a market wait."""
         self._events += [(one, channel) for one in events]
         channel.queued += len(events)
 
-    def put_behind(self, channel: Channel, left: Any, rows: Sequence[Row]) -> None:
-        """Have trades of a gap wait, of their moment behind the one of this id, and before all others."""
-        places = (place for place, one in enumerate(self._events, 1) if _is_of(one, channel, left))
+    def put_behind(self, channel: Channel, left: Mark, rows: Sequence[Row]) -> None:
+        """Have trades of a gap wait, of their moment behind the one before it, and before all others."""
+        time, ident = left
+        places = (
+            place for place, one in enumerate(self._events, 1) if one[0].time == time and _is_of(one, channel, ident)
+        )
         place = next(places, 0) if rows else 0
         self._events[place:place] = [(one, channel) for one in rows]
         channel.queued += len(rows)

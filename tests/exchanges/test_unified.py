@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import venue_wire as wire
@@ -9,6 +11,9 @@ from venue_server import Fault, serving
 from venue_tape import HOUR, START, make
 
 from liquidator_integrations.exchanges import fetch
+from liquidator_integrations.exchanges.feed import Feed
+from liquidator_integrations.store import layout, parquet
+from liquidator_integrations.store.kinds import key_of
 
 END = START + 6 * HOUR
 
@@ -48,6 +53,21 @@ def test_every_kind_by_unified_methods(server, other):
     assert len(history.tables["liquidations"]) == 0
     assert not set(history.coverage["status"]) & {"complete", "empty"}
     assert set(history.coverage["proof"]) == {"none"}
+
+
+def test_pages_of_liquidations_that_overlap_are_kept_once(tmp_path):
+    """Of what is alike a page has told: two at 7 are two, and the next page repeats them."""
+    market, client = {"symbol": "BTC/USDT:USDT"}, SimpleNamespace(venue="elsewhere", clock_ms=None)
+    place = layout.folder(layout.open_root(tmp_path), "elsewhere", "BTC/USDT:USDT", "liquidations")
+    feed = Feed(client, market, "liquidations", START, END, "1h", place, lambda *_: None)
+    for times in ((5, 7, 7), (7, 7, 9)):
+        side = {"side": ["long"] * 3, "price": [9.0] * 3, "size": [1.0] * 3, "usd": [9.0] * 3}
+        feed.take({"time": [START + time for time in times], **side})
+    feed.cover(START, END, "none")
+    feed.keep()
+    kept = parquet.rows(place, "liquidations", START, END)["time"].to_pylist()
+    assert kept == [START + time for time in (5, 7, 7, 9)]
+    assert parquet.joined(feed.tables, key_of("liquidations"))["time"].to_pylist() == kept
 
 
 def test_inverse_contracts_by_unified_methods(server, other):

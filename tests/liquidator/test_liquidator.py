@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import talib
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from places import SHARED
 
@@ -722,6 +722,7 @@ class TestEvents:
 
 @settings(max_examples=60)
 @given(st.lists(st.lists(st.integers(0, 30), max_size=12), max_size=8), st.booleans())
+@example([[21, 22, 23], [], [24]], True)  # lasting again after a cut
 def test_rows_are_put_in_order_of_time_and_arrival(batches, unique):
     rows = RowBuffer(np.zeros(0, [("time", "i8"), ("value", "i8")]))
     told: list[tuple[int, int]] = []

@@ -368,6 +368,45 @@ def test_one_trade_of_a_time_to_come_is_left_out_and_told_as_a_gap(bench, hours)
     one.run(play)
 
 
+@pytest.mark.parametrize("again", ["the same trade", "a row that is none before a trade"])
+def test_only_another_trade_confirms_one_that_is_far_ahead(bench, again):
+    one, ahead = bench(), 23 * 3_600_000
+
+    async def play() -> None:
+        one.session.stands([one.channel])
+        one.trade(0)
+        if again == "the same trade":
+            one.trade(ahead)
+        else:
+            one.session.take(one.channel, [Row(T + ahead, float("nan"), 1.0, 1, "b")], one.now)
+        one.trade(ahead)
+        assert one.sink.applied == [0]
+        assert one.channel.counts["dropped"] == 2
+
+    one.run(play)
+
+
+def test_what_fails_beside_the_source_that_ends_a_stream_is_told(bench, caplog):
+    one = bench()
+
+    async def fails(why: str) -> None:
+        raise ValueError(why)
+
+    async def fails_late() -> None:
+        try:
+            await asyncio.sleep(20.0)
+        finally:
+            raise ValueError("at the end")
+
+    async def play() -> None:
+        with pytest.raises(ValueError, match=r"first|second"):
+            await one.session.run([fails("first"), fails("second"), fails_late()], [])
+        assert len(one.session.tasks.faults) == 2
+
+    one.run(play)
+    assert caplog.text.count("a task of the stream failed") == 2
+
+
 def test_a_clock_that_is_hours_behind_loses_no_trades_of_a_market_that_was_silent(bench):
     one, hours = bench(hold_s=0.0), 3_600_000
 

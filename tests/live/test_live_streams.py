@@ -457,6 +457,28 @@ def test_what_cannot_be_streamed_is_refused(server, caplog):
     assert "Traceback" not in caplog.text
 
 
+def test_on_the_loop_a_rebuild_does_not_wait_for_one_that_waits_for_the_loop(server, tmp_path):
+    made = Liquidator("BTC", mode="streaming")
+
+    async def main() -> None:
+        instance = server.live("binance")
+        running = await made.astart_stream(exchange=instance, store=tmp_path)
+        await asyncio.to_thread(server.connected, "binance")
+        await asyncio.to_thread(server.send, "binance", range(500))
+        await asyncio.to_thread(took, running, 500)
+        other = asyncio.get_running_loop().run_in_executor(None, made.rebuild)
+        until(made._guard.rebuilding.locked)
+        with pytest.raises(RuntimeError, match="another thread rebuilds this Liquidator"):
+            made.rebuild()
+        await other
+        made.stop_stream()
+        await running
+        await instance.close()
+
+    asyncio.run(main())
+    same(made, rows(SHORT, "binance", range(500)))
+
+
 def test_connections_go_through_the_proxy_of_an_instance(server):
     """One that hands on bytes, and counts who comes."""
     made, came = Liquidator("BTC", mode="streaming"), []

@@ -157,6 +157,17 @@ def test_a_trade_is_of_coins_a_taker_and_a_millisecond(one):
     assert row.amount == pytest.approx(coins, rel=1e-12)
 
 
+def test_two_names_of_one_book_are_refused():
+    import ccxt.pro
+
+    instance = ccxt.pro.coinbase()
+    once, twice, later = (tap_trades(instance, "BTC/USD", print) for _ in range(3))
+    with once, pytest.raises(ValueError, match=r"symbols: found BTC/USD of coinbase twice"), twice:
+        pass
+    with later:
+        pass
+
+
 def test_trades_of_coinbase_come_under_the_name_that_a_market_is_an_alias_of():
     market = market_of("BTC/USDC", "BTC-USDC", None) | {"info": {"alias": "BTC-USD"}}
     trade = {"trade_id": "7", "product_id": "BTC-USD", "price": "50000", "size": "0.5", "side": "BUY"}

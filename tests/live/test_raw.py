@@ -208,6 +208,31 @@ class Scripted:
             await asyncio.sleep(0.001)
 
 
+def test_whatever_a_proxy_raises_is_an_attempt():
+    class Proxied(Scripted):
+        async def ws_connect(self, url: str, **options: Any) -> Any:
+            if len(attempts) < 2:
+                raise Exception("ProxyError: host unreachable")
+            return await super().ws_connect(url, **options)
+
+    attempts: list[str] = []
+    heard = Told()
+    heard.tried = lambda attempt, why: attempts.append(why)  # type: ignore[method-assign]
+
+    async def main() -> None:
+        http = Proxied()
+        http.closing.set()
+        running = asyncio.create_task(Raw(http, "bybit", LINK, heard, Limits(first_wait=0.001)).run())
+        async with asyncio.timeout(20.0):
+            await http.say(1, 1)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(main())
+    assert attempts == ["Exception: ProxyError: host unreachable"] * 2
+    assert heard.heard[:1] == [1]
+
+
 #: name: (who says what in turn, None that it closes; what is told)
 OVERLAPS: dict[str, tuple[list[tuple[int, int | None]], list[Any]]] = {
     "the old one goes on": ([(1, 1), (2, 3), (1, 2), (1, 3)], [1, "up", "up", 2, 3]),

@@ -82,6 +82,28 @@ def test_a_stop_by_another_thread_waits_for_a_stream_on_the_callers_loop(server,
     kept(tmp_path, made)
 
 
+def test_a_stop_by_another_thread_does_not_wait_for_a_loop_that_pauses(server):
+    made, loop, halted = Liquidator("BTC", mode="streaming"), asyncio.new_event_loop(), threading.Event()
+    instance = server.live("binance")
+    running = loop.run_until_complete(made.astart_stream(exchange=instance))
+    stopping = threading.Thread(target=made.stop_stream)
+
+    async def halts() -> None:
+        stopping.start()
+        until(lambda: running._stopping)
+        loop.stop()  # before the stream has ended
+        halted.set()
+
+    loop.create_task(halts())
+    loop.run_forever()
+    assert halted.is_set()
+    stopping.join(PATIENCE)
+    assert not stopping.is_alive()
+    loop.run_until_complete(running._ended())
+    loop.run_until_complete(instance.close())
+    loop.close()
+
+
 def test_a_save_of_the_minute_does_not_take_the_place_of_the_last_one(server, quick, tmp_path, monkeypatch):
     begun, free, real = threading.Event(), threading.Event(), Liquidator.save
 

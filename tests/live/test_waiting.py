@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from liquidator_integrations.live.channel import Channel
+from liquidator_integrations.live.channel import Channel, Mark
 from liquidator_integrations.live.said import Row
-from liquidator_integrations.live.waiting import Waiting
+from liquidator_integrations.live.waiting import Placed, Waiting
 
 T = 1_700_000_000_000
 
@@ -40,12 +40,19 @@ def test_trades_of_a_gap_stand_behind_the_one_before_it_and_before_the_one_after
     if waits:
         waiting.put(one, [row("left")])
     waiting.put(one, [row("right")])
-    waiting.put_behind(one, "left", [row("missed"), row("missed too")])
+    waiting.put_behind(one, Mark(T, "left"), [row("missed"), row("missed too")])
     assert one.queued == (4 if waits else 3)
     waiting.release(None)
     mine: list[Any] = [ident for ident in applied if ident != "first of b"]
     assert mine == [*(["left"] if waits else []), "missed", "missed too", "right"]
     assert one.queued == other.queued == 0
+
+
+def test_liquidations_that_are_alike_are_counted_among_what_waits(markets):
+    _, one, _ = markets
+    waiting = Waiting()
+    waiting.put(one, [Placed(T, 9.0, 1.0, "long")] * 2)
+    assert list(waiting.keys().values()) == [2]
 
 
 def test_what_is_of_the_moment_of_an_open_gap_waits_for_it(markets):
@@ -54,6 +61,6 @@ def test_what_is_of_the_moment_of_an_open_gap_waits_for_it(markets):
     waiting.put(one, [row("before", -1), row("right")])
     waiting.release(T)
     assert applied == ["before"]
-    waiting.put_behind(one, "left", [row("missed")])
+    waiting.put_behind(one, Mark(T, "left"), [row("missed")])
     waiting.release(None)
     assert applied == ["before", "missed", "right"]
