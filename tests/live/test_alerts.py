@@ -112,14 +112,26 @@ def test_a_wait_that_is_none_or_too_long_is_not_kept(receiver, waits, said):
     assert waits == [60.0 if said == "86400" else 0.001]
 
 
-@pytest.mark.parametrize("said", ["chat not found", "nothing at /bot77:to-ken/send"])
-def test_what_a_server_says_is_told_but_for_the_url(receiver, caplog, said):
+@pytest.mark.parametrize(
+    ("path", "said", "told"),
+    [
+        ("/bot77:to-ken/send", "chat not found", ": chat not found"),
+        ("/bot77:to-ken/send", "no " * 2000, f": {'no ' * 66}no"),
+        ("/bot77:to-ken/send", "nothing at /bot77:to-ken/send", ""),
+        ("/bot77:to-ken/send", f"{'x' * 190} /bot77:to-ken/send", ""),
+        ("/bot77:to-ken/send", f"x{' ' * 4085}/bot77:to-ken/send", ": x"),
+        ("/bot77%3Ato-ken/send", "nothing of bot77:to-ken", ""),
+        ("/bot77:to-ken/send", "nothing of bot77%3Ato-ken", ""),
+    ],
+    ids=["told", "long", "the url", "beyond what is told", "cut by what is read", "decoded", "encoded"],
+)
+def test_what_a_server_says_is_told_but_for_the_url(receiver, caplog, path, said, told):
     receiver.answers, receiver.body = [400], said.encode()
-    made = alerts.Alerts(receiver.url.replace("/hook", "/bot77:to-ken/send"))
+    made = alerts.Alerts(receiver.url.replace("/hook", path))
     made(FORMED)
     made.close(10.0)
-    assert ("could not be delivered: HTTP 400: chat not found" in caplog.text) == (said == "chat not found")
-    assert "to-ken" not in caplog.text
+    (message,) = caplog.messages
+    assert message == f"an alert could not be delivered: HTTP 400{told}"
 
 
 def test_a_redirect_would_lose_the_body_and_is_told(receiver, caplog):
