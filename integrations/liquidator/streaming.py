@@ -91,7 +91,7 @@ class Sink:
     def __init__(self, liquidator: Any, path: str | os.PathLike[str] | None) -> None:
         self._of = liquidator
         self._guard: Guard = liquidator._guard
-        self._path = None if path is None else Path(path)
+        self._path = None if path is None else Path(path).absolute()
         self._saving = threading.Lock()
 
     @property

@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from string import Template
 from typing import Any
+from urllib.parse import unquote
 
 from liquidator_core._atomic import replacing
 from liquidator_core.layout import VERSION
@@ -28,7 +29,8 @@ _ATTEMPTS = 6
 _FIRST_WAIT = 1.0  # seconds, doubled with every attempt
 _LONGEST_WAIT = 60.0  # that a server may ask for
 _TIMEOUT = 10.0
-_SAID = 200  # bytes of an answer that are told
+_READ = 4096  # bytes of an answer
+_SAID = 200  # characters of it that are told
 _MOST = 10_000  # that wait
 _REMEMBERED = 100_000  # that were delivered
 _NAMED = ("coin", "venue", "symbol", "kind", "side", "state")  # what of an event its text names
@@ -167,13 +169,17 @@ class Alerts:
             raise ValueError(type(error).__name__) from None
 
     def _said(self, error: urllib.error.HTTPError) -> str:
-        """What a server answers to what it refuses; nothing where that repeats a part of the URL."""
+        """What a server answers to what it refuses; nothing where that repeats a part of the URL, encoded or not."""
         try:
-            said = " ".join(error.read(_SAID).decode("utf-8", "replace").split())
+            said = error.read(_READ).decode("utf-8", "replace")
         except (OSError, http.client.HTTPException):
             return ""
-        secrets = [part for part in re.split(r"[/?&=]", self._url.partition("://")[2]) if len(part) > 3]
-        return f": {said}" if said and not any(part in said for part in secrets) else ""
+        parts = re.split(r"[/?&=]", self._url.partition("://")[2])
+        secrets = [one for part in parts for one in (part, unquote(part)) if len(one) > 3]
+        if any(one in text for one in secrets for text in (said, unquote(said))):
+            return ""
+        told = " ".join(said[:_SAID].split())
+        return f": {told}" if told else ""
 
 
 def _wait(attempt: Any) -> float:

@@ -144,6 +144,7 @@ class _Heard:
         """What is watched has broken."""
         if self._stands:
             self._stands = False
+            self._moment = 0
             self._session.broke([self._channel])
 
     def __call__(self, trade: Any) -> None:
@@ -164,7 +165,7 @@ class _Heard:
         self._said(self._channel, Trades(self._channel.symbol, [row]), receipt)
 
     def _name(self, trade: Any) -> str:
-        """The id of a trade without one; a moment that the venue repeats is numbered anew."""
+        """The id of a trade without one; a moment that the venue or the next connection repeats is numbered anew."""
         if trade["timestamp"] != self._moment:
             self._moment = trade["timestamp"]
             self._alike.clear()

@@ -57,7 +57,7 @@ async def catch_up(channels: Sequence[Channel], capture: Capture | None, session
             told += _feeds(channel, capture, limits.now(), had[channel.sink, channel.venue])
         told += [(row.time, channel, "trades", row) for row in (*missed.kept, *new)]
     gaps = [gap for missed in found for gap in (*missed.lost, missed.gap)]
-    await session.gaps.told([gap for gap in gaps if gap.filled is False])
+    await _tell([gap for gap in gaps if gap.filled is False], session, limits)
     for time, channel, kind, what in joined(told):
         if kind == "trades":
             channel.sink.trades(channel.venue, what)
@@ -76,9 +76,16 @@ async def join_late(channels: Sequence[Channel], session: Session, limits: Limit
         if channel.began < now - limits.catch_up_ms:
             lost.append(Gap(channel, Mark(channel.began, None), now, Mark(now, None), False))
             channel.began = now
-    await session.gaps.told(lost)
+    await _tell(lost, session, limits)
     for channel in behind:
         session.lost(channel)
+
+
+async def _tell(lost: Sequence[Gap], session: Session, limits: Limits) -> None:
+    """Tell of gaps that nothing fills any more."""
+    for gap in lost:
+        gap.channel.health.lost(limits.now())
+    await session.gaps.told(lost)
 
 
 async def _missed(channel: Channel, instance: Any, capture: Capture | None, limits: Limits) -> _Missed:

@@ -63,7 +63,7 @@ class Stream:
         names = [venue.name for venue in self._venues]
         if len(set(names)) < len(names):
             raise ValueError(f"exchange: found {', '.join(names)}, allowed each once")
-        self._capture = None if store is None else Capture(Path(store))
+        self._capture = None if store is None else Capture(Path(store).absolute())
         self._courier = Courier()
         self._session = Session(
             {venue.name: venue.instance for venue in self._venues},

@@ -107,8 +107,19 @@ def test_it_ends_once_nobody_reads(where):
     assert (process.returncode, "BrokenPipe" in errors) == (0 if where == "main" else -signal.SIGTERM, False)
 
 
-def test_a_signal_to_terminate_saves_and_closes(server, monkeypatch, tmp_path):
-    real = Liquidator.start_stream
+@pytest.fixture
+def harmless():
+    """What SIGTERM does to this process but for a command that takes it: nothing."""
+
+    def handler(*_: Any) -> None: ...
+
+    before = signal.signal(signal.SIGTERM, handler)
+    yield handler
+    signal.signal(signal.SIGTERM, before)
+
+
+def test_a_signal_to_terminate_saves_and_closes(server, monkeypatch, tmp_path, harmless):
+    real, terminating = Liquidator.start_stream, []
 
     def start_stream(self: Any, *arguments: Any, **more: Any) -> Any:
         made = real(self, *arguments, **more)
@@ -117,14 +128,16 @@ def test_a_signal_to_terminate_saves_and_closes(server, monkeypatch, tmp_path):
             tell(server, 50)(made)
             os.kill(os.getpid(), signal.SIGTERM)
 
-        threading.Thread(target=terminate, daemon=True).start()
+        terminating.append(threading.Thread(target=terminate, daemon=True))
+        terminating[0].start()
         return made
 
-    before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(Liquidator, "start_stream", start_stream)
     said = said_here("stream", "BTC", "--exchange", "binance", "--state", "state", "--jsonl", cwd=tmp_path)
+    for thread in terminating:
+        thread.join()
     assert (said.code, (tmp_path / "state").exists()) == (0, True)
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(signal.SIGTERM) is harmless
 
 
 def test_alerts_that_wait_at_the_end_are_told_and_left_at_another_ctrl_c(server, monkeypatch, tmp_path):

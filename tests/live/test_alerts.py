@@ -8,12 +8,14 @@ import json
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from liquidator_integrations.live import alerts
 
+tenacity = pytest.importorskip("tenacity")
 FORMED = {"event": "zone_formed", "kind": "support", "entry_low": 60000.0, "entry_high": 60100.0, "zone_id": 7}
 
 
@@ -82,10 +84,16 @@ def test_it_is_tried_again(receiver):
     assert made.failed == 0
 
 
+@pytest.fixture
+def waits(monkeypatch: Any) -> list[float]:
+    """The seconds between attempts, which take none."""
+    made: list[float] = []
+    monkeypatch.setattr(tenacity.nap, "time", SimpleNamespace(sleep=made.append))
+    return made
+
+
 @pytest.mark.parametrize("status", [429, 503])
-def test_it_is_tried_again_no_earlier_than_the_server_allows(receiver, monkeypatch, status):
-    waits: list[float] = []
-    monkeypatch.setattr(alerts.time, "sleep", waits.append)
+def test_it_is_tried_again_no_earlier_than_the_server_allows(receiver, waits, status):
     receiver.answers, receiver.headers = [status, status, status], {"Retry-After": "7"}
     made = alerts.Alerts(receiver.url)
     made(FORMED)
@@ -95,9 +103,7 @@ def test_it_is_tried_again_no_earlier_than_the_server_allows(receiver, monkeypat
 
 
 @pytest.mark.parametrize("said", ["soon", "nan", "-1", "Wed, 21 Oct 2026 07:28:00 GMT", "86400"])
-def test_a_wait_that_is_none_or_too_long_is_not_kept(receiver, monkeypatch, said):
-    waits: list[float] = []
-    monkeypatch.setattr(alerts.time, "sleep", waits.append)
+def test_a_wait_that_is_none_or_too_long_is_not_kept(receiver, waits, said):
     receiver.answers, receiver.headers = [429], {"Retry-After": said}
     made = alerts.Alerts(receiver.url)
     made(FORMED)
@@ -106,14 +112,26 @@ def test_a_wait_that_is_none_or_too_long_is_not_kept(receiver, monkeypatch, said
     assert waits == [60.0 if said == "86400" else 0.001]
 
 
-@pytest.mark.parametrize("said", ["chat not found", "nothing at /bot77:to-ken/send"])
-def test_what_a_server_says_is_told_but_for_the_url(receiver, caplog, said):
+@pytest.mark.parametrize(
+    ("path", "said", "told"),
+    [
+        ("/bot77:to-ken/send", "chat not found", ": chat not found"),
+        ("/bot77:to-ken/send", "no " * 2000, f": {'no ' * 66}no"),
+        ("/bot77:to-ken/send", "nothing at /bot77:to-ken/send", ""),
+        ("/bot77:to-ken/send", f"{'x' * 190} /bot77:to-ken/send", ""),
+        ("/bot77:to-ken/send", f"x{' ' * 4085}/bot77:to-ken/send", ": x"),
+        ("/bot77%3Ato-ken/send", "nothing of bot77:to-ken", ""),
+        ("/bot77:to-ken/send", "nothing of bot77%3Ato-ken", ""),
+    ],
+    ids=["told", "long", "the url", "beyond what is told", "cut by what is read", "decoded", "encoded"],
+)
+def test_what_a_server_says_is_told_but_for_the_url(receiver, caplog, path, said, told):
     receiver.answers, receiver.body = [400], said.encode()
-    made = alerts.Alerts(receiver.url.replace("/hook", "/bot77:to-ken/send"))
+    made = alerts.Alerts(receiver.url.replace("/hook", path))
     made(FORMED)
     made.close(10.0)
-    assert ("could not be delivered: HTTP 400: chat not found" in caplog.text) == (said == "chat not found")
-    assert "to-ken" not in caplog.text
+    (message,) = caplog.messages
+    assert message == f"an alert could not be delivered: HTTP 400{told}"
 
 
 def test_a_redirect_would_lose_the_body_and_is_told(receiver, caplog):

@@ -18,7 +18,7 @@ from liquidator_integrations.live.capture import Capture
 from liquidator_integrations.live.channel import Channel
 from liquidator_integrations.live.courier import Courier
 from liquidator_integrations.live.limits import Limits
-from liquidator_integrations.live.resume import catch_up
+from liquidator_integrations.live.resume import catch_up, join_late
 from liquidator_integrations.live.said import Row
 from liquidator_integrations.live.session import Session
 from liquidator_integrations.store import parquet
@@ -343,6 +343,7 @@ def test_a_restart_asks_for_a_hole_of_the_store_or_tells_it(
 
     asyncio.run(main())
     assert (bench.sink.applied, bench.told, requests) == (list(applied), told, [asked])
+    assert bench.markets["a"].channel.health.state(T) == ("PARTIAL" if told else "LIVE")
     bench.session.finish([])
     bench.courier.close(1.0)
 
@@ -380,6 +381,28 @@ def test_what_a_restart_did_not_get_is_covered_once_it_is_filled(monkeypatch, tm
     bench.session.finish([])
     bench.courier.close(1.0)
     assert covers(tmp_path, channel) == [(0, last)]
+
+
+def test_a_market_that_joins_late_is_partial_after_what_cannot_be_asked_for(monkeypatch):
+    bench = Bench(monkeypatch, None, False, LONG)
+    channel = bench.markets["a"].channel
+    bench.sink.closed = channel.began = T - 1000 * 25 * HOUR
+
+    async def whole(*_: Any) -> tuple[list[Row], bool]:
+        return [row(second, False) for second in range(2)], True
+
+    async def main() -> None:
+        monkeypatch.setattr(repair, "fetch_span", whole)
+        await join_late([channel], bench.session, replace(Limits(), now=lambda: T))
+        await bench.play("stands, trades 1")
+        async with asyncio.timeout(20.0):
+            await bench.until(lambda: bench.sink.applied == [0, 1])
+        await bench.session.tasks.end()
+
+    asyncio.run(main())
+    bench.courier.close(1.0)
+    assert bench.told == [(-25 * HOUR, 0, None, False), (0, 1, None, True)]
+    assert channel.health.state(T) == "PARTIAL"
 
 
 def test_it_is_told_before_the_first_trade_after_it_is_applied(monkeypatch):

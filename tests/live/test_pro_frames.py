@@ -130,21 +130,24 @@ def market_of(symbol: str, name: str, size: float | None) -> dict[str, Any]:
 
 
 def heard(venue: str, market: dict[str, Any], *frames: Any, others: Sequence[dict[str, Any]] = ()) -> list[Row]:
-    """The trades that are new in frames that ccxt.pro is given."""
+    """The trades that are new in frames that ccxt.pro is given; None: the connection breaks."""
     import ccxt.pro
 
     instance = getattr(ccxt.pro, venue)()
     instance.set_markets([instance.safe_market_structure(one) for one in (market, *others)])
     channel = Channel(venue, market, None, False, False, "none", 0)
     rows: list[Row] = []
-    session: Any = SimpleNamespace(stands=lambda _: None)
+    session: Any = SimpleNamespace(stands=lambda _: None, broke=lambda _: None)
     hears = _Heard(channel, lambda _, said, now: rows.extend(channel.sift(channel.converted(said.rows, now), now)[0]),
         session, LIMITS)  # fmt: skip
     topics = {"36": {"channel": "trades", "symbol": market["id"]}}
     client = SimpleNamespace(resolve=lambda *_: None, subscriptions=topics, futures={}, url="")
     with tap_trades(instance, cached_as(instance, instance.market(market["symbol"])), hears):
         for frame in frames:
-            instance.handle_message(client, frame)
+            if frame is None:
+                hears.ended()
+            else:
+                instance.handle_message(client, frame)
     assert channel.counts["dropped"] == 0
     return rows
 
@@ -205,6 +208,12 @@ def test_a_moment_that_is_sent_again_is_known():
         for n in (0, 1, 0, 1)
     ]
     assert len(heard("phemex", market, *frames)) == 4
+
+
+def test_a_moment_that_the_next_connection_sends_again_is_known():
+    frame = {"symbol": "BTCUSDT", "trades_p": [[T * 1_000_000, "Buy", "50000", "4"]] * 2, "type": "incremental"}
+    rows = heard("phemex", market_of("BTC/USDT:USDT", "BTCUSDT", 1.0), frame, None, frame)
+    assert [row.id for row in rows] == [f"{T} buy 4.0 at 50000.0, {n}" for n in (1, 2)]
 
 
 def test_rest_and_stream_give_a_trade_without_an_id_the_same_one():

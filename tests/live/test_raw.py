@@ -196,44 +196,46 @@ class Scripted:
 
         return SimpleNamespace(receive=receive, close=close, send_str=send_str)
 
-    async def until(self, connections: int) -> None:
-        while len(self.queues) < connections:
-            await asyncio.sleep(0.001)
+    async def say(self, connection: int, time: int | None) -> None:
+        queue = self.queues[connection - 1]
+        queue.put_nowait(None if time is None else liquidations(time))
+        await settled()
+        assert queue.empty()
 
-    async def say(self, connection: int, *times: int | None) -> None:
-        await self.until(connection)
-        for time in times:
-            self.queues[connection - 1].put_nowait(None if time is None else liquidations(time))
-        for _ in range(20):
-            await asyncio.sleep(0.001)
+
+async def settled() -> None:
+    """Until all is done that can be done before time passes: nothing here waits for more than the loop itself."""
+    for _ in range(50):
+        await asyncio.sleep(0)
 
 
 def test_whatever_a_proxy_raises_is_an_attempt():
+    attempts: list[str] = []
+
     class Proxied(Scripted):
         async def ws_connect(self, url: str, **options: Any) -> Any:
             if len(attempts) < 2:
                 raise Exception("ProxyError: host unreachable")
             return await super().ws_connect(url, **options)
 
-    attempts: list[str] = []
-    heard = Told()
-    heard.tried = lambda attempt, why: attempts.append(why)  # type: ignore[method-assign]
-
-    async def main() -> None:
-        http = Proxied()
+    async def main() -> list[Any]:
+        heard, http = Told(), Proxied()
+        heard.tried = lambda attempt, why: attempts.append(why)  # type: ignore[method-assign]
         http.closing.set()
         running = asyncio.create_task(Raw(http, "bybit", LINK, heard, Limits(first_wait=0.001)).run())
         async with asyncio.timeout(20.0):
-            await http.say(1, 1)
+            while not http.queues:
+                await asyncio.sleep(0.001)
+        await http.say(1, 1)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
+        return heard.heard
 
-    asyncio.run(main())
+    assert asyncio.run(main())[:2] == [1, "up"]
     assert attempts == ["Exception: ProxyError: host unreachable"] * 2
-    assert heard.heard[:1] == [1]
 
 
-#: name: (who says what in turn, None that it closes; what is told)
+#: name: (who says what in turn, None that it closes, 0 that a time of overlap passes; what is told)
 OVERLAPS: dict[str, tuple[list[tuple[int, int | None]], list[Any]]] = {
     "the old one goes on": ([(1, 1), (2, 3), (1, 2), (1, 3)], [1, "up", "up", 2, 3]),
     "the old one says nothing any more": ([(1, 1), (2, 3), (0, 0)], [1, "up", "up", "down", "up", 3]),
@@ -249,29 +251,31 @@ OVERLAPS: dict[str, tuple[list[tuple[int, int | None]], list[Any]]] = {
 
 
 @pytest.mark.parametrize("name", OVERLAPS)
-def test_what_two_connections_say_leaves_no_hole_that_is_not_told(name):
+def test_what_two_connections_say_leaves_no_hole_that_is_not_told(monkeypatch, name):
     steps, told = OVERLAPS[name]
-    limits = Limits(life_s=0.05, overlap_s=0.1, first_wait=0.2, steady_s=0.0)
+    limits, clock = Limits(life_s=10.0, overlap_s=5.0, steady_s=0.0), [0.0]
+
+    async def passes(seconds: float) -> None:
+        clock[0] += seconds
+        await settled()
 
     async def main() -> list[Any]:
+        monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: clock[0])
         heard, http = Told(), Scripted()
         running = asyncio.create_task(Raw(http, "bybit", LINK, heard, limits).run())
+        await settled()
         try:
             for connection, what in steps:
-                if connection:
-                    await http.say(connection, what)
-                    if (connection, what) == (1, 1):
-                        await http.until(2)
-                else:
-                    await asyncio.sleep(0.15)
-            for _ in range(1000):
-                if len(heard.heard) >= len(told):
-                    break
-                await asyncio.sleep(0.001)
+                if connection == 0:
+                    await passes(limits.overlap_s)
+                    continue
+                await http.say(connection, what)
+                if (connection, what) == (1, 1):
+                    await passes(limits.life_s)
         finally:
             http.closing.set()
             running.cancel()
             await asyncio.gather(running, return_exceptions=True)
-        return heard.heard[: len(told)]
+        return heard.heard
 
     assert asyncio.run(main()) == told

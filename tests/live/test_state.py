@@ -105,8 +105,16 @@ def test_a_venue_that_joins_late_after_a_restart_is_a_gap_since_the_state(server
     quick(hold_s=0.3, catch_up_ms=catch_up_ms)
     server.show(1500)
     server.faults = [Fault("instruments-info", 503, 10_000)]
+    subscribed = sum(venue == "bybit" for venue, *_ in server.subscribed)
+    told: list[tuple[int, bool]] = []  # since when, and whether a connection stood by then
+
+    def on_gap(gap: dict[str, Any]) -> None:
+        if gap["venue"] == "bybit":
+            told.append((gap["since"], sum(venue == "bybit" for venue, *_ in server.subscribed) > subscribed))
+
     made = Liquidator("BTC", mode="streaming")
-    running = made.start_stream(exchange=[server.live("binance"), server.live("bybit")], state=tmp_path / "state")
+    exchanges = [server.live("binance"), server.live("bybit")]
+    running = made.start_stream(exchange=exchanges, state=tmp_path / "state", on_gap=on_gap)
     server.connected("binance")
     server.send("binance", range(1500, 1600))
     until(lambda: made.bars()["time"][-1] > closed + 600_000)
@@ -114,10 +122,14 @@ def test_a_venue_that_joins_late_after_a_restart_is_a_gap_since_the_state(server
     server.connected("bybit")
     server.send("bybit", range(1500, 1600))
     until(lambda: "bybit" in running.gaps()["venue"].tolist())
+    until(lambda: running.health()["trades"].tolist()[1] >= 100)
     running.stop()
-    gaps = running.gaps()
+    gaps, health = running.gaps(), running.health()
+    assert told[0][0] == closed
+    assert catch_up_ms or not told[0][1]  # what is too old to be asked for is told before anything comes
     assert gaps[gaps["venue"] == "bybit"]["since"].tolist()[0] == closed
     assert not (gaps[gaps["venue"] == "bybit"]["filled"] == True).any()  # noqa: E712
+    assert health["state"].tolist()[1] == "PARTIAL"
 
 
 def test_a_state_that_does_not_fit_is_refused(server, tmp_path):

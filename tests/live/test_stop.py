@@ -7,24 +7,14 @@ import os
 import sys
 import threading
 from pathlib import Path
-from typing import Any
 
 from live_runs import PATIENCE, SHORT, rows, same, until
-from venue_streams import Streams
 
 from liquidator_integrations import Liquidator
 from liquidator_integrations.live import replay
+from liquidator_integrations.live import running as live_running
 from liquidator_integrations.live.courier import Courier
-
-
-def started(server: Streams, tmp_path: Path) -> tuple[Liquidator, Any]:
-    """A stream of binance that took 500 trades."""
-    made = Liquidator("BTC", mode="streaming")
-    running = made.start_stream(exchange=server.live("binance"), store=tmp_path / "store", state=tmp_path / "state")
-    server.connected("binance")
-    server.send("binance", range(500))
-    until(lambda: running.health()["trades"].sum() == 500)
-    return made, running
+from liquidator_integrations.live.tasks import Tasks
 
 
 def kept(tmp_path: Path, made: Liquidator) -> None:
@@ -35,12 +25,31 @@ def kept(tmp_path: Path, made: Liquidator) -> None:
     same(again, rows(SHORT, "binance", range(500)))
 
 
-def test_it_may_be_stopped_again_while_it_stops(server, quick, tmp_path):
+def test_it_may_be_stopped_again_while_it_stops(server, quick, tmp_path, monkeypatch):
+    """At every step of its loop, up to the last."""
     quick(flush_s=60.0)
-    made, running = started(server, tmp_path)
-    for _ in range(3):
-        running.request_stop()
+    instance, real, begun = server.live("binance"), Tasks.end, []
+    monkeypatch.setattr(live_running, "streaming_instance", lambda _: (instance, None))
+    made = Liquidator("BTC", mode="streaming")
+    running = made.start_stream(exchange="binance", store=tmp_path / "store", state=tmp_path / "state")
+    server.connected("binance")
+    server.send("binance", range(500))
+    until(lambda: running.health()["trades"].sum() == 500)
+
+    def again() -> None:
+        if running.running:
+            running.request_stop()
+            asyncio.get_running_loop().call_soon(again)
+
+    async def end(self: Tasks) -> None:
+        begun.append(self)
+        again()
+        await real(self)
+
+    monkeypatch.setattr(Tasks, "end", end)
     made.stop_stream()
+    assert len(begun) == 1
+    assert (instance.session, instance.tcp_connector) == (None, None)
     kept(tmp_path, made)
 
 
@@ -61,6 +70,20 @@ def test_a_loop_that_ends_at_once_after_a_stop_loses_nothing(server, quick, tmp_
         await asyncio.sleep(0)
 
     asyncio.run(main())
+    kept(tmp_path, made)
+
+
+def test_a_process_that_changes_its_folder_keeps_store_and_state_where_they_were(server, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = Liquidator("BTC", mode="streaming")
+    running = made.start_stream(exchange=server.live("binance"), store="store", state="state")
+    server.connected("binance")
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    server.send("binance", range(500))
+    until(lambda: running.health()["trades"].sum() == 500)
+    running.stop()
+    assert not list((tmp_path / "other").iterdir())
     kept(tmp_path, made)
 
 
