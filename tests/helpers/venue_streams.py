@@ -86,8 +86,9 @@ class Streams(Loopback):
 
         async def send() -> None:
             for ws in self._of(venue, word):
-                for frame in frames:
-                    await ws.send_str(frame)
+                with contextlib.suppress(ConnectionResetError):  # it is being replaced
+                    for frame in frames:
+                        await ws.send_str(frame)
 
         asyncio.run_coroutine_threadsafe(send(), self._loop).result(60)
 
