@@ -30,7 +30,7 @@ class Capture:
 
     root   the store's folder, opened
 
-    ``flush`` and ``close`` may be called by any thread.
+    All but ``open`` may be called by any thread.
     """
 
     def __init__(self, root: Path) -> None:
@@ -267,7 +267,7 @@ class Capture:
 
     def close(self) -> None:
         """Once nothing is frozen flush, fold and let go. Raises OSError for a disk that is still full."""
-        with self._thawed:
+        with self._thawed:  # so that nobody else freezes it in between
             self.wait_until_thawed()
             self._frozen = True
         try:
