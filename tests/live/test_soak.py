@@ -121,7 +121,8 @@ def test_memory_tasks_threads_and_files_are_flat(quick, tmp_path, caplog, monkey
     for minute in range(int(SECONDS // 60) + 1):
         print(min(told, key=lambda one, minute=minute: abs(one.seconds - 60 * minute)))
     print(f"{sum(run.row for run in runs):,} trades, {len(told)} breaks of each venue")
-    assert (after.threads, after.files) == (before.threads, before.files)
+    assert after.threads <= before.threads  # what earlier tests left may have ended
+    assert after.files <= before.files
     quarter = len(told) // 4
 
     def usual(name: str, part: int) -> float:
