@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from liquidator_core import TRADE
-from liquidator_core.layout import LONG, SHORT
 
 from ..market.columns import NO_ID, id_of
 from ..market.trades import One, Trades
 from ..market.venues import venue_of
+from ..tables.zone_schema import SIDES
 from .history import pieces
 from .settings import SETTINGS
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from ..live.said import Row
 
 Made = TypeVar("Made", bound=type)
-_SIDES = {LONG: "long", SHORT: "short"}
 _ONE_BY_ONE = 64  # trades that are pushed; more make an array
 _AT_LAST = 100  # of what a stream brought in the meantime that are applied while it waits
 #: Methods that wait for the stream, or that it must not wait for; those of the second line take the lock themselves.
@@ -142,7 +141,7 @@ class Sink:
             some = history.liquidations.rows
             mine = some[(some["venue"] == history.venues.index(venue)) & (some["time"] >= history.closed)]
             columns = [mine[name].tolist() for name in ("time", "price", "usd", "side")]
-            return Counter((*known, _SIDES[side]) for *known, side in zip(*columns, strict=True))
+            return Counter((*known, SIDES[side]) for *known, side in zip(*columns, strict=True))
 
     def rate(self, kind: str, time: int, value: float) -> None:
         """Apply a reading of funding_rate or open_interest."""

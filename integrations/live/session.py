@@ -285,9 +285,10 @@ class Session:
                     self._courier.call(self._on_health, self._health_row(channel, now))
 
     async def _keep(self, saved: Sequence[Sink]) -> None:
-        """Save states every minute."""
+        """Save states every minute, and each second until engines have begun, so that a kill leaves one."""
         while True:
-            await asyncio.sleep(self._limits.save_s)
+            begun = all(sink.closed for sink in saved)
+            await asyncio.sleep(self._limits.save_s if begun else self._limits.flush_s)
             if self._capture is not None:
                 self._capture.flush()
             for sink in saved:

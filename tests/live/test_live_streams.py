@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -313,23 +314,33 @@ def test_on_the_callers_loop(server):
     same(made, rows(SHORT, "binance", range(500)))
 
 
+@contextlib.asynccontextmanager
+async def on_this_loop(server: Any, made: Liquidator, store: Any = None, **config: Any) -> AsyncIterator[Any]:
+    """What has a stream of binance on the caller's loop take trades; it ends with the block."""
+    instance = server.live("binance", **config)
+    running = await made.astart_stream(exchange=instance, store=store)
+    await asyncio.to_thread(server.connected, "binance")
+
+    async def take(which: range) -> None:
+        await asyncio.to_thread(server.send, "binance", which)
+        await asyncio.to_thread(took, running, which.stop)
+
+    yield take
+    made.stop_stream()
+    await running
+    await instance.close()
+
+
 def test_in_asyncio_it_is_rebuilt_in_a_thread_or_on_the_loop(server, tmp_path):
     made = Liquidator("BTC", mode="streaming")
 
     async def main() -> None:
-        instance = server.live("binance")
-        running = await made.astart_stream(exchange=instance, store=tmp_path)
-        await asyncio.to_thread(server.connected, "binance")
-        for count in (500, 1000, 1500):
-            await asyncio.to_thread(server.send, "binance", range(count - 500, count))
-            await asyncio.to_thread(took, running, count)
-            if count == 1000:
-                made.rebuild()
-            else:
-                await asyncio.to_thread(made.rebuild)
-        made.stop_stream()
-        await running
-        await instance.close()
+        async with on_this_loop(server, made, tmp_path) as take:
+            await take(range(500))
+            await asyncio.to_thread(made.rebuild)
+            await take(range(500, 1000))
+            made.rebuild()
+            await take(range(1000, 1500))
 
     asyncio.run(main())
     same(made, rows(SHORT, "binance", range(1500)))
@@ -461,19 +472,13 @@ def test_on_the_loop_a_rebuild_does_not_wait_for_one_that_waits_for_the_loop(ser
     made = Liquidator("BTC", mode="streaming")
 
     async def main() -> None:
-        instance = server.live("binance")
-        running = await made.astart_stream(exchange=instance, store=tmp_path)
-        await asyncio.to_thread(server.connected, "binance")
-        await asyncio.to_thread(server.send, "binance", range(500))
-        await asyncio.to_thread(took, running, 500)
-        other = asyncio.get_running_loop().run_in_executor(None, made.rebuild)
-        until(made._guard.rebuilding.locked)
-        with pytest.raises(RuntimeError, match="another thread rebuilds this Liquidator"):
-            made.rebuild()
-        await other
-        made.stop_stream()
-        await running
-        await instance.close()
+        async with on_this_loop(server, made, tmp_path) as take:
+            await take(range(500))
+            other = asyncio.get_running_loop().run_in_executor(None, made.rebuild)
+            until(made._guard.rebuilding.locked)
+            with pytest.raises(RuntimeError, match="another thread rebuilds this Liquidator"):
+                made.rebuild()
+            await other
 
     asyncio.run(main())
     same(made, rows(SHORT, "binance", range(500)))
@@ -496,14 +501,9 @@ def test_connections_go_through_the_proxy_of_an_instance(server):
 
     async def main() -> None:
         proxy = await asyncio.start_server(connected, "127.0.0.1", 0)
-        instance = server.live("binance", wsProxy=f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}")
-        running = await made.astart_stream(exchange=instance)
-        await asyncio.to_thread(server.connected, "binance")
-        await asyncio.to_thread(server.send, "binance", range(100))
-        await asyncio.to_thread(took, running, 100)
-        made.stop_stream()
-        await running
-        await instance.close()
+        address = f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+        async with on_this_loop(server, made, wsProxy=address) as take:
+            await take(range(100))
         proxy.close()
 
     asyncio.run(main())

@@ -68,6 +68,21 @@ def test_a_restart_without_a_store_asks_for_what_it_missed(server, tmp_path):
     same(made, rows(SHORT, "binance", range(1600)))
 
 
+def test_a_process_that_is_killed_within_its_first_minute_goes_on_too(server, tmp_path, monkeypatch):
+    places: dict[str, Any] = {"store": tmp_path / "store", "state": tmp_path / "state"}
+    made = Liquidator("BTC", mode="streaming")
+    running = made.start_stream(exchange=server.live("binance"), **places)
+    server.connected("binance")
+    sent(server, running, range(1))
+    until(lambda: places["state"].exists() and Liquidator.load(places["state"])._history.closed > 0)
+    with monkeypatch.context() as patched:
+        patched.setattr(Liquidator, "save", lambda *_: None)  # as a kill leaves the state
+        sent(server, running, range(1, 400))
+        running.stop()
+    made, _ = run(server, "binance", range(400, 700), **places)
+    same(made, rows(SHORT, "binance", range(700)))
+
+
 def test_the_same_object_goes_on_where_it_was_stopped(server, tmp_path):
     made, _ = run(server, "binance", range(700), state=tmp_path / "state")
     server.show(900)
