@@ -221,6 +221,24 @@ def test_keys_move_and_zoom(page):
     until(page, "last === value", last)
 
 
+def test_keys_of_one_frame_all_count(page):
+    """Nothing is drawn between two of them on a busy machine."""
+    page.page.locator("#chart").press("Home")
+    page.settle()
+    before = width(page)
+    page.run(
+        """() => {
+            const chart = document.getElementById("chart");
+            for (const key of ["+", "+", "+", "-", "ArrowRight", "ArrowRight", "+"])
+                chart.dispatchEvent(new KeyboardEvent("keydown", { key }));
+        }"""
+    )
+    page.settle()
+    assert width(page) / before == pytest.approx(0.8**3, rel=0.02)
+    first = page.run("() => liquidator.range()")[0] - int(BARS["time"][0])
+    assert first / before == pytest.approx((1 - 0.8**3) / 2 + 2 * 0.1 * 0.8**2, rel=0.02)
+
+
 @pytest.mark.parametrize("layer", LAYERS)
 def test_layers_are_labelled_and_go_when_switched_off(page, layer):
     page.page.get_by_text("Layers", exact=True).click()

@@ -25,6 +25,8 @@ class Page {
     this.accounts = addAccounts(this.chart, scene);
     /** Where the left edge of each base row lies, in candles. */
     this.edges = edgesOf(scene.candles, rows);
+    /** Bars to show that were asked for and not drawn yet. @type {{ from: number, to: number } | undefined} */
+    this.asked = undefined;
     /** @type {(() => void) | undefined} */
     this.redraw = undefined;
     this.attach();
@@ -157,9 +159,21 @@ class Page {
     return explainAt(this.scene, this.heatmap, this.timeframe, time, price);
   }
 
+  /** Numbers of the bars in view. The chart says what it drew last: a second key within a frame goes on from the first. */
+  get bars() {
+    return this.asked ?? this.chart.timeScale().getVisibleLogicalRange();
+  }
+
+  /** @param {number} from @param {number} to */
+  setBars(from, to) {
+    this.chart.timeScale().setVisibleLogicalRange({ from, to });
+    if (!this.asked) requestAnimationFrame(() => (this.asked = undefined));
+    this.asked = { from, to };
+  }
+
   /** Opens of the first and the last bar in view, in ms. @returns {[number, number] | null} */
   range() {
-    const range = this.chart.timeScale().getVisibleLogicalRange();
+    const range = this.bars;
     const { time } = this.candles;
     if (!range || time.length === 0) return null;
     const inside = (/** @type {number} */ at) => time[Math.max(0, Math.min(time.length - 1, at))];
@@ -170,7 +184,7 @@ class Page {
   show(count) {
     const all = this.candles.time.length;
     const shown = Math.min(count, all);
-    this.chart.timeScale().setVisibleLogicalRange({ from: all - shown - 0.5, to: all - 0.5 + Math.max(3, ROOM_RIGHT * shown) });
+    this.setBars(all - shown - 0.5, all - 0.5 + Math.max(3, ROOM_RIGHT * shown));
   }
 
   /** @param {"dark" | "light"} theme */
@@ -216,7 +230,7 @@ class Page {
       const from = below(this.candles.time, range[0] + 0.5) - 1;
       const to = below(this.candles.time, range[1] + 0.5) - 1;
       const room = range[1] >= this.scene.candles.time[this.scene.candles.time.length - 1] ? Math.max(3, ROOM_RIGHT * (to - from)) : 0;
-      this.chart.timeScale().setVisibleLogicalRange({ from: Math.max(-0.5, from - 0.5), to: to + 0.5 + room });
+      this.setBars(Math.max(-0.5, from - 0.5), to + 0.5 + room);
     }
     showTables(element("table"), this.scene, timeframe);
   }
@@ -229,12 +243,11 @@ class Page {
 
   /** Move by a share of the bars in view, and change how many these are. @param {number} share @param {number} times */
   move(share, times) {
-    const scale = this.chart.timeScale();
-    const range = scale.getVisibleLogicalRange();
+    const range = this.bars;
     if (!range) return;
     const width = range.to - range.from;
     const middle = (range.from + range.to) / 2 + share * width;
-    scale.setVisibleLogicalRange({ from: middle - (width * times) / 2, to: middle + (width * times) / 2 });
+    this.setBars(middle - (width * times) / 2, middle + (width * times) / 2);
   }
 }
 
@@ -411,14 +424,14 @@ function localTick(seconds, kind) {
 
 /** @param {Page} page */
 function visibleCount(page) {
-  const range = page.chart.timeScale().getVisibleLogicalRange();
+  const range = page.bars;
   return range ? Math.round((range.to - range.from) / (1 + ROOM_RIGHT)) : COUNT_AT_FIRST;
 }
 
 /** @param {Page} page @param {number} first */
 function goTo(page, first) {
   const count = visibleCount(page);
-  page.chart.timeScale().setVisibleLogicalRange({ from: first - 0.5, to: first + count });
+  page.setBars(first - 0.5, first + count);
 }
 
 /** What the licence of Lightweight Charts asks for. */
