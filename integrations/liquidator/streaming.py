@@ -246,9 +246,8 @@ class Streamed:
 
         What came too late to be applied counts then. Raises ValueError for a store without a trade of this coin, and
         for None where no stream kept one, OSError for a store that cannot be written to, RuntimeError on the loop of a
-        stream while another thread rebuilds. A stream that runs goes on
-        meanwhile, and what it brings is applied to what was folded anew before that takes the place of what is here.
-        Cost: half a second a million trades.
+        stream while another thread rebuilds. A stream that runs goes on meanwhile, and what it brings is applied to
+        what was folded anew before that takes the place of what is here. Cost: half a second a million trades.
         """
         stream, guard = self._guard.stream, self._guard
         if store is None and stream is not None:
