@@ -162,12 +162,13 @@ def test_faults_of_an_asynchronous_instance_are_cured_too(small):
     asyncio.run(instance.close())
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # of what that loop left open
+@pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # what that loop left open; raised, it would stay so
 def test_an_instance_whose_loop_is_closed_is_moved_to_ours(small):
     instance = small.instance("binance", ccxt.async_support)
     asyncio.run(instance.load_markets())
     assert trades_of(fetch("BTC", instance, ("trades",), **SPAN)) == told(small)
     asyncio.run(instance.close())
+    del instance
     gc.collect()
 
 
