@@ -47,7 +47,8 @@ class Gap:
     opened   when trades were last known to be missing, ms
     right    None: no trade has come since
     filled   True, False or "store"; None as long as it is open
-    rows     what was fetched and counts: of an open one so far
+    page     what was fetched of it while it was open, the moments at its ends included
+    rows     what of that counts
     """
 
     channel: Channel
@@ -55,6 +56,7 @@ class Gap:
     opened: int
     right: Mark | None = None
     filled: bool | str | None = None
+    page: list[Row] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     deadline: float = 0.0  # of the loop's time: until then trades after it wait
     overlapped: bool = False  # the venue has sent the trade before it again

@@ -405,6 +405,36 @@ def test_a_market_that_joins_late_is_partial_after_what_cannot_be_asked_for(monk
     assert channel.health.state(T) == "PARTIAL"
 
 
+@pytest.mark.parametrize("came", [[2], [2, 4]])
+def test_trades_of_one_moment_stand_as_rest_has_them(monkeypatch, came):
+    """It shows some already that the stream has not told yet."""
+    bench = Bench(monkeypatch, None, False, LONG)
+    moment = [Row(T, 10.0, 1.0, 1, str(number)) for number in range(6)]
+    applied: list[str] = []
+
+    async def shown(*asked: Any) -> tuple[list[Row], bool]:
+        return moment[:5], False
+
+    async def main() -> None:
+        session, channel = bench.session, bench.markets["a"].channel
+        monkeypatch.setattr(repair, "fetch_span", shown)
+        monkeypatch.setattr(bench.sink, "trades", lambda venue, rows: applied.extend(row.id for row in rows))
+        session.stands([channel])
+        session.take(channel, moment[:1], T)
+        session.broke([channel])
+        for number in came:
+            session.take(channel, [moment[number]], T)
+        session.stands([channel])
+        await bench.until(lambda: not session.gaps.are_held)
+        for row in moment[1:]:
+            session.take(channel, [row], T)
+        await session.tasks.end()
+
+    asyncio.run(main())
+    bench.courier.close(1.0)
+    assert applied == [row.id for row in moment]
+
+
 def test_it_is_told_before_the_first_trade_after_it_is_applied(monkeypatch):
     bench = Bench(monkeypatch, None, True, SHORT)
     bench.run(f"{GIVEN_UP}, now 60, stands, trades 61", [0, 61])
