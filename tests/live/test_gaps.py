@@ -87,7 +87,7 @@ class Bench:
         self.session = Session(dict.fromkeys(names, object()), self.capture, self.courier, limits, self._on_gap, None)
         self.markets = {name: Market(self, venue, chained) for name, venue in zip("ab", names, strict=True)}
 
-    async def _shown(self, instance: Any, channel: Channel, since: int, until: int) -> tuple[list[Row], bool]:
+    async def _shown(self, instance: Any, channel: Channel, since: int, until: int, *_: Any) -> tuple[list[Row], bool]:
         market = next(one for one in self.markets.values() if one.channel is channel)
         if not market.answers:
             raise ConnectionError("it does not answer")
@@ -331,7 +331,7 @@ def test_a_restart_asks_for_a_hole_of_the_store_or_tells_it(
     bench.sink.closed = T + 1000 * closed
     requests: list[tuple[int, int]] = []
 
-    async def shown(instance: Any, channel: Channel, since: int, until: int) -> tuple[list[Row], bool]:
+    async def shown(instance: Any, channel: Channel, since: int, until: int, *_: Any) -> tuple[list[Row], bool]:
         requests.append(((since - T) // 1000, (until - T) // 1000))
         return [row(second, False) for second in range(requests[-1][0], 1, 600)], True
 
@@ -381,6 +381,38 @@ def test_what_a_restart_did_not_get_is_covered_once_it_is_filled(monkeypatch, tm
     bench.session.finish([])
     bench.courier.close(1.0)
     assert covers(tmp_path, channel) == [(0, last)]
+
+
+def test_a_restart_waits_for_a_venue_that_never_answers_no_longer_than_trades_wait(monkeypatch):
+    hold_s = 0.5
+    bench = Bench(monkeypatch, None, False, SHORT)
+    bench.sink.closed = T
+    stuck, other = (bench.markets[name].channel for name in "ab")
+    shown = repair.fetch_span
+
+    async def hangs(instance: Any, channel: Channel, since: int, until: int, answered: Any) -> tuple[list[Row], bool]:
+        if channel is stuck:
+            await asyncio.Event().wait()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + 2 * hold_s
+        while answered and loop.time() < end:  # page after page
+            answered("trades", 0, 1)
+            await asyncio.sleep(0)
+        return (await shown(instance, channel, since, until))[0], True
+
+    async def main() -> None:
+        monkeypatch.setattr(repair, "fetch_span", hangs)
+        await bench.play("now 5, rest 0 4 of b")
+        async with asyncio.timeout(20.0):
+            limits = replace(Limits(), hold_s=hold_s, now=lambda: T + 5000)
+            await catch_up([stuck, other], None, bench.session, limits)
+        assert bench.sink.applied == [0, 1, 2, 3]
+        assert [channel.gap is not None for channel in (stuck, other)] == [True, True]
+        await bench.session.tasks.end()
+
+    asyncio.run(main())
+    bench.session.finish([])
+    bench.courier.close(1.0)
 
 
 def test_a_market_that_joins_late_is_partial_after_what_cannot_be_asked_for(monkeypatch):
