@@ -497,6 +497,28 @@ def test_a_gap_that_goes_on_reaches_to_now_and_one_of_a_stream_that_ended_does_n
     assert [(gap["until"] - T) // 1000 for gap in bench.session.gaps.rows()] == [50]
 
 
+def test_before_a_first_trade_that_is_older_than_the_stream_nothing_is_missing(monkeypatch):
+    """The venue's clock is behind, or what it sends was recorded."""
+    bench = Bench(monkeypatch, None, False, SHORT)
+    bench.run("stands, breaks, stands, rest is down, trades -5 6", [-5, 6])
+    assert bench.told == []
+    assert bench.markets["a"].channel.health.state(T + 6000) == "LIVE"
+
+
+@pytest.mark.parametrize("chained", [True, False])
+def test_before_a_first_trade_those_since_the_start_are_missing_and_not_that_one(monkeypatch, chained):
+    bench = Bench(monkeypatch, None, chained, LONG)
+    shown = repair.fetch_span
+
+    async def whole(*arguments: Any) -> tuple[list[Row], bool]:
+        return (await shown(*arguments))[0], True
+
+    monkeypatch.setattr(repair, "fetch_span", whole)
+    bench.run("stands, breaks, rest 0 7, trades 5, stands, now 6, told 1, trades 6", range(7))
+    assert bench.markets["a"].channel.counts["trades"] == 7
+    assert bench.told == [(0, 5, None, True)]
+
+
 def test_without_a_store_what_comes_late_counts_for_nothing(monkeypatch):
     bench = Bench(monkeypatch, None, False, SHORT)
     bench.run(f"{GIVEN_UP}, stands, rest 0 5, now 34, quiet, trades 5", [0, 5])
