@@ -59,6 +59,8 @@ def name_of(market: Any) -> str:
 
 def read(said: Any) -> Iterator[Said]:
     """What a frame says. Raises KeyError, TypeError or ValueError for nonsense, Refused for a refusal."""
+    if "stream" in said:  # a combined one
+        said = said["data"]
     kind = said.get("e")
     if kind == "aggTrade":
         row = Row(int(said["T"]), float(said["p"]), float(said["q"]), _SIDES[said["m"]], int(said["a"]))

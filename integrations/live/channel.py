@@ -47,7 +47,8 @@ class Gap:
     opened   when trades were last known to be missing, ms
     right    None: no trade has come since
     filled   True, False or "store"; None as long as it is open
-    rows     what was fetched and counts: of an open one so far
+    page     what was fetched of it while it was open, the moments at its ends included
+    rows     what of that counts
     """
 
     channel: Channel
@@ -55,6 +56,7 @@ class Gap:
     opened: int
     right: Mark | None = None
     filled: bool | str | None = None
+    page: list[Row] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     deadline: float = 0.0  # of the loop's time: until then trades after it wait
     overlapped: bool = False  # the venue has sent the trade before it again
@@ -68,7 +70,8 @@ class Gap:
     @property
     def is_whole(self) -> bool:
         """Whether the stream itself shows that nothing is missing."""
-        return self.overlapped or self.missing == 0.0
+        ends_before = self.left.id is None and self.right is not None and self.right.time < self.left.time
+        return self.overlapped or self.missing == 0.0 or ends_before
 
     @property
     def missing(self) -> float:
@@ -238,9 +241,11 @@ class Channel:
         new = []
         for row in rows:
             if self.chained and left.id is not None:
-                inside = row.id > left.id and (right is None or right.id is None or row.id < right.id)
+                inside = row.id > left.id
             else:
                 inside = row.time >= left.time and (right is None or row.time <= right.time)
+            if self.chained and right is not None and right.id is not None:
+                inside = inside and row.id < right.id
             if inside and row.id not in self._seen and (left.id is None or row.id != left.id):
                 new.append(row)
         return new

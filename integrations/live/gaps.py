@@ -99,7 +99,8 @@ class Gaps:
         self._changed.set()
         if gap.is_open:
             if gap.is_whole:
-                self._filled(gap, [])
+                gap.page = []
+                self._filled(gap)
             return
         self._go_no_further(gap)
         if gap.is_whole:  # what was given up for lost comes by the stream
@@ -140,14 +141,14 @@ class Gaps:
                 found, proven = [], False
             rows = found if len(found) >= len(rows) else rows
             if gap.is_open:
-                gap.rows = rows
+                gap.page = rows
             quiet = channel.stands.is_set() and asked - max(channel.stood, gap.opened) >= self._limits.quiet_s * 1000
             proven = proven and gap.right is right and (right is not None or quiet)
             if proven:
                 break
             await self._pause(gap, attempt)
         if gap.is_open:
-            self._filled(gap, rows)
+            self._filled(gap)
         elif gap.filled is False:
             self._late(gap, rows, proven)
 
@@ -174,11 +175,11 @@ class Gaps:
             self._changed.clear()
             await self._changed.wait()
 
-    def _filled(self, gap: Gap, rows: Sequence[Row]) -> None:
+    def _filled(self, gap: Gap) -> None:
         """A gap is filled: its trades are those that nobody had. Those of bars that are closed are for the store."""
         self._open.remove(gap)
         channel = gap.channel
-        gap.filled, gap.rows = True, channel.fill(gap, rows)
+        gap.filled, gap.rows = True, channel.fill(gap, gap.page)
         channel.count(gap.rows)
         if self._capture is not None:
             self._capture.late(channel, gap.rows, gap.left.time, None if gap.right is None else gap.right.time)
@@ -242,7 +243,7 @@ class Gaps:
         due, self._due = self._due, []
         due += [(gap, self._give_up(gap)) for gap in over]
         for gap, rows in reversed(due):
-            self._waiting.put_behind(gap.channel, gap.left, rows)
+            self._waiting.put_behind(gap.channel, gap.left, rows, gap.page)
         return [gap for gap, _ in due]
 
     def _over(self, now: float) -> list[Gap]:
@@ -253,7 +254,7 @@ class Gaps:
     def _give_up(self, gap: Gap) -> list[Row]:
         """What came of a gap and reaches to its end: the gap ends before that."""
         self._open.remove(gap)
-        gap.filled, gap.rows = False, gap.channel.narrow(gap, gap.rows)
+        gap.filled, gap.rows = False, gap.channel.narrow(gap, gap.page)
         gap.channel.count(gap.rows)
         if gap.rows and self._capture is not None:
             self._capture.trades(gap.channel, gap.rows)

@@ -10,6 +10,7 @@ from .said import Link, Reading, Refused, Row, Said, Trades
 LIQUIDATIONS = "none"
 BANKRUPTCY = False
 NUMBERED = True
+GREETING = "Websocket connection established."  # of a connection that has subscribed to nothing yet
 _SIDES = {"B": 1, "A": -1}
 
 

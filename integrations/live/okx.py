@@ -26,7 +26,9 @@ def links(instance: Any, markets: Sequence[Any], write: Any) -> list[Link]:
     swaps = [market["id"] for market in markets if market.get("contract")]
     trades = [{"channel": "trades-all", "instId": market["id"]} for market in markets]
     names = {name_of(one): one["symbol"] for one in markets}
-    made = [Link(instance.get_url("trades-all", "business"), _subscribe(trades, write), "ping", True, names)]
+    made = [
+        Link(instance.get_url("trades-all", "business"), _subscribe(trades, write), "ping", True, names, others=False)
+    ]
     if swaps:
         others = [{"channel": name, "instId": swap} for swap in swaps for name in _READINGS]
         others.append({"channel": "liquidation-orders", "instType": "SWAP"})

@@ -190,6 +190,8 @@ class Raw:
                     return repr(error)
                 if message.type.name not in ("TEXT", "BINARY"):
                     return f"{message.type.name.lower()} {message.data or ''} {message.extra or ''}".strip()
+                if message.data == hyperliquid.GREETING:
+                    continue
                 refusal = self._take(message.data, connection.number)
                 if refusal:
                     return refusal

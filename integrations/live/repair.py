@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..exchanges.feed import Progress
 from ..exchanges.history import afetch
 from ..exchanges.paging import joined_holes
 from ..exchanges.venues import module_of
@@ -17,11 +18,15 @@ _SIDES = {"buy": 1, "sell": -1}
 
 
 class Fetches:
-    """What one market's gaps ask of its venue: one at a time, neighbours at once where that takes fewer pages."""
+    """What one market's gaps ask of its venue: one at a time, neighbours at once where that takes fewer pages.
 
-    def __init__(self, instance: Any, channel: Channel) -> None:
+    progress   is called as the venue answers
+    """
+
+    def __init__(self, instance: Any, channel: Channel, progress: Progress | None = None) -> None:
         self._instance = instance
         self._channel = channel
+        self._progress = progress
         self._waiting: list[_Asked] = []
         self._turn = asyncio.Lock()
 
@@ -44,7 +49,7 @@ class Fetches:
         """Ask for gaps at once."""
         since, until = min(one.since for one in together), max(one.until for one in together)
         try:
-            rows, whole = await fetch_span(self._instance, self._channel, since, until)
+            rows, whole = await fetch_span(self._instance, self._channel, since, until, self._progress)
         except (ConnectionError, ValueError) as error:
             for one in together:
                 one.error = error
@@ -84,19 +89,24 @@ class _Asked:
         self.until = max(end, self.since) + 1
 
 
-async def fetch_rows(instance: Any, channel: Channel, gap: Gap, now: int) -> tuple[list[Row], bool]:
+async def fetch_rows(
+    instance: Any, channel: Channel, gap: Gap, now: int, progress: Progress | None = None
+) -> tuple[list[Row], bool]:
     """(the trades of a gap and of the moments at its ends, whether they are all there were).
 
     Raises ConnectionError or ValueError for a venue that does not answer, or answers nonsense.
     """
-    return await Fetches(instance, channel).rows(gap, now)
+    return await Fetches(instance, channel, progress).rows(gap, now)
 
 
-async def fetch_span(instance: Any, channel: Channel, since: int, until: int) -> tuple[list[Row], bool]:
+async def fetch_span(
+    instance: Any, channel: Channel, since: int, until: int, progress: Progress | None = None
+) -> tuple[list[Row], bool]:
     """(the trades of since <= time < until in order, whether the venue says that it has shown all of them)."""
     market = channel.market
     kind = "spot" if market["spot"] else "perpetual" if market["linear"] else "inverse"
-    history = await afetch(channel.symbol, instance, ("trades",), since=since, until=until, market=kind)
+    asked: dict[str, Any] = {"since": since, "until": until, "market": kind, "progress": progress}
+    history = await afetch(channel.symbol, instance, ("trades",), **asked)
     return rows_of(history.tables["trades"], channel), len(history.gaps) == 0
 
 

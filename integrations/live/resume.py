@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Sequence
@@ -89,7 +90,7 @@ async def _tell(lost: Sequence[Gap], session: Session, limits: Limits) -> None:
 
 
 async def _missed(channel: Channel, instance: Any, capture: Capture | None, limits: Limits) -> _Missed:
-    """What was missed, from the store and by REST; one that does not answer is asked again by the stream."""
+    """What was missed, from the store and by REST; one that does not answer for long is asked again by the stream."""
     now = limits.now()
     since, oldest = channel.sink.closed, now - limits.catch_up_ms
     rows: list[Row] = []
@@ -106,16 +107,11 @@ async def _missed(channel: Channel, instance: Any, capture: Capture | None, limi
         gap.filled, gap.right = False, Mark(now, None)
         channel.last, channel.began = None, now
         return missed
-    for attempt in range(_ATTEMPTS):
-        try:
-            gap.rows, proven = await fetch_rows(instance, channel, gap, limits.now())
-        except (ConnectionError, ValueError) as error:
-            _LOG.warning("%s %s: what was missed is not known yet: %s", channel.venue, channel.symbol, error)
-            proven = False
-        if proven:
-            gap.filled = True
-            return missed
-        await asyncio.sleep(limits.first_wait * 2**attempt)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(limits.hold_s) as silence:
+            if await _is_fetched(instance, gap, limits, silence):
+                gap.filled = True
+                return missed
     if channel.last is None:
         channel.began = since  # there the stream's gap begins
     if gap.rows:
@@ -123,6 +119,25 @@ async def _missed(channel: Channel, instance: Any, capture: Capture | None, limi
         gap.right = Mark(gap.rows[0].time, gap.rows[0].id)
         missed.after = [row for row in rows if reach <= row.time < gap.right.time]
     return missed
+
+
+async def _is_fetched(instance: Any, gap: Gap, limits: Limits, silence: asyncio.Timeout) -> bool:
+    """Ask for a gap's trades a few times; whether they are all there were. Every answer puts the end of silence off."""
+    channel, loop = gap.channel, asyncio.get_running_loop()
+
+    def answered(*_: Any) -> None:
+        silence.reschedule(loop.time() + limits.hold_s)
+
+    for attempt in range(_ATTEMPTS):
+        try:
+            gap.rows, proven = await fetch_rows(instance, channel, gap, limits.now(), answered)
+        except (ConnectionError, ValueError) as error:
+            _LOG.warning("%s %s: what was missed is not known yet: %s", channel.venue, channel.symbol, error)
+            proven = False
+        if proven:
+            return True
+        await asyncio.sleep(limits.first_wait * 2**attempt)
+    return False
 
 
 def _feeds(channel: Channel, capture: Capture, now: int, had: Counter[Any]) -> list[Told]:

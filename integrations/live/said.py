@@ -14,6 +14,7 @@ class Link(NamedTuple):
     ping        text that keeps it open, and that is answered
     trades      whether trades come by it
     markets     the venue's name of each market it is of -> ccxt's
+    others      whether liquidations and readings come by it
     """
 
     url: str
@@ -21,6 +22,7 @@ class Link(NamedTuple):
     ping: str
     trades: bool
     markets: Mapping[str, str]
+    others: bool = True
 
 
 class Row(NamedTuple):

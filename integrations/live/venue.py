@@ -134,6 +134,8 @@ class _Listener:
         self._trades = list(self._channels.values()) if link.trades else []
 
     def said(self, said: Said, receipt: int) -> None:
+        if not (self._link.trades if isinstance(said, Trades) else self._link.others):
+            return
         channel = self._channels.get(said.market)
         if channel is not None:
             self._session.said(channel, said, receipt, self._bankruptcy)

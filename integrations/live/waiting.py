@@ -46,14 +46,27 @@ class Waiting:
         self._events += [(one, channel) for one in events]
         channel.queued += len(events)
 
-    def put_behind(self, channel: Channel, left: Mark, rows: Sequence[Row]) -> None:
-        """Have trades of a gap wait, of their moment behind the one before it, and before all others."""
-        time, ident = left
-        places = (
-            place for place, one in enumerate(self._events, 1) if one[0].time == time and _is_of(one, channel, ident)
-        )
-        place = next(places, 0) if rows else 0
-        self._events[place:place] = [(one, channel) for one in rows]
+    def put_behind(self, channel: Channel, left: Mark, rows: Sequence[Row], page: Sequence[Row]) -> None:
+        """Have trades of a gap wait: each behind the one before it, the first of all before what came after the gap.
+
+        page   trades in the venue's order, ``rows`` and those around them
+        """
+        if not rows:
+            return
+        places = {
+            (event.time, event.id): place
+            for place, (event, whose) in enumerate(self._events, 1)
+            if whose is channel and isinstance(event, Row)
+        }
+        place, done, new = places.get((left.time, left.id), 0), 0, {row.id for row in rows}
+        events: list[tuple[Event, Channel]] = []
+        for row in page:
+            if row.id in new:
+                events += [*self._events[done:place], (row, channel)]
+                done = place
+            else:
+                place = max(place, places.get((row.time, row.id), 0))
+        self._events = events + self._events[done:]
         channel.queued += len(rows)
 
     def release(self, bound: int | None) -> None:
@@ -67,12 +80,6 @@ class Waiting:
         finally:
             for channel, count in released.items():
                 channel.queued -= count
-
-
-def _is_of(one: tuple[Event, Channel], channel: Channel, ident: Any) -> bool:
-    """Whether an event is a market's trade of an id."""
-    event, whose = one
-    return whose is channel and isinstance(event, Row) and event.id == ident
 
 
 def apply(events: list[tuple[Event, Channel]]) -> None:

@@ -87,7 +87,7 @@ class Bench:
         self.session = Session(dict.fromkeys(names, object()), self.capture, self.courier, limits, self._on_gap, None)
         self.markets = {name: Market(self, venue, chained) for name, venue in zip("ab", names, strict=True)}
 
-    async def _shown(self, instance: Any, channel: Channel, since: int, until: int) -> tuple[list[Row], bool]:
+    async def _shown(self, instance: Any, channel: Channel, since: int, until: int, *_: Any) -> tuple[list[Row], bool]:
         market = next(one for one in self.markets.values() if one.channel is channel)
         if not market.answers:
             raise ConnectionError("it does not answer")
@@ -331,7 +331,7 @@ def test_a_restart_asks_for_a_hole_of_the_store_or_tells_it(
     bench.sink.closed = T + 1000 * closed
     requests: list[tuple[int, int]] = []
 
-    async def shown(instance: Any, channel: Channel, since: int, until: int) -> tuple[list[Row], bool]:
+    async def shown(instance: Any, channel: Channel, since: int, until: int, *_: Any) -> tuple[list[Row], bool]:
         requests.append(((since - T) // 1000, (until - T) // 1000))
         return [row(second, False) for second in range(requests[-1][0], 1, 600)], True
 
@@ -383,6 +383,38 @@ def test_what_a_restart_did_not_get_is_covered_once_it_is_filled(monkeypatch, tm
     assert covers(tmp_path, channel) == [(0, last)]
 
 
+def test_a_restart_waits_for_a_venue_that_never_answers_no_longer_than_trades_wait(monkeypatch):
+    hold_s = 0.5
+    bench = Bench(monkeypatch, None, False, SHORT)
+    bench.sink.closed = T
+    stuck, other = (bench.markets[name].channel for name in "ab")
+    shown = repair.fetch_span
+
+    async def hangs(instance: Any, channel: Channel, since: int, until: int, answered: Any) -> tuple[list[Row], bool]:
+        if channel is stuck:
+            await asyncio.Event().wait()
+        loop = asyncio.get_running_loop()
+        end = loop.time() + 2 * hold_s
+        while answered and loop.time() < end:  # page after page
+            answered("trades", 0, 1)
+            await asyncio.sleep(0)
+        return (await shown(instance, channel, since, until))[0], True
+
+    async def main() -> None:
+        monkeypatch.setattr(repair, "fetch_span", hangs)
+        await bench.play("now 5, rest 0 4 of b")
+        async with asyncio.timeout(20.0):
+            limits = replace(Limits(), hold_s=hold_s, now=lambda: T + 5000)
+            await catch_up([stuck, other], None, bench.session, limits)
+        assert bench.sink.applied == [0, 1, 2, 3]
+        assert [channel.gap is not None for channel in (stuck, other)] == [True, True]
+        await bench.session.tasks.end()
+
+    asyncio.run(main())
+    bench.session.finish([])
+    bench.courier.close(1.0)
+
+
 def test_a_market_that_joins_late_is_partial_after_what_cannot_be_asked_for(monkeypatch):
     bench = Bench(monkeypatch, None, False, LONG)
     channel = bench.markets["a"].channel
@@ -403,6 +435,36 @@ def test_a_market_that_joins_late_is_partial_after_what_cannot_be_asked_for(monk
     bench.courier.close(1.0)
     assert bench.told == [(-25 * HOUR, 0, None, False), (0, 1, None, True)]
     assert channel.health.state(T) == "PARTIAL"
+
+
+@pytest.mark.parametrize("came", [[2], [2, 4]])
+def test_trades_of_one_moment_stand_as_rest_has_them(monkeypatch, came):
+    """It shows some already that the stream has not told yet."""
+    bench = Bench(monkeypatch, None, False, LONG)
+    moment = [Row(T, 10.0, 1.0, 1, str(number)) for number in range(6)]
+    applied: list[str] = []
+
+    async def shown(*asked: Any) -> tuple[list[Row], bool]:
+        return moment[:5], False
+
+    async def main() -> None:
+        session, channel = bench.session, bench.markets["a"].channel
+        monkeypatch.setattr(repair, "fetch_span", shown)
+        monkeypatch.setattr(bench.sink, "trades", lambda venue, rows: applied.extend(row.id for row in rows))
+        session.stands([channel])
+        session.take(channel, moment[:1], T)
+        session.broke([channel])
+        for number in came:
+            session.take(channel, [moment[number]], T)
+        session.stands([channel])
+        await bench.until(lambda: not session.gaps.are_held)
+        for row in moment[1:]:
+            session.take(channel, [row], T)
+        await session.tasks.end()
+
+    asyncio.run(main())
+    bench.courier.close(1.0)
+    assert applied == [row.id for row in moment]
 
 
 def test_it_is_told_before_the_first_trade_after_it_is_applied(monkeypatch):
@@ -433,6 +495,28 @@ def test_a_gap_that_goes_on_reaches_to_now_and_one_of_a_stream_that_ended_does_n
     bench.courier.close(1.0)
     bench.now = 60
     assert [(gap["until"] - T) // 1000 for gap in bench.session.gaps.rows()] == [50]
+
+
+def test_before_a_first_trade_that_is_older_than_the_stream_nothing_is_missing(monkeypatch):
+    """The venue's clock is behind, or what it sends was recorded."""
+    bench = Bench(monkeypatch, None, False, SHORT)
+    bench.run("stands, breaks, stands, rest is down, trades -5 6", [-5, 6])
+    assert bench.told == []
+    assert bench.markets["a"].channel.health.state(T + 6000) == "LIVE"
+
+
+@pytest.mark.parametrize("chained", [True, False])
+def test_before_a_first_trade_those_since_the_start_are_missing_and_not_that_one(monkeypatch, chained):
+    bench = Bench(monkeypatch, None, chained, LONG)
+    shown = repair.fetch_span
+
+    async def whole(*arguments: Any) -> tuple[list[Row], bool]:
+        return (await shown(*arguments))[0], True
+
+    monkeypatch.setattr(repair, "fetch_span", whole)
+    bench.run("stands, breaks, rest 0 7, trades 5, stands, now 6, told 1, trades 6", range(7))
+    assert bench.markets["a"].channel.counts["trades"] == 7
+    assert bench.told == [(0, 5, None, True)]
 
 
 def test_without_a_store_what_comes_late_counts_for_nothing(monkeypatch):

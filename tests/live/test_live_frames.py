@@ -114,6 +114,11 @@ def test_a_server_of_binance_says_that_it_will_end():
     assert list(MODULES["binance"].read({"e": "serverShutdown", "E": T})) == []
 
 
+def test_a_combined_stream_of_binance_says_the_same():
+    frame, want = TRADES["binance"]
+    assert list(MODULES["binance"].read({"stream": "btcusdt@aggTrade", "data": frame})) == [want]
+
+
 def test_a_frame_without_trades_that_cannot_be_read_is_counted_and_no_gap(server):
     """OKX's liquidations come by a connection of their own."""
     running = Liquidator("BTC", mode="streaming").start_stream(exchange=server.live("okx"))
@@ -124,6 +129,21 @@ def test_a_frame_without_trades_that_cannot_be_read_is_counted_and_no_gap(server
     until(lambda: running.health()["dropped"].sum() == 1, "it is not counted")
     running.stop()
     assert running.gaps().empty
+
+
+def test_what_comes_by_both_connections_of_okx_counts_once(server):
+    running = Liquidator("BTC", mode="streaming").start_stream(exchange=server.live("okx"))
+    server.connected("okx", 2)
+    server.send("okx", range(50))
+    until(lambda: running.health()["trades"].sum() == 50)
+    server.text("okx", json.dumps(LIQUIDATIONS["okx"]), FRAMES["okx"](SHORT, 50))
+    until(lambda: running.health()["trades"].sum() == 51)
+    server.text("okx", FRAMES["okx"](SHORT, 51), word="public")
+    server.text("okx", "no frame", word="public")
+    until(lambda: running.health()["dropped"].sum() == 1)
+    health = running.health().iloc[0]
+    running.stop()
+    assert (health["trades"], health["liquidations"]) == (51, 1)
 
 
 @pytest.mark.parametrize("venue", VENUES)

@@ -195,7 +195,7 @@ def test_a_restart_asks_for_what_a_gap_before_it_left_out(tmp_path, monkeypatch,
     made = Liquidator("BTC", mode="streaming", bar="1h")
     replay(made, tmp_path / "holed", until=DAY + 6 * HOUR)
 
-    async def rest(instance: Any, channel: Channel, gap: Any, now: int) -> Any:
+    async def rest(instance: Any, channel: Channel, gap: Any, *_: Any) -> Any:
         place = layout.folder(tmp_path / "whole", "binance", PERPETUAL, "trades")
         return rows_of(parquet.rows(place, "trades", gap.left.time if answers else end - HOUR, end), channel), answers
 

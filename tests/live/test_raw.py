@@ -23,6 +23,7 @@ class Listener:
     def __init__(self, error: Exception | None = None) -> None:
         self.heard: list[Any] = []
         self.unread: list[Exception] = []
+        self.ups = self.downs = 0
         self._error = error
 
     def said(self, said: Any, receipt: int) -> None:
@@ -33,9 +34,11 @@ class Listener:
     def nonsense(self, error: Exception) -> None:
         self.unread.append(error)
 
-    def up(self) -> None: ...
+    def up(self) -> None:
+        self.ups += 1
 
-    def down(self) -> None: ...
+    def down(self) -> None:
+        self.downs += 1
 
     def tried(self, attempt: int, why: str) -> None: ...
 
@@ -115,6 +118,24 @@ def test_what_an_engine_raises_is_no_frame_that_cannot_be_read_and_ends_the_stre
     with pytest.raises(type(error), match="engine"):
         asyncio.run(raw.run())
     assert heard.unread == []
+
+
+@pytest.mark.parametrize(("answers", "ups"), [([], 0), (['{"channel": "subscriptionResponse", "data": {}}'], 1)])
+def test_the_greeting_of_hyperliquid_is_no_frame_and_no_answer(answers, ups):
+    heard = Listener()
+    link = Link("ws://x", [], "ping", True, {"BTC": "BTC/USDC:USDC"})
+
+    async def main() -> None:
+        running = asyncio.create_task(
+            Raw(Closing("Websocket connection established.", *answers), "hyperliquid", link, heard, Limits()).run()
+        )
+        while heard.downs == 0:
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    asyncio.run(main())
+    assert (heard.unread, heard.ups) == ([], ups)
 
 
 @pytest.mark.parametrize(

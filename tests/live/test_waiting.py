@@ -40,7 +40,8 @@ def test_trades_of_a_gap_stand_behind_the_one_before_it_and_before_the_one_after
     if waits:
         waiting.put(one, [row("left")])
     waiting.put(one, [row("right")])
-    waiting.put_behind(one, Mark(T, "left"), [row("missed"), row("missed too")])
+    missed = [row("missed"), row("missed too")]
+    waiting.put_behind(one, Mark(T, "left"), missed, [row("left"), *missed, row("right")])
     assert one.queued == (4 if waits else 3)
     waiting.release(None)
     mine: list[Any] = [ident for ident in applied if ident != "first of b"]
@@ -61,6 +62,6 @@ def test_what_is_of_the_moment_of_an_open_gap_waits_for_it(markets):
     waiting.put(one, [row("before", -1), row("right")])
     waiting.release(T)
     assert applied == ["before"]
-    waiting.put_behind(one, Mark(T, "left"), [row("missed")])
+    waiting.put_behind(one, Mark(T, "left"), [row("missed")], [row("missed")])
     waiting.release(None)
     assert applied == ["before", "missed", "right"]
