@@ -591,6 +591,7 @@ def test_trades_go_on_up_to_the_first_gap_that_is_open(server):
 def test_a_trade_of_a_market_that_is_none_is_told(server):
     made, running = started(server, "hyperliquid")
     server.send("hyperliquid", range(300))
+    server.show(301)
     server.text("hyperliquid", FRAMES["hyperliquid"](SHORT, 300).replace('"BTC"', "null"))
     server.send("hyperliquid", range(301, 305))
     took(running, 305)
