@@ -118,9 +118,13 @@ def _tapped(heard: Callable[[Any], object]) -> Any:
 
 
 @contextlib.contextmanager
-def guard_frames(instance: Any, nonsense: Callable[[Exception], object]) -> Iterator[None]:
-    """Within the block frames that ccxt.pro cannot read are told, instead of ending the loop that reads."""
+def guard_frames(instance: Any, nonsense: Callable[[Exception], object]) -> Iterator[Callable[[], Any]]:
+    """Within the block frames that ccxt.pro cannot read are told, instead of ending the loop that reads.
+
+    Gives what tells the connection by which the frame came that is being read.
+    """
     make, own = instance.client, vars(instance).get("client")
+    reading: Any = instance  # until a frame comes
     guarded: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def client(url: str) -> Any:
@@ -129,6 +133,8 @@ def guard_frames(instance: Any, nonsense: Callable[[Exception], object]) -> Iter
             read = made.handle_message
 
             def handle_message(message: Any) -> None:
+                nonlocal reading
+                reading = made
                 try:
                     read(message)
                 except Exception as error:
@@ -140,7 +146,7 @@ def guard_frames(instance: Any, nonsense: Callable[[Exception], object]) -> Iter
 
     instance.client = client
     try:
-        yield
+        yield lambda: reading
     finally:
         if own is None:
             del instance.client

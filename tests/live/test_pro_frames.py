@@ -139,7 +139,7 @@ def heard(venue: str, market: dict[str, Any], *frames: Any, others: Sequence[dic
     rows: list[Row] = []
     session: Any = SimpleNamespace(stands=lambda _: None, broke=lambda _: None)
     hears = _Heard(channel, lambda _, said, now: rows.extend(channel.sift(channel.converted(said.rows, now), now)[0]),
-        session, LIMITS)  # fmt: skip
+        session, LIMITS, lambda: client)  # fmt: skip
     topics = {"36": {"channel": "trades", "symbol": market["id"]}}
     client = SimpleNamespace(resolve=lambda *_: None, subscriptions=topics, futures={}, url="")
     with tap_trades(instance, cached_as(instance, instance.market(market["symbol"])), hears):
