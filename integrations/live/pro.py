@@ -11,7 +11,7 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from ..exchanges.client import guard_frames, one_line, tap_liquidations, tap_trades
+from ..exchanges.client import Frames, guard_frames, one_line, tap_liquidations, tap_trades
 from ..exchanges.tables import takers
 from ..exchanges.unified import made_id, told_id
 from ..market.funding import told_hours
@@ -60,12 +60,12 @@ class Watched:
         self._fault = asyncio.get_running_loop().create_future()
         self._instance.open()  # some of ccxt's methods need its loop before they open it themselves
         with contextlib.ExitStack() as taps:
-            connection = taps.enter_context(
+            frames = taps.enter_context(
                 guard_frames(self._instance, lambda error: self._session.nonsense(self._channels, error))
             )
-            watching = []
+            watching = [self._ask(frames)]
             for channel in self._channels:
-                heard = _Heard(channel, self.said, self._session, self._limits, connection)
+                heard = _Heard(channel, self.said, self._session, self._limits, lambda: frames.connection)
                 taps.enter_context(tap_trades(self._instance, cached_as(self._instance, channel.market), heard))
                 watching.append(self._keep(channel, partial(self._instance.watch_trades, channel.symbol), heard.ended))
                 if channel.market.get("swap") and self._instance.has.get("watchFundingRate"):
@@ -81,6 +81,12 @@ class Watched:
         if instance.has.get(_FORCED[0]):
             return [(told[0], partial(instance.watch_liquidations_for_symbols, [one.symbol for one in told]))]
         return [(one, partial(instance.watch_liquidations, one.symbol)) for one in told]
+
+    async def _ask(self, frames: Frames) -> None:
+        """Ask whether connections still stand, which ccxt does at intervals of up to half an hour."""
+        while True:
+            await asyncio.sleep(self._limits.ping_s)
+            await frames.ask(self._limits.silence_s)
 
     async def _funding(self, channel: Channel) -> None:
         rate = await self._instance.watch_funding_rate(channel.symbol)

@@ -112,6 +112,44 @@ def test_a_disconnect_while_nothing_is_watched_is_a_gap_all_the_same(server, nam
     same(made, rows(SHORT, name, range(600)))
 
 
+def test_a_silent_socket_is_replaced(server, quick, name):
+    quick(silence_s=0.5, ping_s=0.05)
+    made = Liquidator("BTC", mode="streaming")
+    stream = made.start_stream(exchange=server.live(name))
+    server.connected(name)
+    server.send(name, range(400))
+    took(stream, 400)
+    server.silence(name)
+    server.show(405)
+    server.connected(name, 2)
+    server.send(name, range(405, 406))
+    took(stream, 406)
+    server.send(name, range(406, 600))
+    took(stream, 600)
+    stream.stop()
+    same(made, rows(SHORT, name, range(600)))
+
+
+def test_a_quiet_socket_that_answers_stays(server, quick, name):
+    quick(silence_s=0.3, ping_s=0.05)
+    instance = server.live(name)
+    stream = Liquidator("BTC", mode="streaming").start_stream(exchange=instance)
+    server.connected(name)
+    server.send(name, range(10))
+    took(stream, 10)
+    (client,) = instance.clients.values()
+    asked, ping = [], client.connection.ping
+
+    async def counted() -> None:
+        asked.append(1)
+        await ping()
+
+    client.connection.ping = counted
+    until(lambda: len(asked) > 10, "pings")
+    assert list(instance.clients.values()) == [client]
+    stream.stop()
+
+
 def test_a_venue_without_a_stream_is_refused(server):
     instance = server.live("kraken")
     instance.has["watchTrades"] = False
