@@ -83,6 +83,10 @@ class Stream:
             self._own.append(instance)
         if not (hasattr(instance, "id") and hasattr(instance, "urls") and is_async(instance)):
             raise TypeError(f"exchange must be a name or an instance of ccxt.pro, got {type(exchange).__name__}")
+        if instance.id not in MODULES and not instance.has.get("ws"):
+            raise TypeError(
+                f"exchange must be a name or an instance of ccxt.pro, got one of {type(instance).__module__}"
+            )
         if instance.id not in MODULES and not instance.has.get("watchTrades"):
             own = ", ".join(MODULES)
             raise ValueError(f"exchange: {instance.id} has no stream of trades in ccxt.pro; {own} and most others have")

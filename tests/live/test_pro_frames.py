@@ -230,6 +230,12 @@ def test_amounts_of_which_ccxt_makes_something_else_are_refused():
         Channel("phemex", market, None, False, False, "none", 0)
 
 
+def test_a_contract_of_which_nothing_says_how_large_it_is_is_refused():
+    market = market_of("BTC/USDT:USDT", "BTC_USDT", None)
+    with pytest.raises(ValueError, match="nothing says how large the contracts of BTC/USDT:USDT are"):
+        Channel("gate", market, None, False, False, "none", 0)
+
+
 def test_an_instance_is_opened_on_the_loop_that_watches():
     """KuCoin's asks for an address on it first, and failed for ever where markets had been loaded before."""
     import ccxt.pro
