@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import sys
 import threading
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 _ROWS = 8
 _RISK_MOVES = (-0.02, -0.01, 0.01, 0.02)
 _LAST_ALERTS_S = 60.0
+_LOOK_S = 1.0  # between two looks at whether events are read
 _EVENTS = ("zone_formed", "zone_broken", "zone_touched", "zone_held", "liquidation")
 
 BarOption = Annotated[str, typer.Option(help="Bars to fold trades into, 1m to 1d.")]
@@ -75,7 +77,9 @@ def stream(
     try:
         running = made.start_stream(exchange or ["hyperliquid"], [coin], store, state, **told)
         try:
-            if jsonl or not sys.stdout.isatty():
+            if jsonl:
+                _wait(running)
+            elif not sys.stdout.isatty():
                 running.wait()
             else:
                 _watch(made, running)
@@ -155,6 +159,24 @@ def _print_line(event: dict[str, Any]) -> None:
         if threading.current_thread() is threading.main_thread():
             raise SystemExit from None
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _wait(running: Stream) -> None:
+    """Until a stream ends, or nobody reads its events any more, though none comes."""
+    while not (running.wait(_LOOK_S) or _is_unread()):
+        pass
+
+
+def _is_unread() -> bool:
+    """Whether standard output is a pipe that nobody reads; a system that does not say so tells at the next event."""
+    if not hasattr(select, "poll"):
+        return False
+    asked = select.poll()
+    try:
+        asked.register(sys.stdout.fileno(), 0)
+    except OSError:  # it is no file
+        return False
+    return any(event & (select.POLLERR | select.POLLHUP) for _, event in asked.poll(0))
 
 
 def _plain(value: Any) -> Any:

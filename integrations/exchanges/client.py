@@ -117,10 +117,37 @@ def _tapped(heard: Callable[[Any], object]) -> Any:
     return Tapped(1000)
 
 
+class Frames:
+    """Frames that an instance of ccxt.pro reads: ``connection`` is that by which the one that is being read came."""
+
+    def __init__(self, instance: Any) -> None:
+        self.connection: Any = instance  # until a frame comes
+        self._instance = instance
+        self._heard: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+
+    def read(self, connection: Any) -> None:
+        """A frame comes, of any kind."""
+        self.connection = connection
+        self._heard[connection] = time.monotonic()
+
+    async def ask(self, silence: float) -> None:
+        """Ping connections; those by which nothing came for so many seconds have ended."""
+        for one in list((self._instance.clients or {}).values()):
+            if one.closed():
+                continue
+            silent = time.monotonic() - self._heard.setdefault(one, time.monotonic())
+            if silent >= silence:
+                one.on_error(TimeoutError(f"silent for {silence:g} s"))
+            else:
+                with contextlib.suppress(Exception):  # of one that ends: who watches it is told
+                    await one.connection.ping()
+
+
 @contextlib.contextmanager
-def guard_frames(instance: Any, nonsense: Callable[[Exception], object]) -> Iterator[None]:
+def guard_frames(instance: Any, nonsense: Callable[[Exception], object]) -> Iterator[Frames]:
     """Within the block frames that ccxt.pro cannot read are told, instead of ending the loop that reads."""
     make, own = instance.client, vars(instance).get("client")
+    frames = Frames(instance)
     guarded: weakref.WeakSet[Any] = weakref.WeakSet()
 
     def client(url: str) -> Any:
@@ -129,6 +156,7 @@ def guard_frames(instance: Any, nonsense: Callable[[Exception], object]) -> Iter
             read = made.handle_message
 
             def handle_message(message: Any) -> None:
+                frames.read(made)
                 try:
                     read(message)
                 except Exception as error:
@@ -140,7 +168,7 @@ def guard_frames(instance: Any, nonsense: Callable[[Exception], object]) -> Iter
 
     instance.client = client
     try:
-        yield
+        yield frames
     finally:
         if own is None:
             del instance.client

@@ -81,11 +81,14 @@ def is_in_dollars(market: Mapping[str, Any], venue: str = "") -> bool:
 def worth_of(market: Mapping[str, Any], venue: str = "") -> Callable[[Any], Any] | None:
     """What makes of a market's amounts, a number or (n,), base coins or dollars; None: they are that.
 
-    Raises ValueError for a market whose amounts ccxt reads wrong.
+    Raises ValueError for a market whose amounts ccxt reads wrong, or whose contracts are of unsaid size.
     """
     if venue == "phemex" and market.get("inverse"):
         raise ValueError(f"{venue}: what ccxt makes of the amounts of {market['symbol']} cannot be used")
-    unit = float(market["contractSize"]) if market.get("contract") and venue not in _UNITS else 1.0
+    in_contracts = market.get("contract") and venue not in _UNITS
+    if in_contracts and not market.get("contractSize"):
+        raise ValueError(f"symbol: nothing says how large the contracts of {market['symbol']} are")
+    unit = float(market["contractSize"]) if in_contracts else 1.0
     if market.get("contract") and venue in _BOTH_SIDES:
         unit /= 2.0
     parts = round(1.0 / unit)

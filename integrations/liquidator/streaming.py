@@ -7,7 +7,7 @@ import inspect
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -339,6 +339,8 @@ class Streamed:
             if made.coin is None:
                 raise ValueError("symbols: found none, allowed one or more: this Liquidator does not know its coin")
             wanted = (made.coin,)
+        if not isinstance(wanted, Iterable):
+            raise TypeError(f"symbols must be names of markets, got {type(wanted).__name__}")
         if not wanted:
             raise ValueError("symbols: found none, allowed one or more, or None: the perpetual of this coin")
         stream = Stream({self._stream_sink(state): tuple(wanted)}, exchange, store, *told)

@@ -165,8 +165,10 @@ class Alerts:
                 raise ValueError(f"HTTP {error.code}{self._said(error)}") from None
         except OSError as error:
             raise _Again(str(error)) from None
-        except (http.client.HTTPException, ValueError) as error:  # whose words may hold the URL
+        except (http.client.InvalidURL, ValueError) as error:  # whose words may hold the URL
             raise ValueError(type(error).__name__) from None
+        except http.client.HTTPException as error:  # an answer that broke off
+            raise _Again(type(error).__name__) from None
 
     def _said(self, error: urllib.error.HTTPError) -> str:
         """What a server answers to what it refuses; nothing where that repeats a part of the URL, encoded or not."""
@@ -193,10 +195,10 @@ def _seconds(said: str | None) -> float:
 
 
 def _newest(path: Path) -> dict[str, None]:
-    """What was delivered last; the file keeps no more than that."""
-    there = path.read_text(encoding="utf-8").split() if path.exists() else []
-    kept = there[-_REMEMBERED:]
-    if len(kept) < len(there):
+    """What was delivered last; the file keeps no more than that, and no line that was cut."""
+    there = path.read_text(encoding="utf-8").split("\n") if path.exists() else [""]
+    kept = there[:-1][-_REMEMBERED:]
+    if kept != there[:-1] or there[-1]:
         with replacing(path) as file:
             file.write("".join(f"{key}\n" for key in kept).encode())
     return dict.fromkeys(kept)

@@ -37,6 +37,8 @@ def stream(
     sinks: dict[int, Any] = {}
     wanted: dict[Any, list[str]] = {}
     for symbol, one in liquidators.items():
+        if not hasattr(one, "start_stream"):
+            raise TypeError(f"liquidators: found {type(one).__name__} for {symbol!r}, allowed a Liquidator")
         if id(one) not in sinks:
             path = None if folder is None else folder / f"{symbol.replace('/', '-').replace(':', '-')}.state"
             sinks[id(one)] = one._stream_sink(path)

@@ -11,7 +11,7 @@ from functools import partial
 from types import ModuleType
 from typing import Any
 
-from ..exchanges.client import guard_frames, one_line, tap_liquidations, tap_trades
+from ..exchanges.client import Frames, guard_frames, one_line, tap_liquidations, tap_trades
 from ..exchanges.tables import takers
 from ..exchanges.unified import made_id, told_id
 from ..market.funding import told_hours
@@ -60,12 +60,12 @@ class Watched:
         self._fault = asyncio.get_running_loop().create_future()
         self._instance.open()  # some of ccxt's methods need its loop before they open it themselves
         with contextlib.ExitStack() as taps:
-            taps.enter_context(
+            frames = taps.enter_context(
                 guard_frames(self._instance, lambda error: self._session.nonsense(self._channels, error))
             )
-            watching = []
+            watching = [self._ask(frames)]
             for channel in self._channels:
-                heard = _Heard(channel, self.said, self._session, self._limits)
+                heard = _Heard(channel, self.said, self._session, self._limits, lambda: frames.connection)
                 taps.enter_context(tap_trades(self._instance, cached_as(self._instance, channel.market), heard))
                 watching.append(self._keep(channel, partial(self._instance.watch_trades, channel.symbol), heard.ended))
                 if channel.market.get("swap") and self._instance.has.get("watchFundingRate"):
@@ -81,6 +81,12 @@ class Watched:
         if instance.has.get(_FORCED[0]):
             return [(told[0], partial(instance.watch_liquidations_for_symbols, [one.symbol for one in told]))]
         return [(one, partial(instance.watch_liquidations, one.symbol)) for one in told]
+
+    async def _ask(self, frames: Frames) -> None:
+        """Ask whether connections still stand, which ccxt does at intervals of up to half an hour."""
+        while True:
+            await asyncio.sleep(self._limits.ping_s)
+            await frames.ask(self._limits.silence_s)
 
     async def _funding(self, channel: Channel) -> None:
         rate = await self._instance.watch_funding_rate(channel.symbol)
@@ -126,31 +132,42 @@ class Watched:
 
 
 class _Heard:
-    """Takes the trades of one market out of ccxt's cache."""
+    """Takes the trades of one market out of ccxt's cache.
+
+    connection   gives that by which a trade came: ccxt makes another one without a word where the last has ended while
+                 nobody waited for what it watches
+    """
 
     def __init__(
-        self, channel: Channel, said: Callable[[Channel, Said, int], None], session: Session, limits: Limits
+        self,
+        channel: Channel,
+        said: Callable[[Channel, Said, int], None],
+        session: Session,
+        limits: Limits,
+        connection: Callable[[], Any],
     ) -> None:
         self._channel = channel
         self._said = said
         self._session = session
         self._limits = limits
-        self._stands = False
+        self._connection = connection
+        self._standing: Any = None  # the connection that delivers; None: it has broken
         self._makers = channel.venue in _MAKERS_SIDE
         self._moment = 0
         self._alike: Counter[tuple[Any, ...]] = Counter()
 
     def ended(self) -> None:
         """What is watched has broken."""
-        if self._stands:
-            self._stands = False
+        if self._standing is not None:
+            self._standing = None
             self._moment = 0
             self._session.broke([self._channel])
 
     def __call__(self, trade: Any) -> None:
         receipt = self._limits.now()
-        if not self._stands:
-            self._stands = True
+        if self._standing is not (connection := self._connection()):
+            self.ended()
+            self._standing = connection
             self._session.stands([self._channel])
         side = {"buy": 1, "sell": -1}[takers([trade["side"]])[0]]
         ident = told_id(trade) or self._name(trade)

@@ -83,6 +83,10 @@ class Stream:
             self._own.append(instance)
         if not (hasattr(instance, "id") and hasattr(instance, "urls") and is_async(instance)):
             raise TypeError(f"exchange must be a name or an instance of ccxt.pro, got {type(exchange).__name__}")
+        if instance.id not in MODULES and not instance.has.get("ws"):
+            raise TypeError(
+                f"exchange must be a name or an instance of ccxt.pro, got one of {type(instance).__module__}"
+            )
         if instance.id not in MODULES and not instance.has.get("watchTrades"):
             own = ", ".join(MODULES)
             raise ValueError(f"exchange: {instance.id} has no stream of trades in ccxt.pro; {own} and most others have")
@@ -138,7 +142,9 @@ class Stream:
         if self._is_here() or self._loop is None:
             return
         while not self._done.wait(_LOOK_S):
-            if not (self._thread or self._loop.is_running()):
+            if self._loop.is_closed():
+                self._end_without_loop()
+            elif not (self._thread.is_alive() if self._thread else self._loop.is_running()):
                 return
         if self._thread is not None:
             self._thread.join()
@@ -186,14 +192,17 @@ class Stream:
     @property
     def running(self) -> bool:
         """Whether it has not ended yet, its last callbacks included."""
-        return not self._done.is_set()
+        return not (self._done.is_set() or (self._loop is not None and self._loop.is_closed()))
 
     def __await__(self) -> Generator[Any, None, None]:
         return self._ended().__await__()
 
     async def _ended(self) -> None:
         assert self._task is not None
-        await asyncio.wait({self._task})
+        if not self._task.done():
+            if not self.is_on_loop:
+                raise RuntimeError("await: this stream runs on another loop: wait()")
+            await asyncio.wait({self._task})
         if self._error is not None:
             raise self._error
 
@@ -309,6 +318,14 @@ class Stream:
                 self._done.set()
             if self._thread is not None:
                 interrupts.forget(self)
+
+    def _end_without_loop(self) -> None:
+        """What is left to do where the loop was closed before the stream had ended."""
+        try:
+            self._session.finish(list(self._wanted))
+        finally:
+            self._courier.close(_LAST_CALLBACKS_S)
+            self._done.set()
 
     async def _run(self) -> None:
         import aiohttp

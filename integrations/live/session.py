@@ -84,6 +84,7 @@ class Session:
         self._limits = limits
         self._on_health = on_health
         self._readings = Readings()
+        self._is_finished = False
 
     def add(self, channel: Channel) -> None:
         """Have a market join. Raises TimeoutError if another stream captures it."""
@@ -239,7 +240,10 @@ class Session:
                 self.finish(saved)
 
     def finish(self, saved: Sequence[Sink]) -> None:
-        """Tell of what is open, apply what waits, and write both store and states."""
+        """Tell of what is open, apply what waits, and write both store and states: once."""
+        if self._is_finished:
+            return
+        self._is_finished = True
         with contextlib.ExitStack() as ending:  # all of it, whatever fails
             for sink in saved:
                 ending.callback(sink.save)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -105,6 +106,21 @@ def test_it_ends_once_nobody_reads(where):
         process.stdout = None
         _, errors = process.communicate("\n", timeout=60)
     assert (process.returncode, "BrokenPipe" in errors) == (0 if where == "main" else -signal.SIGTERM, False)
+
+
+@pytest.mark.skipif(not hasattr(select, "poll"), reason="a pipe does not say here whether it is read")
+def test_a_pipe_that_nobody_reads_ends_what_waits_for_events():
+    script = (
+        "import threading; from types import SimpleNamespace as Stream; from liquidator_integrations.cli import stream"
+    )
+    script += "; input(); stream._wait(Stream(wait=threading.Event().wait))"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", script], **pipes, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        process.stdout = None
+        _, errors = process.communicate("\n", timeout=60)
+    assert (process.returncode, errors) == (0, "")
 
 
 @pytest.fixture

@@ -112,6 +112,11 @@ class Streams(Loopback):
         with self._news:
             assert self._news.wait_for(lambda: not set(broken) & set(self._of(venue, "")), WAIT)
 
+    def silence(self, venue: str) -> None:
+        """Have a venue's connections stand and say nothing more, whatever they are asked."""
+        for ws in self._of(venue, ""):
+            self._loop.call_soon_threadsafe(ws._req.transport.pause_reading)  # type: ignore[union-attr]
+
     def outage(self, venue: str, rows: int) -> None:
         """Break a venue's connections and take none before it has traded up to so many rows."""
         self.refuse.add(venue)

@@ -18,6 +18,8 @@ from liquidator_integrations.live import alerts
 tenacity = pytest.importorskip("tenacity")
 FORMED = {"event": "zone_formed", "kind": "support", "entry_low": 60000.0, "entry_high": 60100.0, "zone_id": 7}
 
+BROKEN_OFF = 0  # an answer that ends in its first line
+
 
 class Receiver:
     """What was posted, and which statuses to answer before 200."""
@@ -39,6 +41,9 @@ class Receiver:
                 self.answer(200)
 
             def answer(self, status: int) -> None:
+                if status == BROKEN_OFF:
+                    self.wfile.write(b"HTTP/1.1 2")
+                    return
                 self.send_response(status)
                 for name, value in receiver.headers.items():
                     self.send_header(name, value)
@@ -76,11 +81,11 @@ def test_it_is_signed_and_posted_once(receiver, tmp_path):
 
 
 def test_it_is_tried_again(receiver):
-    receiver.answers = [503, 429]
+    receiver.answers = [503, 429, BROKEN_OFF]
     made = alerts.Alerts(receiver.url)
     made(FORMED)
     made.close(10.0)
-    assert len(receiver.posted) == 3
+    assert len(receiver.posted) == 4
     assert made.failed == 0
 
 
@@ -220,6 +225,15 @@ def test_what_cannot_be_kept_is_told_and_the_next_goes_on(receiver, tmp_path, ca
     made.close(10.0)
     assert len(receiver.posted) == 2
     assert "a restart may repeat it" in caplog.text
+
+
+def test_a_line_that_was_cut_takes_no_other_with_it(receiver, tmp_path):
+    (tmp_path / "sent").write_text("56ad66d3")  # a disk was full
+    for _ in range(2):
+        made = alerts.Alerts(receiver.url, path=tmp_path / "sent")
+        made(FORMED)
+        made.close(10.0)
+    assert len(receiver.posted) == 1
 
 
 def test_the_newest_are_remembered(receiver, tmp_path, monkeypatch):

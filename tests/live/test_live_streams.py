@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import ccxt.async_support
 import pytest
 from live_runs import PATIENCE, SHORT, VENUES, rows, same, until
 from venue_streams import FRAMES, Streams
@@ -453,6 +454,12 @@ def test_what_cannot_be_streamed_is_refused(server, caplog):
         made.start_stream(exchange=[])
     with pytest.raises(ValueError, match="symbols: found none"):
         made.start_stream(exchange=server.live("binance"), symbols=[])
+    with pytest.raises(TypeError, match="symbols must be names of markets, got int"):
+        made.start_stream(exchange=server.live("binance"), symbols=5)
+    with pytest.raises(TypeError, match=r"an instance of ccxt\.pro, got one of ccxt\.async_support\.gate"):
+        made.start_stream(exchange=ccxt.async_support.gate())
+    with pytest.raises(TypeError, match="liquidators: found int for 'ETH', allowed a Liquidator"):
+        stream({"BTC": made, "ETH": 5}, exchange=server.live("binance"))
     for name in ("on_gap", "on_health"):
         with pytest.raises(TypeError, match=f"{name} must be callable, got int"):
             made.start_stream(exchange=server.live("binance"), **{name: 5})

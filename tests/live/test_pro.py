@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -80,6 +82,72 @@ def test_a_disconnect_leaves_no_trace(server, name):
     took(stream, 600)
     stream.stop()
     same(made, rows(SHORT, name, range(600)))
+
+
+def test_a_disconnect_while_nothing_is_watched_is_a_gap_all_the_same(server, name):
+    """ccxt tells it to nobody then, and connects anew at the next call."""
+    instance, may_watch = server.live(name), threading.Event()
+    watch = instance.watch_trades
+
+    async def watch_late(symbol: str) -> Any:
+        trades = await watch(symbol)
+        await asyncio.to_thread(may_watch.wait)
+        return trades
+
+    instance.watch_trades = watch_late
+    made = Liquidator("BTC", mode="streaming")
+    stream = made.start_stream(exchange=instance)
+    server.connected(name)
+    server.send(name, range(400))
+    took(stream, 400)
+    server.outage(name, 405)
+    until(lambda: not instance.clients, "ccxt to have seen it")
+    may_watch.set()
+    server.connected(name)
+    server.send(name, range(405, 406))
+    took(stream, 406)
+    server.send(name, range(406, 600))
+    took(stream, 600)
+    stream.stop()
+    same(made, rows(SHORT, name, range(600)))
+
+
+def test_a_silent_socket_is_replaced(server, quick, name):
+    quick(silence_s=0.5, ping_s=0.05)
+    made = Liquidator("BTC", mode="streaming")
+    stream = made.start_stream(exchange=server.live(name))
+    server.connected(name)
+    server.send(name, range(400))
+    took(stream, 400)
+    server.silence(name)
+    server.show(405)
+    server.connected(name, 2)
+    server.send(name, range(405, 406))
+    took(stream, 406)
+    server.send(name, range(406, 600))
+    took(stream, 600)
+    stream.stop()
+    same(made, rows(SHORT, name, range(600)))
+
+
+def test_a_quiet_socket_that_answers_stays(server, quick, name):
+    quick(silence_s=0.3, ping_s=0.05)
+    instance = server.live(name)
+    stream = Liquidator("BTC", mode="streaming").start_stream(exchange=instance)
+    server.connected(name)
+    server.send(name, range(10))
+    took(stream, 10)
+    (client,) = instance.clients.values()
+    asked, ping = [], client.connection.ping
+
+    async def counted() -> None:
+        asked.append(1)
+        await ping()
+
+    client.connection.ping = counted
+    until(lambda: len(asked) > 10, "pings")
+    assert list(instance.clients.values()) == [client]
+    stream.stop()
 
 
 def test_a_venue_without_a_stream_is_refused(server):

@@ -139,7 +139,7 @@ def heard(venue: str, market: dict[str, Any], *frames: Any, others: Sequence[dic
     rows: list[Row] = []
     session: Any = SimpleNamespace(stands=lambda _: None, broke=lambda _: None)
     hears = _Heard(channel, lambda _, said, now: rows.extend(channel.sift(channel.converted(said.rows, now), now)[0]),
-        session, LIMITS)  # fmt: skip
+        session, LIMITS, lambda: client)  # fmt: skip
     topics = {"36": {"channel": "trades", "symbol": market["id"]}}
     client = SimpleNamespace(resolve=lambda *_: None, subscriptions=topics, futures={}, url="")
     with tap_trades(instance, cached_as(instance, instance.market(market["symbol"])), hears):
@@ -228,6 +228,12 @@ def test_amounts_of_which_ccxt_makes_something_else_are_refused():
     market = market_of("BTC/USD:BTC", "BTCUSD", 1.0)
     with pytest.raises(ValueError, match="phemex: what ccxt makes of the amounts of BTC/USD:BTC cannot be used"):
         Channel("phemex", market, None, False, False, "none", 0)
+
+
+def test_a_contract_of_which_nothing_says_how_large_it_is_is_refused():
+    market = market_of("BTC/USDT:USDT", "BTC_USDT", None)
+    with pytest.raises(ValueError, match="nothing says how large the contracts of BTC/USDT:USDT are"):
+        Channel("gate", market, None, False, False, "none", 0)
 
 
 def test_an_instance_is_opened_on_the_loop_that_watches():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 import threading
 from pathlib import Path
 
+import pytest
 from live_runs import PATIENCE, SHORT, rows, same, until
 
 from liquidator_integrations import Liquidator
@@ -125,6 +127,45 @@ def test_a_stop_by_another_thread_does_not_wait_for_a_loop_that_pauses(server):
     loop.run_until_complete(running._ended())
     loop.run_until_complete(instance.close())
     loop.close()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+def test_a_loop_that_was_closed_has_ended_the_stream_on_it(server, quick, tmp_path):
+    """Its rest is done by ``stop``; a ``rebuild`` waited for that loop for ever."""
+    quick(flush_s=60.0)
+    made, loop = Liquidator("BTC", mode="streaming"), asyncio.new_event_loop()
+    instance = server.live("binance")
+    places = {"store": tmp_path / "store", "state": tmp_path / "state"}
+
+    async def main() -> None:
+        running = await made.astart_stream(exchange=instance, **places)
+        await asyncio.to_thread(server.connected, "binance")
+        await asyncio.to_thread(server.send, "binance", range(500))
+        await asyncio.to_thread(until, lambda: running.health()["trades"].sum() == 500)
+        await instance.close()
+
+    loop.run_until_complete(main())
+    loop.close()
+    made.stop_stream()
+    kept(tmp_path, made)
+    bars = made.bars()
+    made.rebuild()
+    assert made.bars().tobytes() == bars.tobytes()
+    made.start_stream(exchange=server.live("binance"), **places).stop()
+    gc.collect()  # here, what was left on that loop is told of as an error
+    kept(tmp_path, made)
+
+
+def test_a_stream_on_a_thread_of_its_own_is_not_awaited(server):
+    running = Liquidator("BTC", mode="streaming").start_stream(exchange=server.live("binance"))
+
+    async def main() -> None:
+        await running
+
+    with pytest.raises(RuntimeError, match=r"await: .* another loop: wait\(\)"):
+        asyncio.run(asyncio.wait_for(main(), PATIENCE))
+    running.stop()
+    asyncio.run(main())
 
 
 def test_a_save_of_the_minute_does_not_take_the_place_of_the_last_one(server, quick, tmp_path, monkeypatch):
