@@ -131,7 +131,10 @@ class Frames:
         self._heard[connection] = time.monotonic()
 
     async def ask(self, silence: float) -> None:
-        """Ping connections; those by which nothing came for so many seconds have ended."""
+        """Ping connections, in the venue's words where ccxt has some: it may answer no other ping.
+
+        Those by which nothing came for ``silence`` seconds have ended.
+        """
         for one in list((self._instance.clients or {}).values()):
             if one.closed():
                 continue
@@ -140,7 +143,8 @@ class Frames:
                 one.on_error(TimeoutError(f"silent for {silence:g} s"))
             else:
                 with contextlib.suppress(Exception):  # of one that ends: who watches it is told
-                    await one.connection.ping()
+                    words = one.ping(one) if one.ping else None
+                    await (one.send(words) if words else one.connection.ping())
 
 
 @contextlib.contextmanager
@@ -167,6 +171,8 @@ def guard_frames(instance: Any, nonsense: Callable[[Exception], object]) -> Iter
         return made
 
     instance.client = client
+    for url in instance.clients or ():  # that stand already
+        client(url)
     try:
         yield frames
     finally:
