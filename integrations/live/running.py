@@ -71,6 +71,7 @@ class Stream:
         )
         self._error: BaseException | None = None
         self._done = threading.Event()
+        self._ending = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._thread: threading.Thread | None = None
@@ -320,12 +321,15 @@ class Stream:
                 interrupts.forget(self)
 
     def _end_without_loop(self) -> None:
-        """What is left to do where the loop was closed before the stream had ended."""
-        try:
-            self._session.finish(list(self._wanted))
-        finally:
-            self._courier.close(_LAST_CALLBACKS_S)
-            self._done.set()
+        """What is left to do where the loop was closed before the stream had ended: by one thread, others wait."""
+        with self._ending:
+            if self._done.is_set():
+                return
+            try:
+                self._session.finish(list(self._wanted))
+            finally:
+                self._courier.close(_LAST_CALLBACKS_S)
+                self._done.set()
 
     async def _run(self) -> None:
         import aiohttp

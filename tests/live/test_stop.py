@@ -156,6 +156,42 @@ def test_a_loop_that_was_closed_has_ended_the_stream_on_it(server, quick, tmp_pa
     kept(tmp_path, made)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+def test_of_two_that_stop_a_stream_whose_loop_was_closed_none_returns_before_it_is_saved(server, tmp_path, monkeypatch):
+    made, loop, order = Liquidator("BTC", mode="streaming"), asyncio.new_event_loop(), []
+    begun, free, real = threading.Event(), threading.Event(), Liquidator.save
+    instance = server.live("binance")
+
+    def save(self: Liquidator, path: str) -> None:
+        begun.set()
+        assert free.wait(PATIENCE)
+        real(self, path)
+        order.append("saved")
+
+    async def main() -> None:
+        await made.astart_stream(exchange=instance, state=tmp_path / "state")
+        await asyncio.to_thread(server.connected, "binance")
+        await instance.close()
+
+    def stop() -> None:
+        made.stop_stream()
+        order.append("stopped")
+
+    loop.run_until_complete(main())
+    loop.close()
+    monkeypatch.setattr(Liquidator, "save", save)
+    threads = [threading.Thread(target=stop) for _ in range(2)]
+    threads[0].start()
+    assert begun.wait(PATIENCE)
+    threads[1].start()
+    threads[1].join(0.5)
+    free.set()
+    for thread in threads:
+        thread.join()
+    gc.collect()  # here, what was left on that loop is told of as an error
+    assert order == ["saved", "stopped", "stopped"]
+
+
 def test_a_stream_on_a_thread_of_its_own_is_not_awaited(server):
     running = Liquidator("BTC", mode="streaming").start_stream(exchange=server.live("binance"))
 
