@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -182,6 +183,28 @@ def test_a_quiet_connection_of_before_the_stream_stays(server, quick, monkeypatc
         await stream
         await instance.close()
         await asyncio.gather(watched, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+def test_a_loop_that_pauses_takes_no_connection_for_dead(server, quick, name):
+    """As a ``rebuild`` in asyncio has it pause; what came meanwhile is there, and not read yet."""
+    quick(silence_s=0.3, ping_s=0.1)
+    instance, made = server.live(name), Liquidator("BTC", mode="streaming")
+
+    async def main() -> None:
+        stream = await made.astart_stream(exchange=instance)
+        await asyncio.to_thread(server.connected, name)
+        await asyncio.to_thread(server.send, name, range(10))
+        await asyncio.to_thread(took, stream, 10)
+        standing = list(instance.clients.values())
+        server.send(name, range(10, 20))
+        time.sleep(0.5)
+        await asyncio.to_thread(took, stream, 20)
+        assert list(instance.clients.values()) == standing
+        made.stop_stream()
+        await stream
+        await instance.close()
 
     asyncio.run(main())
 
