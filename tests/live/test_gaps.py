@@ -538,6 +538,12 @@ def test_before_a_first_trade_that_is_older_than_the_stream_nothing_is_missing(m
     assert bench.markets["a"].channel.health.state(T + 6000) == "LIVE"
 
 
+def test_a_gap_that_was_given_up_before_a_first_trade_that_is_older_does_not_end_before_it_begins(monkeypatch):
+    bench = Bench(monkeypatch, None, False, SHORT)
+    bench.run("stands, breaks, rest is down, now 3, told 1, stands, trades -5 6", [-5, 6])
+    assert bench.told == [(0, 3, None, False), (0, 0, None, True)]
+
+
 @pytest.mark.parametrize("chained", [True, False])
 def test_before_a_first_trade_those_since_the_start_are_missing_and_not_that_one(monkeypatch, chained):
     bench = Bench(monkeypatch, None, chained, LONG)
