@@ -86,6 +86,7 @@ def stream(
         except KeyboardInterrupt:
             pass
         finally:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends, and saves
             running.stop()
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -169,12 +170,12 @@ def _wait(running: Stream) -> None:
 
 def _is_unread() -> bool:
     """Whether standard output is a pipe that nobody reads; a system that does not say so tells at the next event."""
-    if not hasattr(select, "poll"):
+    if sys.stdout is None or not hasattr(select, "poll"):
         return False
     asked = select.poll()
     try:
         asked.register(sys.stdout.fileno(), 0)
-    except OSError:  # it is no file
+    except ValueError:  # it is closed, or no file
         return False
     return any(event & (select.POLLERR | select.POLLHUP) for _, event in asked.poll(0))
 

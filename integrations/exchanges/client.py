@@ -123,24 +123,26 @@ class Frames:
     def __init__(self, instance: Any) -> None:
         self.connection: Any = instance  # until a frame comes
         self._instance = instance
-        self._heard: WeakKeyDictionary[Any, float] = WeakKeyDictionary()
+        self._unanswered: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # pings; a loop that pauses reads too late
 
     def read(self, connection: Any) -> None:
         """A frame comes, of any kind."""
         self.connection = connection
-        self._heard[connection] = time.monotonic()
+        self._unanswered[connection] = 0
 
-    async def ask(self, silence: float) -> None:
-        """Ping connections; those by which nothing came for so many seconds have ended."""
+    async def ask(self, most: int) -> None:
+        """Ping connections, in the venue's words if ccxt has some; those that left ``most`` unanswered have ended."""
         for one in list((self._instance.clients or {}).values()):
             if one.closed():
                 continue
-            silent = time.monotonic() - self._heard.setdefault(one, time.monotonic())
-            if silent >= silence:
-                one.on_error(TimeoutError(f"silent for {silence:g} s"))
+            unanswered = self._unanswered.get(one, 0)
+            if unanswered >= most:
+                one.on_error(TimeoutError(f"silent since {most} pings"))
             else:
+                self._unanswered[one] = unanswered + 1
                 with contextlib.suppress(Exception):  # of one that ends: who watches it is told
-                    await one.connection.ping()
+                    words = one.ping(one) if one.ping else None
+                    await (one.send(words) if words else one.connection.ping())
 
 
 @contextlib.contextmanager
@@ -167,6 +169,8 @@ def guard_frames(instance: Any, nonsense: Callable[[Exception], object]) -> Iter
         return made
 
     instance.client = client
+    for url in instance.clients or ():  # that stand already
+        client(url)
     try:
         yield frames
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import hmac
 import http.client
@@ -134,8 +135,11 @@ class Alerts:
         if self._path is None:
             return
         try:
-            with open(self._path, "a", encoding="utf-8") as file:
-                file.write(f"{key}\n")
+            with open(self._path, "ab", buffering=0) as file:
+                end, line = file.tell(), f"{key}\n".encode()
+                if file.write(line) < len(line):
+                    file.truncate(end)
+                    raise OSError(errno.ENOSPC, "a line was cut")
         except OSError as error:
             _LOG.error("that an alert was delivered cannot be kept, a restart may repeat it: %s", error)
 

@@ -83,7 +83,7 @@ class Gap:
     def row(self, until: int) -> dict[str, Any]:
         """As ``gaps()`` and ``on_gap`` tell it."""
         channel = self.channel
-        end = until if self.right is None else self.right.time
+        end = until if self.right is None else max(self.left.time, self.right.time)
         named = {"venue": channel.venue, "symbol": channel.symbol, "kind": "trades"}
         return {**named, "since": self.left.time, "until": end, "missing": self.missing, "filled": self.filled}
 

@@ -84,9 +84,10 @@ class Watched:
 
     async def _ask(self, frames: Frames) -> None:
         """Ask whether connections still stand, which ccxt does at intervals of up to half an hour."""
+        most = round(self._limits.silence_s / self._limits.ping_s)
         while True:
             await asyncio.sleep(self._limits.ping_s)
-            await frames.ask(self._limits.silence_s)
+            await frames.ask(most)
 
     async def _funding(self, channel: Channel) -> None:
         rate = await self._instance.watch_funding_rate(channel.symbol)

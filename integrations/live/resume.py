@@ -44,7 +44,10 @@ async def catch_up(channels: Sequence[Channel], capture: Capture | None, session
     Markets of engines without a bar begin with the stream.
     """
     behind = [channel for channel in channels if channel.sink.closed > 0]
-    found = await asyncio.gather(*(_missed(one, session.instances[one.venue], capture, limits) for one in behind))
+    silences: dict[str, set[asyncio.Timeout]] = {one.venue: set() for one in behind}
+    found = await asyncio.gather(
+        *(_missed(one, session.instances[one.venue], capture, limits, silences[one.venue]) for one in behind)
+    )
     had = {(one.sink, one.venue): one.sink.liquidations(one.venue) for one in behind}
     told: list[Told] = []
     for channel, missed in zip(behind, found, strict=True):
@@ -89,8 +92,13 @@ async def _tell(lost: Sequence[Gap], session: Session, limits: Limits) -> None:
     await session.gaps.told(lost)
 
 
-async def _missed(channel: Channel, instance: Any, capture: Capture | None, limits: Limits) -> _Missed:
-    """What was missed, from the store and by REST; one that does not answer for long is asked again by the stream."""
+async def _missed(
+    channel: Channel, instance: Any, capture: Capture | None, limits: Limits, silences: set[asyncio.Timeout]
+) -> _Missed:
+    """What was missed, from the store and by REST; a venue that does not answer for long is asked again by the stream.
+
+    silences   of this venue's markets, which share its rate limit: what it answers one puts the end of all off
+    """
     now = limits.now()
     since, oldest = channel.sink.closed, now - limits.catch_up_ms
     rows: list[Row] = []
@@ -109,9 +117,13 @@ async def _missed(channel: Channel, instance: Any, capture: Capture | None, limi
         return missed
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(limits.hold_s) as silence:
-            if await _is_fetched(instance, gap, limits, silence):
-                gap.filled = True
-                return missed
+            silences.add(silence)
+            try:
+                if await _is_fetched(instance, gap, limits, silences):
+                    gap.filled = True
+                    return missed
+            finally:
+                silences.remove(silence)
     if channel.last is None:
         channel.began = since  # there the stream's gap begins
     if gap.rows:
@@ -121,12 +133,14 @@ async def _missed(channel: Channel, instance: Any, capture: Capture | None, limi
     return missed
 
 
-async def _is_fetched(instance: Any, gap: Gap, limits: Limits, silence: asyncio.Timeout) -> bool:
-    """Ask for a gap's trades a few times; whether they are all there were. Every answer puts the end of silence off."""
+async def _is_fetched(instance: Any, gap: Gap, limits: Limits, silences: set[asyncio.Timeout]) -> bool:
+    """Ask for a gap's trades a few times; whether they are all there were."""
     channel, loop = gap.channel, asyncio.get_running_loop()
 
     def answered(*_: Any) -> None:
-        silence.reschedule(loop.time() + limits.hold_s)
+        for silence in silences:
+            if not silence.expired():
+                silence.reschedule(loop.time() + limits.hold_s)
 
     for attempt in range(_ATTEMPTS):
         try:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
@@ -71,6 +73,7 @@ class Stream:
         )
         self._error: BaseException | None = None
         self._done = threading.Event()
+        self._ending = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[None] | None = None
         self._thread: threading.Thread | None = None
@@ -98,10 +101,14 @@ class Stream:
         """Wait until it ends, or for so long; whether it has ended. Raises what ended it, if not ``stop``."""
         if self._is_here():
             raise RuntimeError("wait would wait for itself here: await the stream")
-        ended = self._done.wait(seconds)
-        if ended and self._error is not None:
+        end = math.inf if seconds is None else time.monotonic() + seconds
+        while self.running and (left := end - time.monotonic()) > 0.0:
+            self._done.wait(min(left, _LOOK_S))
+        if self.running:
+            return False
+        if self._error is not None:
             raise self._error
-        return ended
+        return True
 
     def health(self) -> pd.DataFrame:
         """A row a market: venue, symbol, state, last_trade and last_message (UTC ms), counts, liquidation_feed.
@@ -320,12 +327,15 @@ class Stream:
                 interrupts.forget(self)
 
     def _end_without_loop(self) -> None:
-        """What is left to do where the loop was closed before the stream had ended."""
-        try:
-            self._session.finish(list(self._wanted))
-        finally:
-            self._courier.close(_LAST_CALLBACKS_S)
-            self._done.set()
+        """What is left to do where the loop was closed before the stream had ended: by one thread, others wait."""
+        with self._ending:
+            if self._done.is_set():
+                return
+            try:
+                self._session.finish(list(self._wanted))
+            finally:
+                self._courier.close(_LAST_CALLBACKS_S)
+                self._done.set()
 
     async def _run(self) -> None:
         import aiohttp

@@ -53,10 +53,11 @@ class Waiting:
         """
         if not rows:
             return
+        begin, end = left.time, page[-1].time
         places = {
             (event.time, event.id): place
             for place, (event, whose) in enumerate(self._events, 1)
-            if whose is channel and isinstance(event, Row)
+            if begin <= event.time <= end and whose is channel and isinstance(event, Row)
         }
         place, done, new = places.get((left.time, left.id), 0), 0, {row.id for row in rows}
         events: list[tuple[Event, Channel]] = []

@@ -123,6 +123,13 @@ def test_a_pipe_that_nobody_reads_ends_what_waits_for_events():
     assert (process.returncode, errors) == (0, "")
 
 
+@pytest.mark.parametrize("out", [">&-", "> file", "> /dev/null"])
+@pytest.mark.skipif(os.name != "posix", reason="the shell's words")
+def test_what_is_no_pipe_is_not_taken_for_one_that_nobody_reads(out, tmp_path):
+    script = "import sys; from liquidator_integrations.cli.stream import _is_unread; sys.exit(_is_unread())"
+    subprocess.run(["sh", "-c", f'"$0" -c "$1" {out}', sys.executable, script], check=True, timeout=60, cwd=tmp_path)
+
+
 @pytest.fixture
 def harmless():
     """What SIGTERM does to this process but for a command that takes it: nothing."""
@@ -152,6 +159,28 @@ def test_a_signal_to_terminate_saves_and_closes(server, monkeypatch, tmp_path, h
     said = said_here("stream", "BTC", "--exchange", "binance", "--state", "state", "--jsonl", cwd=tmp_path)
     for thread in terminating:
         thread.join()
+    assert (said.code, (tmp_path / "state").exists()) == (0, True)
+    assert signal.getsignal(signal.SIGTERM) is harmless
+
+
+def test_an_event_of_the_end_that_nobody_reads_does_not_break_that_off(server, monkeypatch, tmp_path, harmless):
+    """It sends the signal again: whoever read was ended by the same Ctrl-C, or had gone before."""
+    real = Liquidator.start_stream
+
+    def start_stream(self: Any, *arguments: Any, **more: Any) -> Any:
+        made = real(self, *arguments, **more)
+        stop = made.stop
+
+        def stop_and_terminate() -> None:
+            os.kill(os.getpid(), signal.SIGTERM)
+            stop()
+
+        made.stop = stop_and_terminate
+        return made
+
+    monkeypatch.setattr(Liquidator, "start_stream", start_stream)
+    stopped_after(monkeypatch, tell(server, 50))
+    said = said_here("stream", "BTC", "--exchange", "binance", "--state", "state", "--jsonl", cwd=tmp_path)
     assert (said.code, (tmp_path / "state").exists()) == (0, True)
     assert signal.getsignal(signal.SIGTERM) is harmless
 

@@ -29,6 +29,7 @@ class Streams(Loopback):
         super().__init__(tape)
         self.full = tape
         self.refuse: set[str] = set()  # venues that take no connection
+        self.worded: set[str] = set()  # venues that answer pings in words only, none of the protocol
         self.subscribed: list[tuple[str, str, Any]] = []  # venue, path, message
         self.sockets: dict[str, list[tuple[str, web.WebSocketResponse]]] = {}
         self._news = threading.Condition()
@@ -40,9 +41,11 @@ class Streams(Loopback):
         venue = next(name for word, name in HOSTS.items() if word in host)
         if venue in self.refuse:
             return web.Response(status=503)
-        ws = web.WebSocketResponse()
+        ws = web.WebSocketResponse(autoping=venue not in self.worded)
         await ws.prepare(request)
         async for message in ws:
+            if message.type is WSMsgType.PING:
+                continue
             if message.type is not WSMsgType.TEXT:
                 break
             if message.data == "ping":

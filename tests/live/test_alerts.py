@@ -236,6 +236,22 @@ def test_a_line_that_was_cut_takes_no_other_with_it(receiver, tmp_path):
     assert len(receiver.posted) == 1
 
 
+def test_a_line_that_is_cut_while_it_runs_takes_no_other_with_it(receiver, tmp_path, caplog):
+    resource = pytest.importorskip("resource")
+    path, (_, most) = tmp_path / "sent", resource.getrlimit(resource.RLIMIT_FSIZE)
+    made = alerts.Alerts(receiver.url, path=path)
+    try:
+        for number, room in enumerate((most, 100, most)):  # bytes that a file may have; a line has 65
+            resource.setrlimit(resource.RLIMIT_FSIZE, (room, most))
+            made({**FORMED, "zone_id": number})
+            made._waiting.join()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+    made.close(10.0)
+    assert "a restart may repeat it" in caplog.text
+    assert [len(line) for line in path.read_text().split("\n")] == [64, 64, 0]
+
+
 def test_the_newest_are_remembered(receiver, tmp_path, monkeypatch):
     monkeypatch.setattr(alerts, "_REMEMBERED", 3)
     for _ in range(2):

@@ -415,6 +415,39 @@ def test_a_restart_waits_for_a_venue_that_never_answers_no_longer_than_trades_wa
     bench.courier.close(1.0)
 
 
+def test_a_restart_waits_for_a_market_as_long_as_its_venue_answers_others(monkeypatch):
+    """Markets of a venue share its rate limit: each waits for its turn."""
+    hold_s = 0.5
+    bench = Bench(monkeypatch, None, False, SHORT)
+    bench.sink.closed = T
+    first = bench.markets["a"].channel
+    second = Channel(first.venue, {"symbol": "ETH/USDT:USDT"}, bench.sink, False, False, "none", T)
+    turn = asyncio.Event()
+
+    async def in_turn(instance: Any, channel: Channel, since: int, until: int, answered: Any) -> tuple[list[Row], bool]:
+        if channel is second:
+            await turn.wait()
+            return [row(4, False)], True
+        end = asyncio.get_running_loop().time() + 2 * hold_s
+        while asyncio.get_running_loop().time() < end:  # page after page
+            answered("trades", 0, 1)
+            await asyncio.sleep(0)
+        turn.set()
+        return [row(3, False)], True
+
+    async def main() -> None:
+        monkeypatch.setattr(repair, "fetch_span", in_turn)
+        limits = replace(Limits(), hold_s=hold_s, now=lambda: T + 5000)
+        async with asyncio.timeout(20.0):
+            await catch_up([first, second], None, bench.session, limits)
+        assert bench.sink.applied == [3, 4]
+        await bench.session.tasks.end()
+
+    asyncio.run(main())
+    bench.session.finish([])
+    bench.courier.close(1.0)
+
+
 def test_a_market_that_joins_late_is_partial_after_what_cannot_be_asked_for(monkeypatch):
     bench = Bench(monkeypatch, None, False, LONG)
     channel = bench.markets["a"].channel
@@ -503,6 +536,12 @@ def test_before_a_first_trade_that_is_older_than_the_stream_nothing_is_missing(m
     bench.run("stands, breaks, stands, rest is down, trades -5 6", [-5, 6])
     assert bench.told == []
     assert bench.markets["a"].channel.health.state(T + 6000) == "LIVE"
+
+
+def test_a_gap_that_was_given_up_before_a_first_trade_that_is_older_does_not_end_before_it_begins(monkeypatch):
+    bench = Bench(monkeypatch, None, False, SHORT)
+    bench.run("stands, breaks, rest is down, now 3, told 1, stands, trades -5 6", [-5, 6])
+    assert bench.told == [(0, 3, None, False), (0, 0, None, True)]
 
 
 @pytest.mark.parametrize("chained", [True, False])

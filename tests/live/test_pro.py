@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -130,24 +131,82 @@ def test_a_silent_socket_is_replaced(server, quick, name):
     same(made, rows(SHORT, name, range(600)))
 
 
-def test_a_quiet_socket_that_answers_stays(server, quick, name):
+def counted(client: Any) -> list[Any]:
+    """What a connection of ccxt.pro reads from here on."""
+    messages, read = [], client.handle_message
+
+    def handle_message(message: Any) -> None:
+        messages.append(message)
+        read(message)
+
+    client.handle_message = handle_message
+    return messages
+
+
+@pytest.mark.parametrize("worded", [True, False])
+def test_a_quiet_socket_that_answers_stays(server, quick, name, worded):
     quick(silence_s=0.3, ping_s=0.05)
+    server.worded |= {name} if worded else set()
     instance = server.live(name)
+    if not worded:
+        instance.ping = None
     stream = Liquidator("BTC", mode="streaming").start_stream(exchange=instance)
     server.connected(name)
     server.send(name, range(10))
     took(stream, 10)
     (client,) = instance.clients.values()
-    asked, ping = [], client.connection.ping
-
-    async def counted() -> None:
-        asked.append(1)
-        await ping()
-
-    client.connection.ping = counted
-    until(lambda: len(asked) > 10, "pings")
+    answers = counted(client)
+    until(lambda: len(answers) > 10, "answers")
     assert list(instance.clients.values()) == [client]
     stream.stop()
+
+
+def test_a_quiet_connection_of_before_the_stream_stays(server, quick, monkeypatch):
+    """The user's own, in asyncio."""
+    monkeypatch.setattr(venue, "unstreamed", lambda *_: [])
+    for module in (running, venue):
+        monkeypatch.setattr(module, "MODULES", {key: one for key, one in raw.MODULES.items() if key != "bybit"})
+    quick(silence_s=0.3, ping_s=0.05)
+    instance, made = server.live("bybit"), Liquidator("BTC", mode="streaming")
+
+    async def main() -> None:
+        watched = asyncio.create_task(instance.watch_trades("BTC/USDT"))
+        await asyncio.to_thread(server.connected, "bybit")
+        (before,) = instance.clients.values()
+        stream = await made.astart_stream(exchange=instance)
+        await asyncio.to_thread(server.connected, "bybit", 2)
+        other = next(one for one in instance.clients.values() if one is not before)
+        answers = counted(other)
+        await asyncio.to_thread(until, lambda: len(answers) > 10, "answers")
+        assert before in instance.clients.values()
+        made.stop_stream()
+        await stream
+        await instance.close()
+        await asyncio.gather(watched, return_exceptions=True)
+
+    asyncio.run(main())
+
+
+def test_a_loop_that_pauses_takes_no_connection_for_dead(server, quick, name):
+    """As a ``rebuild`` in asyncio has it pause; what came meanwhile is there, and not read yet."""
+    quick(silence_s=0.3, ping_s=0.1)
+    instance, made = server.live(name), Liquidator("BTC", mode="streaming")
+
+    async def main() -> None:
+        stream = await made.astart_stream(exchange=instance)
+        await asyncio.to_thread(server.connected, name)
+        await asyncio.to_thread(server.send, name, range(10))
+        await asyncio.to_thread(took, stream, 10)
+        standing = list(instance.clients.values())
+        server.send(name, range(10, 20))
+        time.sleep(0.5)
+        await asyncio.to_thread(took, stream, 20)
+        assert list(instance.clients.values()) == standing
+        made.stop_stream()
+        await stream
+        await instance.close()
+
+    asyncio.run(main())
 
 
 def test_a_venue_without_a_stream_is_refused(server):

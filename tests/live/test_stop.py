@@ -8,6 +8,7 @@ import os
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from live_runs import PATIENCE, SHORT, rows, same, until
@@ -131,21 +132,24 @@ def test_a_stop_by_another_thread_does_not_wait_for_a_loop_that_pauses(server):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 def test_a_loop_that_was_closed_has_ended_the_stream_on_it(server, quick, tmp_path):
-    """Its rest is done by ``stop``; a ``rebuild`` waited for that loop for ever."""
+    """Its rest is done by ``stop``; ``wait`` and ``rebuild`` waited for that loop for ever."""
     quick(flush_s=60.0)
     made, loop = Liquidator("BTC", mode="streaming"), asyncio.new_event_loop()
     instance = server.live("binance")
     places = {"store": tmp_path / "store", "state": tmp_path / "state"}
 
-    async def main() -> None:
+    async def main() -> Any:
         running = await made.astart_stream(exchange=instance, **places)
         await asyncio.to_thread(server.connected, "binance")
         await asyncio.to_thread(server.send, "binance", range(500))
         await asyncio.to_thread(until, lambda: running.health()["trades"].sum() == 500)
         await instance.close()
+        return running
 
-    loop.run_until_complete(main())
+    running = loop.run_until_complete(main())
+    assert not running.wait(0.0)
     loop.close()
+    assert running.wait()
     made.stop_stream()
     kept(tmp_path, made)
     bars = made.bars()
@@ -154,6 +158,42 @@ def test_a_loop_that_was_closed_has_ended_the_stream_on_it(server, quick, tmp_pa
     made.start_stream(exchange=server.live("binance"), **places).stop()
     gc.collect()  # here, what was left on that loop is told of as an error
     kept(tmp_path, made)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
+def test_of_two_that_stop_a_stream_whose_loop_was_closed_none_returns_before_it_is_saved(server, tmp_path, monkeypatch):
+    made, loop, order = Liquidator("BTC", mode="streaming"), asyncio.new_event_loop(), []
+    begun, free, real = threading.Event(), threading.Event(), Liquidator.save
+    instance = server.live("binance")
+
+    def save(self: Liquidator, path: str) -> None:
+        begun.set()
+        assert free.wait(PATIENCE)
+        real(self, path)
+        order.append("saved")
+
+    async def main() -> None:
+        await made.astart_stream(exchange=instance, state=tmp_path / "state")
+        await asyncio.to_thread(server.connected, "binance")
+        await instance.close()
+
+    def stop() -> None:
+        made.stop_stream()
+        order.append("stopped")
+
+    loop.run_until_complete(main())
+    loop.close()
+    monkeypatch.setattr(Liquidator, "save", save)
+    threads = [threading.Thread(target=stop) for _ in range(2)]
+    threads[0].start()
+    assert begun.wait(PATIENCE)
+    threads[1].start()
+    threads[1].join(0.5)
+    free.set()
+    for thread in threads:
+        thread.join()
+    gc.collect()  # here, what was left on that loop is told of as an error
+    assert order == ["saved", "stopped", "stopped"]
 
 
 def test_a_stream_on_a_thread_of_its_own_is_not_awaited(server):
