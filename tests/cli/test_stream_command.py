@@ -94,18 +94,24 @@ def test_every_event_of_a_zone_is_json():
     assert set(events[0]["explanation"][0]) == {"time", "side", "price", "usd", "source"}
 
 
-@pytest.mark.parametrize("where", ["main", "another"])
-def test_it_ends_once_nobody_reads(where):
-    told = "threading.Thread(target=_print_line, args=[{}]).start(); threading.Event().wait(20)"
-    script = "import threading; from liquidator_integrations.cli.stream import _print_line; input(); "
-    script += "_print_line({}); threading.Event().wait(20)" if where == "main" else told
+def unread(script: str) -> tuple[int, str]:
+    """How a script ends, and what it says of that, whose output nobody reads once it has read a line."""
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", script], **pipes, text=True) as process:
         assert process.stdout is not None
         process.stdout.close()
         process.stdout = None
         _, errors = process.communicate("\n", timeout=60)
-    assert (process.returncode, "BrokenPipe" in errors) == (0 if where == "main" else -signal.SIGTERM, False)
+    return process.returncode, errors
+
+
+@pytest.mark.parametrize("where", ["main", "another"])
+def test_it_ends_once_nobody_reads(where):
+    told = "threading.Thread(target=_print_line, args=[{}]).start(); threading.Event().wait(20)"
+    script = "import threading; from liquidator_integrations.cli.stream import _print_line; input(); "
+    script += "_print_line({}); threading.Event().wait(20)" if where == "main" else told
+    code, errors = unread(script)
+    assert (code, "BrokenPipe" in errors) == (0 if where == "main" else -signal.SIGTERM, False)
 
 
 @pytest.mark.skipif(not hasattr(select, "poll"), reason="a pipe does not say here whether it is read")
@@ -114,13 +120,7 @@ def test_a_pipe_that_nobody_reads_ends_what_waits_for_events():
         "import threading; from types import SimpleNamespace as Stream; from liquidator_integrations.cli import stream"
     )
     script += "; input(); stream._wait(Stream(wait=threading.Event().wait))"
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", script], **pipes, text=True) as process:
-        assert process.stdout is not None
-        process.stdout.close()
-        process.stdout = None
-        _, errors = process.communicate("\n", timeout=60)
-    assert (process.returncode, errors) == (0, "")
+    assert unread(script) == (0, "")
 
 
 @pytest.mark.parametrize("out", [">&-", "> file", "> /dev/null"])
