@@ -68,3 +68,22 @@ def same_as(streamed: Liquidator, want: Liquidator, forgotten: int = 0) -> None:
     one, other = streamed.compute_zones(as_of=as_of), want.compute_zones(as_of=as_of)
     assert one.equals(other)
     assert not any(count for name, count in streamed.counts.items() if name.startswith("late"))
+
+
+def took(stream: Any, count: int) -> None:
+    """Wait until so many trades came, and none waits."""
+    until(lambda: (now := stream.health())["trades"].sum() == count and now["queue"].sum() == 0, "trades")
+
+
+def goes_on(server: Any, venue: str, made: Liquidator, stream: Any, trades: tuple[int, int, int]) -> None:
+    """A stream is the batch of all: after the first of the next trades, which shows what is missing, and after others.
+
+    trades   the numbers of the first that is sent, of the first of the others, and of the end
+    """
+    since, others, end = trades
+    server.send(venue, range(since, others))
+    took(stream, others)
+    server.send(venue, range(others, end))
+    took(stream, end)
+    stream.stop()
+    same(made, rows(SHORT, venue, range(end)))

@@ -15,7 +15,7 @@ from typing import Any
 
 import ccxt.async_support
 import pytest
-from live_runs import PATIENCE, SHORT, VENUES, rows, same, until
+from live_runs import PATIENCE, SHORT, VENUES, goes_on, rows, same, took, until
 from venue_streams import FRAMES, Streams
 
 from liquidator_integrations import Liquidator
@@ -33,11 +33,6 @@ def started(server: Streams, venue: str, **arguments: Any) -> tuple[Liquidator, 
     running = made.start_stream(exchange=server.live(venue), **arguments)
     server.connected(venue, 1, word(venue))
     return made, running
-
-
-def took(running: Any, count: int) -> None:
-    """Wait until so many trades came, and none waits."""
-    until(lambda: running.health()["trades"].sum() == count and running.health()["queue"].sum() == 0, "trades")
 
 
 @pytest.mark.parametrize("venue", VENUES)
@@ -92,12 +87,7 @@ def test_malformed_frames_are_counted_and_the_stream_lives(server, venue):
     bad = ["{", "[]", "null", '{"e": "aggTrade"}', '{"topic": "publicTrade.BTCUSDT", "data": [{}]}', "\x00"]
     bad += ['{"channel": "trades", "data": [{"coin": 1}]}', '{"arg": {"channel": "trades-all"}, "data": 1}']
     server.text(venue, *bad, word=word(venue))
-    server.send(venue, range(100, 105))
-    took(running, 105)
-    server.send(venue, range(105, 200))
-    took(running, 200)
-    running.stop()
-    same(made, rows(SHORT, venue, range(200)))
+    goes_on(server, venue, made, running, (100, 105, 200))
     assert running.health()["dropped"].sum() >= 6
 
 

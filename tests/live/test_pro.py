@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import pytest
-from live_runs import SHORT, rows, same, until
+from live_runs import SHORT, goes_on, rows, same, took, until
 
 from liquidator_integrations import Liquidator
 from liquidator_integrations.live import raw, running, venue
@@ -22,10 +22,6 @@ def name(request, monkeypatch) -> Any:
         others = {key: value for key, value in raw.MODULES.items() if key != request.param}
         monkeypatch.setattr(module, "MODULES", others)
     return request.param
-
-
-def took(stream: Any, count: int) -> None:
-    until(lambda: (now := stream.health())["trades"].sum() == count and now["queue"].sum() == 0, "trades")
 
 
 def test_it_is_the_batch_of_its_trades_whatever_the_burst(server, name):
@@ -60,23 +56,8 @@ def test_malformed_frames_do_not_end_it(server, name):
     took(stream, 100)
     bad = ['{"channel": "trade", "data": [1]}', '{"topic": "publicTrade.BTCUSDT", "data": [1]}', "{", '{"a": ']
     server.text(name, *bad, '{"channel": "trades", "data": [{"coin": {}}]}')
-    server.send(name, range(100, 105))
-    took(stream, 105)
-    server.send(name, range(105, 200))
-    took(stream, 200)
-    stream.stop()
-    same(made, rows(SHORT, name, range(200)))
+    goes_on(server, name, made, stream, (100, 105, 200))
     assert stream.health()["dropped"].sum() >= 1
-
-
-def goes_on(server: Any, name: str, made: Liquidator, stream: Any) -> None:
-    """After a break between trades 400 and 405 a stream is the batch of all."""
-    server.send(name, range(405, 406))
-    took(stream, 406)
-    server.send(name, range(406, 600))
-    took(stream, 600)
-    stream.stop()
-    same(made, rows(SHORT, name, range(600)))
 
 
 def test_a_disconnect_leaves_no_trace(server, name):
@@ -87,7 +68,7 @@ def test_a_disconnect_leaves_no_trace(server, name):
     took(stream, 400)
     server.outage(name, 405)
     server.connected(name)
-    goes_on(server, name, made, stream)
+    goes_on(server, name, made, stream, (405, 406, 600))
 
 
 def test_a_disconnect_while_nothing_is_watched_is_a_gap_all_the_same(server, name):
@@ -110,7 +91,7 @@ def test_a_disconnect_while_nothing_is_watched_is_a_gap_all_the_same(server, nam
     until(lambda: not instance.clients, "ccxt to have seen it")
     may_watch.set()
     server.connected(name)
-    goes_on(server, name, made, stream)
+    goes_on(server, name, made, stream, (405, 406, 600))
 
 
 def test_a_silent_socket_is_replaced(server, quick, name):
@@ -123,7 +104,7 @@ def test_a_silent_socket_is_replaced(server, quick, name):
     server.silence(name)
     server.show(405)
     server.connected(name, 2)
-    goes_on(server, name, made, stream)
+    goes_on(server, name, made, stream, (405, 406, 600))
 
 
 def counted(client: Any) -> list[Any]:
